@@ -1,0 +1,183 @@
+"""D(xt; sigma), the denoiser: our own network and any unconditional diffusers checkpoint behind one call."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .errors import UserInputError
+from .networks import NetworkConfig, UNet2DModel, make_unet
+from .noise import ImageLossWeight, NoiseDistribution, VPSchedule, edm_loss_weight, expand
+
+CONFIG_FILE = "denoiser.json"
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """How a network's output becomes D(xt; sigma), and the weighting and noise levels it was trained with.
+
+    prediction: `x0` (D is the output), `edm` (EDM, Eq. 7), or a VP checkpoint's `epsilon`, `v_prediction`, `sample`.
+    """
+
+    prediction: str = "x0"
+    fold: int = 1  # pixels per side folded into channels
+    sigma_data: float = 0.5  # standard deviation of x0
+    noise: NoiseDistribution = field(default_factory=NoiseDistribution)
+    loss_weight: ImageLossWeight | None = None  # None: EDM's
+
+
+class Denoiser(nn.Module):
+    """A U-Net with its preconditioning. Call it: `denoiser(xt, sigma)` -> E[x0 given xt], [B,C,H,W], at its optimum."""
+
+    def __init__(self, unet: UNet2DModel, config: DenoiserConfig, alphas_cumprod: Tensor | None = None):
+        super().__init__()
+        self.unet = unet
+        self.config = config
+        self.schedule = None if alphas_cumprod is None else VPSchedule(alphas_cumprod)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (C, H, W)."""
+        side = self.unet.config.sample_size * self.config.fold
+        return (self.unet.config.in_channels // self.config.fold**2, side, side)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """lambda(sigma) this checkpoint was trained with, [B]."""
+        weight = self.config.loss_weight
+        return edm_loss_weight(sigma, self.config.sigma_data) if weight is None else weight(sigma)
+
+    def _inputs(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """What the U-Net sees: its scaled, folded input and its time, [B]."""
+        sigma = sigma.float()
+        if self.schedule is not None:
+            x, t = xt * expand((1 + sigma**2).rsqrt(), xt), self.schedule.t(sigma)
+        else:
+            x, t = xt * expand((sigma**2 + self.config.sigma_data**2).rsqrt(), xt), 250 * sigma.log()
+        return F.pixel_unshuffle(x, self.config.fold) if self.config.fold > 1 else x, t
+
+    def _denoised(self, output: Tensor, xt: Tensor, sigma: Tensor) -> Tensor:
+        """D from the U-Net's output (METHOD: VP checkpoints; EDM, Eq. 7)."""
+        f = F.pixel_shuffle(output, self.config.fold) if self.config.fold > 1 else output
+        f, s = f.to(xt.dtype), expand(sigma, xt)
+        match self.config.prediction:
+            case "x0" | "sample":
+                return f
+            case "epsilon":
+                return xt - s * f
+            case "v_prediction":
+                return xt / (1 + s**2) - s * (1 + s**2).rsqrt() * f
+            case "edm":
+                d = self.config.sigma_data
+                return xt * d**2 / (s**2 + d**2) + f * s * d * (s**2 + d**2).rsqrt()
+        raise AssertionError(self.config.prediction)
+
+    def forward(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """D(xt; sigma): xt [B,C,H,W] in units of x0, sigma [B] -> [B,C,H,W]."""
+        x, t = self._inputs(xt, sigma)
+        return self._denoised(self.unet(x, t, return_dict=False)[0], xt, sigma)
+
+    def with_features(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """(D(xt; sigma), features [B, F]) from one forward pass."""
+        caught: list[Tensor] = []
+        handle = self.unet.mid_block.register_forward_hook(lambda _m, _i, out: caught.append(out))
+        try:
+            denoised = self(xt, sigma)
+        finally:
+            handle.remove()
+        return denoised, _pool(caught[0])
+
+    def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """The middle block's output, at most 4x4 positions, flattened, float32 [B, F]; differentiable in xt.
+
+        Stops after the middle block, which is about half the work of a denoising pass.
+        """
+        x, t = self._inputs(xt, sigma)
+        handle = self.unet.mid_block.register_forward_hook(_stop_at_output)
+        try:
+            self.unet(x, t)
+        except _Reached as reached:
+            return _pool(reached.output)
+        finally:
+            handle.remove()
+        raise AssertionError("the middle block was not reached")
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write a diffusers-style folder: unet/ (safetensors and JSON) and denoiser.json."""
+        path = Path(path)
+        self.unet.save_pretrained(path / "unet")
+        (path / CONFIG_FILE).write_text(json.dumps({"schema_version": 1, **asdict(self.config)}, indent=2) + "\n")
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> Denoiser:
+        """Read a folder of ours, or a diffusers pipeline with an unconditional `UNet2DModel` in pixel space.
+
+        Raises UserInputError for a folder that holds neither, and for weights that are not safetensors.
+        """
+        path = Path(path)
+        if (path / CONFIG_FILE).is_file():
+            raw = json.loads((path / CONFIG_FILE).read_text())
+            raw.pop("schema_version")
+            weight = raw.pop("loss_weight")
+            config = DenoiserConfig(
+                **{**raw, "noise": NoiseDistribution(**raw["noise"])}, loss_weight=None if weight is None else ImageLossWeight(**weight)
+            )
+            return cls(_load_unet(path / "unet"), config)
+        if (path / "model_index.json").is_file():
+            return _from_pipeline(path)
+        raise UserInputError(
+            "baseline", f"{path} holds neither {CONFIG_FILE} nor model_index.json", "give the folder of a model saved by TIW Studio or diffusers"
+        )
+
+    @classmethod
+    def new(cls, network: NetworkConfig) -> Denoiser:
+        """An untrained denoiser. Folded networks predict x0 directly: too narrow to carry the noise through, as EDM's
+        preconditioning asks of them; the others use EDM's."""
+        if network.fold > 1:
+            return cls(make_unet(network), DenoiserConfig("x0", network.fold, loss_weight=ImageLossWeight()))
+        return cls(make_unet(network), DenoiserConfig("edm", noise=NoiseDistribution(-1.2, 1.2)))
+
+
+class _Reached(Exception):  # noqa: N818  (control flow, not an error)
+    def __init__(self, output: Tensor):
+        self.output = output
+
+
+def _stop_at_output(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+    raise _Reached(output)
+
+
+def _pool(h: Tensor) -> Tensor:
+    # Contiguous: GroupNorm's backward crashes on the CPU (torch 2.13) for channels_last input that needs no gradient.
+    h = h.float().contiguous()
+    return (F.adaptive_avg_pool2d(h, 4) if h.shape[-1] > 4 else h).flatten(1)
+
+
+def _load_unet(folder: Path) -> UNet2DModel:
+    if not any(folder.glob("*.safetensors")):
+        found = ", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing"
+        raise UserInputError("baseline", f"{folder} holds {found}, no .safetensors file", "save the weights as safetensors; pickles are never read")
+    return UNet2DModel.from_pretrained(folder, use_safetensors=True)
+
+
+def _from_pipeline(path: Path) -> Denoiser:
+    """Wrap a DDPM/DDIM or EDM pipeline folder; its scheduler's config says what the network predicts."""
+    from diffusers import DDPMScheduler, EDMEulerScheduler
+
+    unet = _load_unet(path / "unet")
+    raw = json.loads((path / "scheduler" / "scheduler_config.json").read_text())
+    if raw.get("_class_name", "").startswith("EDM"):
+        scheduler = EDMEulerScheduler.from_config(raw)
+        return Denoiser(unet, DenoiserConfig("edm", sigma_data=scheduler.config.sigma_data, noise=NoiseDistribution(-1.2, 1.2)))
+    scheduler = DDPMScheduler.from_config(raw)
+    sigmas = ((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod).sqrt()
+    noise = NoiseDistribution(-1.2, 1.2, float(sigmas[0]), float(sigmas[-1]))
+    return Denoiser(unet, DenoiserConfig(scheduler.config.prediction_type, noise=noise), scheduler.alphas_cumprod)

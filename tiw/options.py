@@ -1,0 +1,119 @@
+"""Options of every user action: one frozen dataclass each, the same in Python, on the command line and behind a button.
+
+A run folder's config.json holds exactly these fields, so the button writes what the command reads.
+Paths are strings; "demo" names the embedded demo's own set or model wherever a path is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
+SOLVERS = ("heun", "dpm")
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """How far apart are two sets, where, and can the estimate be trusted?"""
+
+    biased: str = "demo"
+    reference: str = "demo"
+    baseline: str = "demo"  # denoiser whose features feed the ratio
+    references: int = 0  # use this many of the reference images; 0: all
+    scored: int = 2000  # biased images drawn, stratified by nothing but the seed, for charts and map
+    folds: int = 5
+    map: bool = True  # UMAP layouts, after the charts
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """Guided samples of the baseline at the matched strength, beside the plain ones: no training."""
+
+    audit: str = ""  # finished audit run whose ratio is used; empty: fit one here
+    biased: str = "demo"
+    reference: str = "demo"
+    baseline: str = "demo"
+    references: int = 0
+    strength: str = "auto"  # number, or auto: matched to the reference without any label
+    count: int = 64
+    sampling_steps: int = 12
+    solver: str = "dpm"
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class DebiasOptions:
+    """Fine-tune a baseline towards the reference."""
+
+    biased: str = "demo"
+    reference: str = "demo"
+    baseline: str = "demo"
+    audit: str = ""  # finished audit run whose ratio is used; empty: fit one here
+    references: int = 0
+    objective: str = "tiw-dsm"
+    strength: str = "auto"
+    anchor: float = 1.0
+    reference_share: float = 0.5
+    steps: int = 0  # 0: as many as fit into `minutes`
+    minutes: float = 2.0
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    ema: float = 0.9  # decay per step, warmed up
+    weight_clip: float = 0.0  # largest weight; 0: none
+    sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
+    sigma_max: float = 0.0
+    preview_every: int = 0  # steps between image grids; 0: about eight in all
+    checkpoint_every: int = 0  # steps between checkpoints; 0: with each grid
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"  # auto, float32, bfloat16
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Images from a model, one seed each."""
+
+    model: str = "demo"
+    count: int = 64
+    sampling_steps: int = 12
+    solver: str = "dpm"
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Baseline and debiased model from the same seeds, measured against the reference."""
+
+    baseline: str = "demo"
+    debiased: str = ""
+    reference: str = "demo"
+    labels: str = ""  # labelled images to fit the attribute classifier on; "demo": the shipped one
+    heldout: str = ""  # images for the quality measures; empty: the reference; "demo": the demo's 2,000
+    count: int = 1000
+    sampling_steps: int = 12
+    solver: str = "dpm"
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The whole loop on the embedded demo."""
+
+    preset: str = "quick"  # quick: five minutes on 2 CPU cores; full: fifteen
+    seed: int = 0
+    device: str = "auto"
+
+
+OPTIONS = {
+    "audit": AuditOptions,
+    "preview": PreviewOptions,
+    "debias": DebiasOptions,
+    "sample": SampleOptions,
+    "compare": CompareOptions,
+    "demo": DemoOptions,
+}
