@@ -39,6 +39,12 @@ class Denoiser(nn.Module):
         self.unet = unet
         self.config = config
         self.schedule = None if alphas_cumprod is None else VPSchedule(alphas_cumprod)
+        self.precision = torch.float32
+
+    def prepare(self, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32) -> Denoiser:
+        """Move to `device` and compute in `precision` (float32, or bfloat16 by autocast; weights stay float32). Returns self."""
+        self.precision = precision
+        return self.to(device=device, memory_format=torch.channels_last)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -62,7 +68,12 @@ class Denoiser(nn.Module):
             x, t = xt * expand((1 + sigma**2).rsqrt(), xt), self.schedule.t(sigma)
         else:
             x, t = xt * expand((sigma**2 + self.config.sigma_data**2).rsqrt(), xt), 250 * sigma.log()
-        return F.pixel_unshuffle(x, self.config.fold) if self.config.fold > 1 else x, t
+        x = F.pixel_unshuffle(x, self.config.fold) if self.config.fold > 1 else x
+        return x.contiguous(memory_format=torch.channels_last), t
+
+    def _run(self, x: Tensor, t: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
+            return self.unet(x, t, return_dict=False)[0]
 
     def _denoised(self, output: Tensor, xt: Tensor, sigma: Tensor) -> Tensor:
         """D from the U-Net's output (METHOD: VP checkpoints; EDM, Eq. 7)."""
@@ -83,17 +94,25 @@ class Denoiser(nn.Module):
     def forward(self, xt: Tensor, sigma: Tensor) -> Tensor:
         """D(xt; sigma): xt [B,C,H,W] in units of x0, sigma [B] -> [B,C,H,W]."""
         x, t = self._inputs(xt, sigma)
-        return self._denoised(self.unet(x, t, return_dict=False)[0], xt, sigma)
+        return self._denoised(self._run(x, t), xt, sigma)
 
     def with_features(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """(D(xt; sigma), features [B, F]) from one forward pass."""
+        """(D(xt; sigma), features [B, F]) from one forward pass. Only the features are differentiable in xt."""
         caught: list[Tensor] = []
-        handle = self.unet.mid_block.register_forward_hook(lambda _m, _i, out: caught.append(out))
+
+        def catch(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
+            caught.append(output)
+            torch.set_grad_enabled(False)  # nothing is kept for the decoder's gradient, which nobody asks for
+            return output.detach()
+
+        handle = self.unet.mid_block.register_forward_hook(catch)
+        grad_enabled = torch.is_grad_enabled()
         try:
             denoised = self(xt, sigma)
         finally:
+            torch.set_grad_enabled(grad_enabled)
             handle.remove()
-        return denoised, _pool(caught[0])
+        return denoised.detach(), _pool(caught[0])
 
     def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
         """The middle block's output, at most 4x4 positions, flattened, float32 [B, F]; differentiable in xt.
@@ -103,7 +122,7 @@ class Denoiser(nn.Module):
         x, t = self._inputs(xt, sigma)
         handle = self.unet.mid_block.register_forward_hook(_stop_at_output)
         try:
-            self.unet(x, t)
+            self._run(x, t)
         except _Reached as reached:
             return _pool(reached.output)
         finally:
@@ -156,7 +175,6 @@ def _stop_at_output(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
 
 
 def _pool(h: Tensor) -> Tensor:
-    # Contiguous: GroupNorm's backward crashes on the CPU (torch 2.13) for channels_last input that needs no gradient.
     h = h.float().contiguous()
     return (F.adaptive_avg_pool2d(h, 4) if h.shape[-1] > 4 else h).flatten(1)
 

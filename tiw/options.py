@@ -73,6 +73,24 @@ class DebiasOptions:
 
 
 @dataclass(frozen=True)
+class TrainOptions:
+    """Train a baseline from scratch."""
+
+    data: str = "demo"  # image set; "demo": the demo's biased set
+    preset: str = "demo"  # network, see tiw.networks.PRESETS
+    steps: int = 0  # 0: as many as fit into `minutes`
+    minutes: float = 60.0
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    ema: float = 0.9995
+    preview_every: int = 0
+    checkpoint_every: int = 0
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True)
 class SampleOptions:
     """Images from a model, one seed each."""
 
@@ -113,6 +131,7 @@ OPTIONS = {
     "audit": AuditOptions,
     "preview": PreviewOptions,
     "debias": DebiasOptions,
+    "train": TrainOptions,
     "sample": SampleOptions,
     "compare": CompareOptions,
     "demo": DemoOptions,

@@ -80,6 +80,7 @@ def sample(
     solver: str = "dpm",
     guidance: LogRatioFn | None = None,
     strength: float = 1.0,
+    antithetic: bool = False,
     batch_size: int = 64,
     sigma_min: float = SIGMA_MIN,
     sigma_max: float = SIGMA_MAX,
@@ -87,8 +88,9 @@ def sample(
 ) -> np.ndarray:
     """Images, one per seed, uint8 [N,H,W,3]; `denoiser` is a `tiw.Denoiser`.
 
-    `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `on_batch` is called with the
-    number of images done.
+    `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `antithetic` also follows
+    the negative of each starting noise, which gives 2 N images whose mean is much less noisy than that of 2 N seeds.
+    `on_batch` is called with the number of seeds done.
     """
     if guidance is not None and strength != 0:
         scaled = guidance.scaled(strength) if hasattr(guidance, "scaled") else lambda xt, sigma: strength * guidance(xt, sigma)
@@ -99,6 +101,7 @@ def sample(
     images = []
     for start in range(0, len(seeds), batch_size):
         xt = starting_noise(seeds[start : start + batch_size], denoiser.shape, sigma_max).to(denoiser.device)
+        xt = torch.cat([xt, -xt]) if antithetic else xt
         with torch.no_grad():
             for x in solve(model, xt, levels, solver):
                 xt = x

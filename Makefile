@@ -1,0 +1,47 @@
+# make app: the studio; make test: lint and tests; everything else is for developers. `make help` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help app test test-slow test-gpu lint demo bench-loop screenshots clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+app: $(VENV)/app  ## install what the app needs and start it
+	$(BIN)/python app.py
+
+demo: $(VENV)/app  ## the whole loop on the embedded demo, without the page
+	$(BIN)/python -m tiw demo --out runs/demo
+
+test: $(VENV)/dev lint  ## lint and tests
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/dev  ## the tests that need a GPU
+	$(BIN)/python -m pytest -m gpu
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench-loop: $(VENV)/app  ## the numbers of the demo loop, results into benchmarks/results/
+	$(BIN)/python benchmarks/demo_loop.py
+
+screenshots: $(VENV)/dev  ## the README's pictures, from the real page
+	$(BIN)/python docs/screenshots.py
+
+$(VENV)/app: requirements.txt constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/dev: requirements-dev.txt $(VENV)/app
+	$(PIP) -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache

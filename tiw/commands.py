@@ -1,0 +1,278 @@
+"""What each user action does, for the command line and the app alike: options in, a run folder filled."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .attributes import AttributeClassifier, fit_attribute_classifier
+from .audit import audit as run_audit
+from .compare import measure
+from .data import ImageSet, load_demo, load_set
+from .debias import DebiasConfig, TrainStep
+from .debias import debias as run_debias
+from .denoiser import Denoiser
+from .device import pick_device, pick_precision
+from .embedding import layouts
+from .errors import UserInputError
+from .networks import PRESETS
+from .options import (
+    AuditOptions,
+    CompareOptions,
+    DebiasOptions,
+    DemoOptions,
+    PreviewOptions,
+    SampleOptions,
+    TrainOptions,
+)
+from .pictures import contact_sheet
+from .ratio import DensityRatio, RatioConfig, fit_to_features, ratio_features
+from .runs import RunFolder, write_atomic
+from .sampling import sample as draw_samples
+from .strength import Estimate, StrengthMatch, gap_closed, match_strength
+from .training import train_to_folder
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+
+
+def audit(run: RunFolder, o: AuditOptions) -> dict:
+    """Ratio, diagnostics and charts; then the map, while the charts are already there."""
+    biased, reference, denoiser = _inputs(run, o)
+    config = RatioConfig(folds=o.folds, biased_images=o.scored, seed=o.seed)
+    features = ratio_features(biased, reference, denoiser, config, _report(run, "Encoding images at every noise level"))
+    run.progress("Fitting the density ratio", 0, 1)
+    ratio = fit_to_features(features, denoiser.requires_grad_(False).eval(), config)
+    ratio.save(run.path / "ratio")
+    run.progress("Measuring", 0, 1)
+    found = run_audit(biased, reference, ratio, seed=o.seed)
+    found.scores().to_parquet(run.path / "scores.parquet", index=False)
+    result = found.to_json()
+    run.write_result(result)
+    if o.map:
+        _write_map(run, features, len(biased), o.seed)
+    return result
+
+
+def preview(run: RunFolder, o: PreviewOptions) -> dict:
+    """The baseline's samples, plain and guided at the matched strength, from the same seeds."""
+    biased, reference, denoiser, ratio = _inputs_and_ratio(run, o)
+    match = _strength(run, o.strength, denoiser, ratio, biased, reference, o.seed)
+    seeds = range(o.seed, o.seed + o.count)
+    common = {"steps": o.sampling_steps, "solver": o.solver}
+    plain = draw_samples(denoiser, seeds, on_batch=_report_of(run, "Sampling the baseline", o.count), **common)
+    report = _report_of(run, "Sampling with guidance", o.count)
+    guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
+    np.savez(run.path / "samples.npz", seeds=np.array(seeds), baseline=plain, debiased=guided)
+    return {"strength": match.strength, "strength_match": asdict(match), "gap_closed": asdict(gap_closed(ratio, guided, o.seed))}
+
+
+def debias(run: RunFolder, o: DebiasOptions) -> dict:
+    """Fine-tune the baseline; see `tiw.debias`. Ends with the debiased model in RUN/model."""
+    needs_ratio = o.objective not in ("dsm-ref", "dsm-obs")
+    if needs_ratio:
+        biased, reference, denoiser, ratio = _inputs_and_ratio(run, o)
+        match = _strength(run, o.strength, denoiser, ratio, biased, reference, o.seed)
+    else:
+        (biased, reference, denoiser), ratio, match = _inputs(run, o), None, None
+    config = DebiasConfig(
+        objective=o.objective,
+        strength=1.0 if match is None else match.strength,
+        anchor=o.anchor,
+        reference_share=o.reference_share,
+        batch_size=o.batch_size,
+        learning_rate=o.learning_rate,
+        weight_clip=o.weight_clip,
+        sigma_min=o.sigma_min,
+        sigma_max=o.sigma_max,
+        seed=o.seed,
+    )
+
+    def steps_of(config: DebiasConfig, resume: dict | None) -> Iterator[TrainStep]:
+        return run_debias(denoiser, biased, reference, ratio, config, resume=resume)
+
+    gap = None if ratio is None else lambda images: gap_closed(ratio, images, o.seed)
+    trained = train_to_folder(run, o, config, denoiser, steps_of, gap)
+    return {
+        "objective": o.objective,
+        "strength": config.strength if match is not None else None,
+        "strength_match": None if match is None else asdict(match),
+        "anchor": o.anchor,
+        **trained,
+    }
+
+
+def train(run: RunFolder, o: TrainOptions) -> dict:
+    """Train a baseline from scratch: DSM on one set. Ends with the model in RUN/model."""
+    if o.preset not in PRESETS:
+        raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of {', '.join(PRESETS)}")
+    data = load_set(o.data, "biased")
+    torch.manual_seed(o.seed)
+    device = pick_device(o.device)
+    denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
+    _check_resolution("data", data, denoiser)
+    config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
+    empty = data.take([])  # DSM on one set needs no reference
+    return train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))
+
+
+def sample(run: RunFolder, o: SampleOptions) -> dict:
+    """Images from one model, one seed each."""
+    denoiser = _denoiser(o.model, o.device)
+    seeds = range(o.seed, o.seed + o.count)
+    report = _report_of(run, "Sampling", o.count)
+    images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
+    np.savez(run.path / "samples.npz", images=images, seeds=np.array(seeds))
+    write_atomic(run.path / "sheet.webp", contact_sheet(images[:64]))
+    return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1]}
+
+
+def compare(run: RunFolder, o: CompareOptions) -> dict:
+    """Sample both models from the same seeds and measure them against the reference."""
+    reference = load_set(o.reference, "reference")
+    demo = o.reference == "demo"
+    heldout = load_set(o.heldout or "demo", "heldout") if o.heldout or demo else None
+    classifier = _classifier(o.labels or ("demo" if demo else ""))
+    seeds = range(o.seed, o.seed + o.count)
+    images = {}
+    for name, path in (("baseline", o.baseline), ("debiased", o.debiased)):
+        report = _report_of(run, f"Sampling the {name} model", o.count)
+        images[name] = draw_samples(_denoiser(path, o.device), seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
+    np.savez(run.path / "samples.npz", seeds=np.array(seeds), **images)
+    run.progress("Measuring", 0, 1)
+    truth = load_demo().truth["shares"]["reference"] if demo else None
+    return measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
+
+
+# Minutes of fine-tuning and samples of each model.
+DEMO = {
+    "quick": ({"minutes": 1.0}, 1000),
+    "full": ({"minutes": 4.0}, 2000),
+}
+
+
+def demo(run: RunFolder, o: DemoOptions) -> dict:
+    """Audit, debias and compare on the embedded demo, each in a run folder of its own below this one."""
+    debias_options, count = DEMO[o.preset]
+    common = {"seed": o.seed, "device": o.device}
+    started = time.monotonic()
+    audit_seconds, _ = _stage(run, "audit", AuditOptions(map=False, **common))
+    debias_seconds, debiased = _stage(run, "debias", DebiasOptions(audit=str(run.path / "audit"), **debias_options, **common))
+    options = CompareOptions(debiased=str(run.path / "debias" / "model"), count=count, **common)
+    _, compared = _stage(run, "compare", options)
+    return {
+        **compared,
+        "preset": o.preset,
+        "audit_seconds": audit_seconds,
+        "debias_seconds": debias_seconds,
+        "seconds": time.monotonic() - started,
+        "strength": debiased["strength"],
+        "gap_closed": debiased["gap_closed"],
+        "objective": debiased["objective"],
+    }
+
+
+EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
+    "audit": audit,
+    "preview": preview,
+    "debias": debias,
+    "train": train,
+    "sample": sample,
+    "compare": compare,
+    "demo": demo,
+}
+
+
+def _inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser]:
+    """Both sets and the baseline, checked against each other before any work."""
+    run.progress("Reading images", 0, 1)
+    biased = load_set(o.biased, "biased")
+    if o.reference == "demo":
+        reference = load_demo(o.references).reference
+    else:
+        reference = load_set(o.reference, "reference")
+        reference = reference.take(range(min(o.references, len(reference)))) if o.references else reference
+    denoiser = _denoiser(o.baseline, o.device, getattr(o, "precision", "auto"))
+    _check_resolution("biased", biased, denoiser)
+    _check_resolution("reference", reference, denoiser)
+    return biased, reference, denoiser
+
+
+def _inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
+    """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
+    biased, reference, denoiser = _inputs(run, o)
+    denoiser.requires_grad_(False).eval()
+    if o.audit:
+        about = RunFolder.open(o.audit).options
+        for field in ("biased", "reference", "baseline", "references"):
+            if getattr(about, field) != getattr(o, field):
+                found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
+                raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
+    folder = (Path(o.audit) if o.audit else run.path) / "ratio"
+    if (folder / "ratio.json").is_file():
+        return biased, reference, denoiser, DensityRatio.load(folder, denoiser)
+    if o.audit:
+        raise UserInputError("audit", f"{o.audit} holds no ratio", "wait until the audit has finished, or leave audit empty")
+    config = RatioConfig(seed=o.seed)
+    features = ratio_features(biased, reference, denoiser, config, _report(run, "Encoding images at every noise level"))
+    run.progress("Fitting the density ratio", 0, 1)
+    ratio = fit_to_features(features, denoiser, config)
+    ratio.save(folder)
+    return biased, reference, denoiser, ratio
+
+
+def _strength(
+    run: RunFolder, wanted: str, denoiser: Denoiser, ratio: DensityRatio, biased: ImageSet, reference: ImageSet, seed: int
+) -> StrengthMatch:
+    """A number as given, or matched; the match is kept in RUN/strength.json, so that a resumed run keeps it."""
+    if wanted != "auto":
+        return StrengthMatch(float(wanted), None)
+    kept = run.path / "strength.json"
+    if kept.is_file():
+        raw = json.loads(kept.read_text())
+        return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), raw["trials"])
+    match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=_report(run, "Matching the strength"))
+    write_atomic(kept, json.dumps(asdict(match)).encode())
+    return match
+
+
+def _denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
+    where = pick_device(device)
+    denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
+    return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
+
+
+def _classifier(labels: str) -> AttributeClassifier | None:
+    if labels == "demo":
+        return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
+    return fit_attribute_classifier(load_set(labels, "labels")) if labels else None
+
+
+def _check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
+    side = denoiser.shape[-1]
+    if images.images.shape[1] != side:
+        found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
+        raise UserInputError(field, found, f"resize the images to {side}x{side}, or choose a model of their size")
+
+
+def _report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: run.progress(stage, done, total)
+
+
+def _report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
+    return lambda done: run.progress(stage, done, total)
+
+
+def _stage(run: RunFolder, kind: str, options: object) -> tuple[float, dict]:
+    """One action in a folder of its own below RUN, as its own command would run it; (seconds, result)."""
+    part = RunFolder.create(run.path / kind, kind, options)
+    began = time.monotonic()
+    result = EXECUTE[kind](part, options)
+    part.write_result(result)
+    return time.monotonic() - began, result

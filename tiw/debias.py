@@ -1,0 +1,163 @@
+"""Fine-tune a baseline towards the reference: a generator that yields after each optimiser step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data import ImageSet
+from .denoiser import Denoiser
+from .noise import to_x0
+from .objectives import dsm, iw_dsm, log_weight, tiw_dsm
+from .ratio import DensityRatio
+
+
+@dataclass(frozen=True)
+class DebiasConfig:
+    """One fine-tune. `objective` is one of tiw.options.OBJECTIVES."""
+
+    objective: str = "tiw-dsm"
+    steps: int = 60
+    strength: float = 1.0
+    anchor: float = 1.0  # share of the frozen baseline in the target
+    reference_share: float = 0.5
+    batch_size: int = 128
+    learning_rate: float = 1e-3  # warmed up over the first twentieth, then decayed to zero along a cosine
+    weight_clip: float = 0.0  # largest weight; 0: none
+    sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
+    sigma_max: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """What a step leaves behind."""
+
+    step: int  # 1-based
+    steps: int
+    loss: float  # mean over the batch
+    learning_rate: float
+    effective_sample_size: float | None  # of the batch's weights, as a share of the batch; None: the objective has none
+    largest_weight: float | None
+    denoiser: Denoiser  # the model in training; the baseline is never touched
+    optimizer: torch.optim.Optimizer
+
+
+def debias(
+    denoiser: Denoiser,
+    biased: ImageSet,
+    reference: ImageSet,
+    ratio: DensityRatio | None,
+    config: DebiasConfig,
+    *,
+    resume: dict | None = None,
+) -> Iterator[TrainStep]:
+    """Fine-tune a copy of `denoiser`; yields after each optimiser step.
+
+    `ratio` may be None for DSM(ref) and DSM(obs). Everything random in step k comes from (seed, k), so a run that
+    is taken up again with `resume` (keys step, model, optimizer: state dicts) goes on exactly as if it had not stopped.
+    """
+    student = copy.deepcopy(denoiser).requires_grad_(True).train()
+    scaled = None if ratio is None else ratio.scaled(config.strength)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    first = 1
+    if resume is not None:
+        student.load_state_dict(resume["model"])
+        optimizer.load_state_dict(resume["optimizer"])
+        first = resume["step"] + 1
+    for step in range(first, config.steps + 1):
+        batch = _draw(student, biased, reference, config, step)
+        learning_rate = config.learning_rate * _schedule(step, config.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+        loss, weight = _losses(student, denoiser, scaled, batch, config)
+        optimizer.zero_grad()
+        loss.mean().backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+        mean_loss = float(loss.detach().mean())
+        if not math.isfinite(mean_loss):
+            raise FloatingPointError(f"the loss is {mean_loss} at step {step}: lower the learning rate or clip the weights")
+        ess = None if weight is None else float(weight.sum() ** 2 / weight.square().sum() / len(weight))
+        largest = None if weight is None else float(weight.max())
+        yield TrainStep(step, config.steps, mean_loss, learning_rate, ess, largest, student, optimizer)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    x0: Tensor  # [B,C,H,W]
+    noise: Tensor  # [B,C,H,W]
+    sigma: Tensor  # [B]
+    items: Tensor  # [B] rows of biased followed by reference
+
+
+def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
+    """A batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
+    seed = int(np.random.SeedSequence([config.seed, step]).generate_state(1, np.uint64)[0])
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    torch.manual_seed(seed % 2**63)  # dropout, where a user's network has it
+    share = 1.0 if config.objective == "dsm-ref" else config.reference_share
+    n_reference = round(share * config.batch_size)
+    of_reference = torch.randint(len(reference), (n_reference,), generator=generator)
+    of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
+    x0 = to_x0(np.concatenate([biased.images[of_biased.numpy()], reference.images[of_reference.numpy()]]))
+    noise = torch.randn(x0.shape, generator=generator)
+    sigma = student.config.noise.draw(len(x0), generator)
+    sigma = sigma.clamp(config.sigma_min or None, config.sigma_max or None) if config.sigma_min or config.sigma_max else sigma
+    items = torch.cat([of_biased, len(biased) + of_reference])
+    return _Batch(*(t.to(student.device) for t in (x0, noise, sigma, items)))
+
+
+def _losses(
+    student: Denoiser, baseline: Denoiser, ratio: DensityRatio | None, batch: _Batch, config: DebiasConfig
+) -> tuple[Tensor, Tensor | None]:
+    """Loss per example [B] and the weights [B] it used, if the objective has any."""
+    x0, noise, sigma = batch.x0, batch.noise, batch.sigma
+    if config.objective in ("dsm-ref", "dsm-obs"):
+        return dsm(student, x0, noise, sigma, loss_weight=student.loss_weight), None
+    assert ratio is not None, f"{config.objective} needs a density ratio"
+    held_out = ratio.held_out(batch.items)
+    if config.objective == "iw-dsm":
+        lowest = sigma.new_full(sigma.shape, float(ratio.sigmas[0]))
+        with torch.no_grad():
+            weight = log_weight(held_out(x0 + lowest[0] * noise, lowest), config.reference_share).exp()
+        weight = weight.clamp(max=config.weight_clip) if config.weight_clip else weight
+        return iw_dsm(student, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
+
+    shared = held_out.shared_pass() if config.anchor and ratio.shares_pass(baseline) else None
+    seen: list[Tensor] = []
+
+    def log_ratio(xt: Tensor, level: Tensor) -> Tensor:
+        seen.append((held_out if shared is None else shared.log_ratio)(xt, level))
+        return seen[-1]
+
+    loss = tiw_dsm(
+        student,
+        x0,
+        noise,
+        sigma,
+        log_ratio,
+        config.reference_share,
+        use_weight=config.objective != "correction-only",
+        use_correction=config.objective != "weight-only",
+        anchor=config.anchor,
+        baseline=baseline if shared is None else shared.denoiser,
+        loss_weight=student.loss_weight,
+    )
+    weight = log_weight(seen[-1].detach(), config.reference_share).exp()
+    if config.weight_clip and config.objective != "correction-only":
+        loss = loss * (config.weight_clip / weight).clamp(max=1)
+        weight = weight.clamp(max=config.weight_clip)
+    return loss, weight
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Factor of the learning rate: linear warm-up over the first twentieth, then a cosine to zero at the last step."""
+    warm = max(1, steps // 20)
+    return min(1.0, step / warm) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
