@@ -1,0 +1,64 @@
+"""A set of images in memory, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What identifies a set in a result: same pixels, same fingerprint."""
+
+    sha256: str  # of the pixels, in order
+    n: int
+    resolution: int  # pixels per side
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Square RGB images of one size, with attributes where they are known."""
+
+    images: np.ndarray  # uint8 [N,H,W,3], H = W
+    attributes: pd.DataFrame | None = None  # N rows, one column of strings per attribute
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] == 3, self.images.shape
+        assert self.attributes is None or len(self.attributes) == len(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def resolution(self) -> int:
+        return self.images.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        digest = hashlib.sha256()
+        for start in range(0, len(self), 4096):
+            digest.update(np.ascontiguousarray(self.images[start : start + 4096]))
+        return Fingerprint(digest.hexdigest(), len(self), self.resolution)
+
+    def take(self, rows: Iterable[int]) -> ImageSet:
+        """The images at these rows, in this order."""
+        rows = np.asarray(list(rows), dtype=int)
+        attributes = None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True)
+        return ImageSet(self.images[rows], attributes, self.name)
+
+
+def noisy_strip(image: np.ndarray, sigmas: Iterable[float], seed: int, item: int) -> np.ndarray:
+    """The image [H,W,3] as the discriminator meets it at each noise level, uint8 [L,H,W,3].
+
+    One fixed noise per item, the one the audit scores it with; shown divided by sqrt(1 + sigma^2), so that high levels keep their contrast.
+    """
+    x0 = image.astype(np.float32).transpose(2, 0, 1) / 127.5 - 1
+    noise = np.random.default_rng([seed, item]).standard_normal(x0.shape).astype(np.float32)
+    levels = np.stack([(x0 + s * noise) / np.sqrt(1 + s**2) for s in sigmas])
+    return ((levels.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8).transpose(0, 2, 3, 1)
