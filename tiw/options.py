@@ -6,7 +6,11 @@ Paths are strings; "demo" names the embedded demo's own set or model wherever a 
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+
+from .errors import UserInputError
 
 OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 SOLVERS = ("heun", "dpm")
@@ -136,3 +140,39 @@ OPTIONS = {
     "compare": CompareOptions,
     "demo": DemoOptions,
 }
+
+
+_POSITIVE = ("folds", "scored", "count", "sampling_steps", "batch_size", "learning_rate")
+_NOT_NEGATIVE = ("references", "steps", "minutes", "weight_clip", "sigma_min", "sigma_max", "preview_every", "checkpoint_every", "seed")
+_CHOICES = {"objective": OBJECTIVES, "solver": SOLVERS, "precision": ("auto", "float32", "bfloat16")}
+
+
+def validate(kind: str, options: object) -> None:
+    """Raise UserInputError for the first option of the wrong type or out of range."""
+    assert isinstance(options, OPTIONS[kind]), (kind, options)
+    for name, default in vars(OPTIONS[kind]()).items():
+        value = getattr(options, name)
+        if not (type(value) is type(default) or (isinstance(default, float) and type(value) is int)):
+            raise UserInputError(name, f"{value!r} is no {type(default).__name__}", f"give a {type(default).__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserInputError(name, f"it is {value}", "give a finite number")
+        if name in _POSITIVE and value <= 0:
+            raise UserInputError(name, f"it is {value}", "give a number above 0")
+        if name in _NOT_NEGATIVE and value < 0:
+            raise UserInputError(name, f"it is {value}", "give 0 or more")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise UserInputError(name, f"it is {value!r}", f"choose one of {', '.join(_CHOICES[name])}")
+        if name == "preset" and kind == "demo" and value not in ("quick", "full"):
+            raise UserInputError(name, f"it is {value!r}", "choose quick or full")
+        if name == "strength" and value != "auto" and not re.fullmatch(r"\d+(\.\d+)?", value):
+            raise UserInputError(name, f"it is {value!r}", "give auto, or a number from 0 up")
+        if (name == "anchor" and not 0 <= value <= 1) or (name in ("reference_share", "ema") and not 0 <= value < 1):
+            raise UserInputError(name, f"it is {value}", "give a number from 0 to 1" if name == "anchor" else "give a number from 0 up to, but not 1")
+        if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise UserInputError(name, f"it is {value!r}", "choose auto, cpu, cuda, cuda:N or mps")
+    if getattr(options, "folds", 2) < 2:
+        raise UserInputError("folds", f"it is {options.folds}", "give 2 or more")
+    if hasattr(options, "minutes") and not options.steps and not options.minutes:
+        raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
+    if kind == "compare" and not options.debiased:
+        raise UserInputError("debiased", "no model is named", "give the folder of the debiased model, RUN/model")
