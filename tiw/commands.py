@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from .debias import DebiasConfig, TrainStep
 from .debias import debias as run_debias
 from .denoiser import Denoiser
 from .device import pick_device, pick_precision
-from .embedding import layouts
+from .embedding import layouts, principal_plane
 from .errors import UserInputError
 from .networks import PRESETS
 from .options import (
@@ -33,7 +34,7 @@ from .options import (
     TrainOptions,
 )
 from .pictures import contact_sheet
-from .ratio import DensityRatio, RatioConfig, fit_to_features, ratio_features
+from .ratio import DensityRatio, RatioConfig, RatioFeatures, fit_to_features, ratio_features
 from .runs import RunFolder, write_atomic
 from .sampling import sample as draw_samples
 from .strength import Estimate, StrengthMatch, gap_closed, match_strength
@@ -56,7 +57,7 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     result = found.to_json()
     run.write_result(result)
     if o.map:
-        _write_map(run, features, len(biased), o.seed)
+        _write_map(run, features, o.seed)
     return result
 
 
@@ -193,11 +194,7 @@ def _inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) ->
     """Both sets and the baseline, checked against each other before any work."""
     run.progress("Reading images", 0, 1)
     biased = load_set(o.biased, "biased")
-    if o.reference == "demo":
-        reference = load_demo(o.references).reference
-    else:
-        reference = load_set(o.reference, "reference")
-        reference = reference.take(range(min(o.references, len(reference)))) if o.references else reference
+    reference = load_set(o.reference, "reference", o.references)
     denoiser = _denoiser(o.baseline, o.device, getattr(o, "precision", "auto"))
     _check_resolution("biased", biased, denoiser)
     _check_resolution("reference", reference, denoiser)
@@ -225,6 +222,28 @@ def _inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tupl
     ratio = fit_to_features(features, denoiser, config)
     ratio.save(folder)
     return biased, reference, denoiser, ratio
+
+
+def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
+    """RUN/map.parquet: item, level, x, y. Level -1, the fixed layout at the lowest noise, by PCA at once and then by UMAP, then every level."""
+    items = np.concatenate([features.scored, features.n_biased + np.arange(features.reference.shape[2])])
+    of_level = [torch.cat([b, r[0]]).numpy() for b, r in zip(features.biased, features.reference, strict=True)]
+
+    def write(parts: dict[int, np.ndarray]) -> None:
+        frames = [pd.DataFrame({"item": items, "level": level, "x": xy[:, 0], "y": xy[:, 1]}) for level, xy in parts.items()]
+        data = io.BytesIO()
+        pd.concat(frames).to_parquet(data, index=False)
+        write_atomic(run.path / "map.parquet", data.getvalue())
+
+    run.progress("Drawing the map", 0, len(of_level))
+    write({-1: principal_plane(of_level[0])})
+    parts: dict[int, np.ndarray] = {}
+    for level, xy in enumerate(layouts(of_level, seed)):
+        parts |= {-1: xy, 0: xy} if level == 0 else {level: xy}
+        write(parts)
+        run.progress("Drawing the map", level + 1, len(of_level))
+        if run.stop_requested():
+            return
 
 
 def _strength(

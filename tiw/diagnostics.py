@@ -1,0 +1,187 @@
+"""Can a density ratio be trusted? Numbers per noise level from held-out log ratios, both classes equally heavy (docs/METHOD.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+BINS = 10  # of the reliability curve, equally filled
+HISTOGRAM_BINS = 48
+NEGLIGIBLE = 0.01  # a weight below this counts for nothing (the paper, Figure 2)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    predicted: float  # mean probability of being a reference image
+    observed: float  # share of reference images, classes equally heavy
+    n: int
+
+
+@dataclass(frozen=True)
+class LevelDiagnostics:
+    """One noise level, held-out items only."""
+
+    sigma: float
+    auc: Estimate  # interval: DeLong et al. 1988
+    cross_entropy: float  # nats; log 2 = 0.693 for a coin
+    train_cross_entropy: float
+    ece: float  # expected calibration error
+    reliability: tuple[ReliabilityBin, ...]
+    mean_r: Estimate  # over biased items; 1 for the true ratio
+    mean_inverse_r: Estimate  # over reference items; 1 for the true ratio
+    mean_w: float  # over the mixture q with share pi; 1 for the true weight
+    effective_sample_size: float  # of the biased items under w, as a count
+    effective_share: float  # the same as a share of the items
+    largest_weight: float
+    negligible_share: float  # biased items with w < 0.01
+
+
+def diagnose(sigma: float, biased: np.ndarray, reference: np.ndarray, train_cross_entropy: float, reference_share: float = 0.0) -> LevelDiagnostics:
+    """Diagnostics of held-out log ratios: biased [n], reference [m]."""
+    biased, reference = biased.astype(np.float64), reference.astype(np.float64)
+    pi = reference_share
+
+    def weight(log_r: np.ndarray) -> np.ndarray:
+        return np.exp(log_r - np.logaddexp(np.log1p(-pi), np.log(pi) + log_r)) if pi else np.exp(log_r)
+
+    w_biased, w_reference = weight(biased), weight(reference)
+    ess = w_biased.sum() ** 2 / (w_biased**2).sum()
+    curve = reliability(biased, reference)
+    ece = sum(b.n * abs(b.predicted - b.observed) for b in curve) / sum(b.n for b in curve)
+    return LevelDiagnostics(
+        sigma=float(sigma),
+        auc=auc_delong(biased, reference),
+        cross_entropy=float(np.logaddexp(0, biased).mean() + np.logaddexp(0, -reference).mean()) / 2,
+        train_cross_entropy=float(train_cross_entropy),
+        ece=float(ece),
+        reliability=curve,
+        mean_r=_mean(np.exp(biased)),
+        mean_inverse_r=_mean(np.exp(-reference)),
+        mean_w=float((1 - pi) * w_biased.mean() + pi * w_reference.mean()),
+        effective_sample_size=float(ess),
+        effective_share=float(ess / len(biased)),
+        largest_weight=float(w_biased.max()),
+        negligible_share=float((w_biased < NEGLIGIBLE).mean()),
+    )
+
+
+def _mean(x: np.ndarray) -> Estimate:
+    half = norm.ppf(0.975) * x.std(ddof=1) / np.sqrt(len(x))
+    return Estimate(float(x.mean()), (float(x.mean() - half), float(x.mean() + half)))
+
+
+def auc_delong(negative: np.ndarray, positive: np.ndarray) -> Estimate:
+    """Area under the ROC curve with DeLong's interval, from midranks (Sun & Xu 2014)."""
+    m, n = len(positive), len(negative)
+    ranks = rankdata(np.r_[positive, negative])
+    auc = (ranks[:m].sum() / m - (m + 1) / 2) / n
+    of_positive = (ranks[:m] - rankdata(positive)) / n  # share of negatives below each positive
+    of_negative = 1 - (ranks[m:] - rankdata(negative)) / m
+    variance = of_positive.var(ddof=1) / m + of_negative.var(ddof=1) / n
+    half = norm.ppf(0.975) * np.sqrt(variance)
+    return Estimate(float(auc), (float(max(0, auc - half)), float(min(1, auc + half))))
+
+
+def reliability(biased: np.ndarray, reference: np.ndarray) -> tuple[ReliabilityBin, ...]:
+    """Reliability curve of d = sigmoid(log r) in equally filled bins, both classes equally heavy."""
+    logit = np.r_[biased, reference]
+    label = np.r_[np.zeros(len(biased)), np.ones(len(reference))]
+    heavy = np.where(label == 1, 0.5 / len(reference), 0.5 / len(biased))
+    order = np.argsort(logit, kind="stable")
+    share = np.cumsum(heavy[order]) - heavy[order] / 2
+    bins = []
+    for k in range(BINS):
+        rows = order[(share >= k / BINS) & (share < (k + 1) / BINS)]
+        if len(rows):
+            h = heavy[rows] / heavy[rows].sum()
+            bins.append(ReliabilityBin(float(h @ (1 / (1 + np.exp(-logit[rows])))), float(h @ label[rows]), len(rows)))
+    return tuple(bins)
+
+
+def histograms(biased: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges [bins + 1] shared by all levels over a robust range, and densities [L, bins] of both sets; the tails fall into the end bins."""
+    low, high = np.quantile(np.r_[biased.ravel(), reference.ravel()], [0.002, 0.998])
+    edges = np.linspace(np.floor(low * 4) / 4, np.ceil(high * 4) / 4, HISTOGRAM_BINS + 1)
+
+    def density(rows: np.ndarray) -> np.ndarray:
+        return np.stack([np.histogram(row.clip(edges[0], edges[-1]), edges, density=True)[0] for row in rows])
+
+    return edges, density(biased), density(reference)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an auditor should believe, in plain words."""
+
+    level: str  # no-difference, reliable, partly-reliable, unreliable
+    sentence: str
+    reasons: tuple[str, ...]
+    reliable_from: float | None  # smallest noise level from which on every level passes
+
+
+ECE_LIMIT = 0.08  # calibration error that a few hundred reference images show by chance alone stays below this
+NORMALISATION_LIMIT = 0.25  # how far the means of r and 1/r may be from 1, beyond their intervals
+ESS_LIMIT = 0.05  # share of the biased items that must still count
+MEMORY_GAP = 0.10  # nats by which the training folds may look better than the held-out ones
+COIN = float(np.log(2))
+
+
+def judge(levels: list[LevelDiagnostics]) -> Verdict:
+    """One verdict for the run, with its reasons."""
+    failures = [_failures(level) for level in levels]
+    if all(level.auc.interval[0] <= 0.5 for level in levels):
+        best = max(levels, key=lambda level: level.auc.value)
+        reason = f"The best held-out AUC is {_auc(best)} at noise level {best.sigma:.2g}; 0.5 is a coin."
+        more = [f"At noise level {level.sigma:.2g} {f[0]}." for level, f in zip(levels, failures, strict=True) if f and "memorised" in f[0]]
+        if more:
+            return Verdict("unreliable", "The reference set is being memorised: use more images or a smaller head.", (reason, more[0]), None)
+        return Verdict("no-difference", "No detectable difference between the two sets, as far as this reference set can tell.", (reason,), None)
+    sound = len(levels)
+    while sound > 0 and not failures[sound - 1]:
+        sound -= 1
+    strongest = max(levels, key=lambda level: level.auc.value)
+    found = f"A discriminator tells the sets apart with a held-out AUC of {_auc(strongest)} at noise level {strongest.sigma:.2g}."
+    if sound == 0:
+        share = min(level.effective_share for level in levels)
+        reasons = (found, "Calibration and normalisation hold at every level.", f"At least {100 * share:.0f} % of the biased images still count.")
+        return Verdict("reliable", "The sets differ, and the estimate is reliable at every noise level.", reasons, levels[0].sigma)
+    reasons = tuple(f"At noise level {level.sigma:.2g} {'; '.join(f)}." for level, f in zip(levels, failures, strict=True) if f)[:3]
+    if any("memorised" in r for f in failures for r in f):
+        return Verdict("unreliable", "The reference set is being memorised: use more images or a smaller head.", (found, *reasons), None)
+    if sound == len(levels):
+        return Verdict("unreliable", "The sets differ, but the estimate cannot be trusted.", (found, *reasons), None)
+    start = levels[sound].sigma
+    return Verdict("partly-reliable", f"The sets differ; the estimate is reliable from noise level {start:.2g} up.", (found, *reasons), start)
+
+
+def _auc(level: LevelDiagnostics) -> str:
+    low, high = level.auc.interval
+    return f"{level.auc.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _failures(level: LevelDiagnostics) -> list[str]:
+    """Why a level should not be trusted; empty if it may be."""
+    found = []
+    if level.cross_entropy - level.train_cross_entropy > MEMORY_GAP and level.train_cross_entropy < COIN - MEMORY_GAP:
+        gap = f"{level.train_cross_entropy:.2f} on what it saw, {level.cross_entropy:.2f} held out"
+        found.append(f"the discriminator memorised its images (cross-entropy {gap})")
+    if level.cross_entropy > COIN + 0.02:
+        found.append(f"the held-out cross-entropy is {level.cross_entropy:.2f}, worse than a coin's {COIN:.2f}: it is over-confident")
+    if level.ece > ECE_LIMIT:
+        found.append(f"the calibration error is {level.ece:.2f}")
+    for name, mean in (("r over the biased set", level.mean_r), ("1/r over the reference", level.mean_inverse_r)):
+        if mean.interval[0] > 1 + NORMALISATION_LIMIT or mean.interval[1] < 1 - NORMALISATION_LIMIT:
+            found.append(f"the mean of {name} is {mean.value:.2f} instead of 1")
+    if level.effective_share < ESS_LIMIT:
+        found.append(f"only {100 * level.effective_share:.1f} % of the biased images carry the weight")
+    return found
