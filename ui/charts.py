@@ -1,0 +1,123 @@
+"""Plotly figures as JSON for assets/app/chart.js."""
+
+from __future__ import annotations
+
+import json
+
+from .theme import COLOURS
+from .words import number, percent
+
+SETS = {"baseline": "Baseline", "debiased": "Debiased", "reference": "Reference set", "target": "True target"}
+
+
+def loss(steps: list[dict]) -> str:
+    """Loss of every step, and its learning rate on hover."""
+    if not steps:
+        return ""
+    last = steps[-1]
+    figure = {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [s["step"] for s in steps],
+                "y": [s["loss"] for s in steps],
+                "line": {"color": COLOURS["ink"], "width": 1.8},
+                "hovertemplate": "step %{x}<br>loss %{y:.3f}<extra></extra>",
+            }
+        ],
+        "layout": {
+            "height": 230,
+            "xaxis": {"range": [0, last["steps"]], "title": {"text": "step"}},
+            "yaxis": {"title": {"text": "loss"}},
+            "showlegend": False,
+        },
+        "alt": f"Loss against step; {number(last['loss'], 3)} at step {last['step']} of {last['steps']}.",
+    }
+    return json.dumps(figure)
+
+
+def gap(previews: list[dict], steps: list[dict]) -> str:
+    """Share of the gap closed at each image grid, with its interval."""
+    known = [p for p in previews if p.get("gap_closed")]
+    if not known:
+        return ""
+    end = steps[-1]["steps"] if steps else known[-1]["step"]
+    figure = {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [0, end],
+                "y": [1, 1],
+                "line": {"color": COLOURS["reference"], "width": 1.5, "dash": "dot"},
+                "hoverinfo": "skip",
+            },
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": [p["step"] for p in known],
+                "y": [p["gap_closed"]["value"] for p in known],
+                "interval": [p["gap_closed"]["interval"] for p in known],
+                "interval_color": COLOURS["debiased"],
+                "line": {"color": COLOURS["debiased"], "width": 2},
+                "marker": {"size": 8},
+                "hovertemplate": "step %{x}<br>%{y:.0%} (%{customdata[0]:.0%} to %{customdata[1]:.0%})<extra></extra>",
+            },
+        ],
+        "layout": {
+            "height": 230,
+            "xaxis": {"range": [0, end], "title": {"text": "step"}},
+            "yaxis": {"tickformat": ".0%", "title": {"text": "gap closed"}, "rangemode": "tozero"},
+            "showlegend": False,
+        },
+        "alt": f"Gap closed against step; {percent(known[-1]['gap_closed']['value'])} at step {known[-1]['step']}.",
+    }
+    return json.dumps(figure)
+
+
+def shares(rows: list[dict]) -> str:
+    """Every attribute's shares in one chart: baseline, debiased and reference with intervals and n, the truth as a line mark."""
+    labels = list(dict.fromkeys((row["attribute"], row["value"]) for row in rows))
+    data = []
+    for name, title in SETS.items():
+        of = {(row["attribute"], row["value"]): row for row in rows if row["set"] == name}
+        drawn = [label for label in labels if label in of]
+        if not drawn:
+            continue
+        found = [of[label] for label in drawn]
+        trace = {
+            "name": title if found[0]["n"] is None else f"{title} (n = {found[0]['n']:,})",
+            "x": [[attribute for attribute, _ in drawn], [value for _, value in drawn]],
+            "y": [row["share"] for row in found],
+        }
+        if name == "target":
+            data.append(
+                {
+                    **trace,
+                    "type": "scatter",
+                    "mode": "markers",
+                    "marker": {"symbol": "line-ew-open", "size": 46, "color": COLOURS["ink"], "line": {"width": 2}},
+                    "hovertemplate": "%{y:.1%}<extra>target</extra>",
+                }
+            )
+        else:
+            data.append(
+                {
+                    **trace,
+                    "type": "bar",
+                    "interval": [row["interval"] for row in found],
+                    "n": [row["n"] for row in found],
+                    "marker": {"color": COLOURS[name], "opacity": 0.88},
+                    "hovertemplate": "%{y:.1%}, 95 %: %{customdata[0]:.1%} to %{customdata[1]:.1%}, n = %{customdata[2]:,}<extra></extra>",
+                }
+            )
+    text = "; ".join(f"{row['set']} {row['attribute']} {row['value']} {percent(row['share'])}" for row in rows)
+    layout = {
+        "height": 400,
+        "barmode": "group",
+        "bargap": 0.25,
+        "yaxis": {"tickformat": ".0%", "title": {"text": "share"}, "rangemode": "tozero"},
+        "legend": {"orientation": "h", "y": 1.12, "x": 0},
+    }
+    return json.dumps({"data": data, "layout": layout, "alt": f"Attribute shares. {text}"})

@@ -1,0 +1,215 @@
+"""Tab 4: baseline and debiased model from the same seeds, measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+import numpy as np
+
+from . import charts, pictures, store, theme, words
+from .debias_tab import chart
+from .panel import QUIET, Panel, start, state_of, stop, stop_button
+
+NOTHING = words.empty(
+    "Nothing to compare yet",
+    "Once a model has been debiased, choose it above and press “Compare”: the same seeds, pair by pair, and the shares of each attribute.",
+)
+
+
+@dataclass(frozen=True)
+class CompareTab:
+    panel: Panel
+    runs: gr.Dropdown  # finished debias runs
+    started: list[gr.events.Dependency]
+
+
+def build(current: gr.BrowserState) -> CompareTab:
+    theme.html(
+        words.lead(
+            "What changed, and what did not?",
+            "Both models paint from the same seeds. Shares are counted by a classifier and shown with their number of images and 95 % "
+            "interval; quality is measured beside them, because a model can reach any share by painting badly.",
+        )
+    )
+    with gr.Column(elem_classes="tiw-panel"):
+        with gr.Row(elem_classes="tiw-stack"):
+            runs = gr.Dropdown([], label="Debiased model", info="Finished runs, newest first.", elem_id="compare-run", scale=3)
+            count = gr.Slider(
+                100,
+                5000,
+                1000,
+                step=100,
+                label="Samples of each model",
+                info="More samples, narrower intervals.",
+                elem_id="compare-count",
+                scale=3,
+            )
+            go = gr.Button("Compare", variant="primary", size="lg", elem_id="compare-go", scale=1, min_width=170)
+        with gr.Accordion("Advanced", open=False):
+            with gr.Row(elem_classes="tiw-stack", visible=not store.ON_SPACE):
+                labels = gr.Textbox(label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
+                heldout = gr.Textbox(label="Held-out images", info="For the quality measures. Empty: the reference set.")
+            seed = gr.Number(0, precision=0, label="First seed")
+    message = theme.html()
+    state = theme.html()
+    halt = gr.Button("Stop", visible=False, elem_classes="tiw-go")
+    numbers = theme.html(NOTHING, elem_id="compare-numbers")
+    with gr.Column(elem_classes="tiw-panel", visible=False) as shares_box:
+        theme.html('<div class="chart-title">Shares of each attribute</div>')
+        shares = chart()
+        classifier = theme.html()
+    pairs = gr.HTML(
+        "", html_template='<div class="pairs-box"></div>', js_on_load=theme.asset("pairs.js"), apply_default_css=False, elem_id="pairs"
+    )
+
+    def begin(current: dict, chosen: str, count: int, labels: str, heldout: str, seed: int) -> tuple[dict, str]:
+        run = store.open_run(chosen)
+        if run is None or not run.done:
+            return current, words.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
+        return start("compare", current, fields(run, int(count), labels.strip(), heldout.strip(), int(seed)))
+
+    def render(run: store.Run | None) -> list:
+        done = run is not None and run.done
+        if not done:
+            blank = NOTHING if run is None else ""
+            return [state_of(run), stop_button(run), blank, gr.update(visible=False), "", "", ""]
+        result = run.result
+        box = gr.update(visible=bool(result["shares"]))
+        return ["", stop_button(run), _numbers(run), box, charts.shares(result["shares"]), _classifier(result), _pairs(run)]
+
+    started = [
+        go.click(begin, [current, runs, count, labels, heldout, seed], [current, message], **QUIET),
+        halt.click(stop("compare"), current, None, **QUIET),
+    ]
+    return CompareTab(Panel("compare", [state, halt, numbers, shares_box, shares, classifier, pairs], render), runs, started)
+
+
+def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0) -> dict:
+    """Options that compare a finished debias run with the model it started from."""
+    start_model = {"baseline": run.options["baseline"], "reference": run.options["reference"]}
+    return {**start_model, "debiased": str(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
+
+
+def choices(current: dict) -> dict:
+    """The finished debias runs for the drop-down, the current one chosen."""
+    finished = [run for run in store.all_runs("debias") if run.done]
+    named = [(_name(run), run.id) for run in finished]
+    ids = [run.id for run in finished]
+    chosen = current.get("debias") if current.get("debias") in ids else next(iter(ids), None)
+    return gr.update(choices=named, value=chosen)
+
+
+def _name(run: store.Run) -> str:
+    made = f"{words.clock(run.status['created'])} · {run.result['objective']} · {run.result['steps']:,} steps"
+    gap = run.result.get("gap_closed")
+    return f"{made} · gap closed {words.percent(gap['value'])}" if gap else made
+
+
+def _numbers(run: store.Run) -> str:
+    result = run.result
+    n, unfairness, frechet = result["n"], result.get("fairness_discrepancy"), result.get("frechet_distance")
+    cards = [_discrepancy(unfairness, result.get("total_variation"), n)] if unfairness else []
+    if frechet:
+        cards.append(_frechet(frechet))
+    rest = _memory(result.get("closer_to_reference"), result.get("gap_closed"))
+    links = (
+        f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
+        f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>{_model_link(run)}</div>'
+    )
+    return f'<div class="stack"><div class="tiw-two">{"".join(cards)}</div>{rest}{links}</div>'
+
+
+def _model_link(run: store.Run) -> str:
+    trained = next((r for r in store.all_runs("debias") if str(r.path / "model") == run.options["debiased"]), None)
+    return f'<a class="button" href="tiw/{trained.id}/model.zip" download>Debiased model (zip)</a>' if trained else ""
+
+
+def _big(measure: dict, digits: int) -> str:
+    before, after = measure["baseline"], measure["debiased"]
+
+    def show(value: float) -> str:
+        return words.number(value, digits)
+
+    return (
+        f'<div class="big"><span class="from">{show(before["value"])}</span><span class="arrow" aria-label="becomes">→</span>'
+        f'<span class="to">{show(after["value"])}</span></div>'
+        f"<p>Baseline {words.interval(before, show)}. Debiased {words.interval(after, show)}.</p>"
+    )
+
+
+def _discrepancy(measure: dict, variation: dict | None, n: int) -> str:
+    fall = measure.get("fall")
+    fell = f" It fell by <b>{words.percent(fall)}</b>." if fall is not None else ""
+    floor = measure.get("floor")
+    least = (
+        f"Drawing {n:,} images from the target itself would give about {words.number(floor['value'], 3)}: less cannot be measured."
+        if floor
+        else ""
+    )
+    also = (
+        f" Total variation: {words.number(variation['baseline']['value'], 3)} → {words.number(variation['debiased']['value'], 3)}."
+        if variation
+        else ""
+    )
+    return words.card(
+        f"<h3>Fairness discrepancy</h3>{_big(measure, 3)}<small>Distance between the joint shares of the samples and the target; 0 is "
+        f"equal.{fell} {least}{also} n = {n:,} each.</small>"
+    )
+
+
+def _frechet(measure: dict) -> str:
+    resampled, floor = measure.get("baseline_resampled"), measure.get("floor")
+    fair = (
+        f" The baseline's own samples, resampled to the target shares: <b>{words.number(resampled['value'], 1)}</b>." if resampled else ""
+    )
+    least = f" Two draws of real images at this n: {words.number(floor['value'], 1)}." if floor else ""
+    return words.card(
+        f"<h3>Frechet distance</h3>{_big(measure, 1)}<small>Quality and variety against held-out images; lower is better.{fair}{least} "
+        f"n = {measure['n']:,}. Encoder: {escape(measure['encoder'])}.</small>"
+    )
+
+
+def _memory(closer: dict | None, gap: dict | None) -> str:
+    found = []
+    if gap:
+        found.append(
+            words.tile("Gap closed", words.percent(gap["value"]), words.interval(gap, words.percent), "judged without labels", "debiased")
+        )
+    if closer:
+        help_ = "nearer to a reference than to a held-out image; 50 %: none memorised"
+        found += [
+            words.tile(title, words.percent(closer[name]["value"]), words.interval(closer[name], words.percent), help_, name)
+            for name, title in (("baseline", "Memorised, baseline"), ("debiased", "Memorised, debiased"))
+        ]
+    return words.tiles(*found) if found else ""
+
+
+def _classifier(result: dict) -> str:
+    """How far the counting itself can be trusted, said beside the shares."""
+    tables = []
+    for a in (result.get("classifier") or {}).get("attributes", []):
+        rows = [
+            [f"called {escape(str(p))}", *(words.percent(cell, 1) for cell in row)]
+            for p, row in zip(a["values"], a["confusion"], strict=True)
+        ]
+        accuracy = a["accuracy"]
+        tables.append(
+            f"<div><h4>{escape(a['attribute'])}: {words.percent(accuracy['value'], 1)} right "
+            f"({words.interval(accuracy, lambda v: words.percent(v, 1))}, n = {a['n']:,})</h4>"
+            f"{words.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion of the classifier')}</div>"
+        )
+    note = (
+        "Shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
+        "They are not corrected for it."
+    )
+    return f'<div class="inset"><p>{note}</p><div class="tiw-two">{"".join(tables)}</div></div>'
+
+
+def _pairs(run: store.Run) -> str:
+    with np.load(run.path / "samples.npz") as arrays:
+        seeds = arrays["seeds"].tolist()
+    pages = [seeds[part] for part in pictures.slices(len(seeds))]
+    return json.dumps({"base": f"tiw/{run.id}/pairs", "pages": pages})

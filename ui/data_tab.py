@@ -1,0 +1,166 @@
+"""Tab 1: which images? The demo, or one's own two sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from tiw.data import ImageSet, check_sets, load_demo
+from tiw.errors import UserInputError
+
+from . import pictures, store, theme, words
+from .panel import QUIET
+
+DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo"}
+SHOWN = 40  # sample images of a set
+SUBGROUPS = {"lighter": "lighter skin", "darker": "darker skin", "long": "long hair", "short": "short hair"}
+
+
+@dataclass(frozen=True)
+class DataTab:
+    sets: gr.BrowserState  # biased, reference, references, baseline: fields of the options
+    view: gr.HTML
+    next: gr.Button
+    restored: list[gr.components.Component]  # what `restore` sets
+
+
+def build() -> DataTab:
+    sets = gr.BrowserState(DEMO, storage_key="tiw-sets", secret="tiw-studio")
+    theme.html(
+        words.lead(
+            "Which images?",
+            "Two sets are compared. The <b>biased set</b> is the large one you have. The <b>reference set</b> is a small one whose make-up "
+            "you would vouch for: a few hundred images, drawn from the people or things your model should show, in the shares it should "
+            "show them. It needs no labels. Everything that follows asks one question: where does the large set depart from the small one?",
+        )
+    )
+    with gr.Column(elem_classes="tiw-panel"):
+        source = gr.Radio(["Demo portraits", "My own images"], value="Demo portraits", label="Images", elem_id="source")
+        with gr.Column(visible=True) as demo_box:
+            references = gr.Radio(
+                [("50", 50), ("100", 100), ("200", 200), ("all 400", 0)],
+                value=0,
+                label="How many reference images?",
+                info="How few are enough? Try: fewer references make a weaker audit, and it will say so.",
+                elem_id="references",
+            )
+        with gr.Column(visible=False) as own_box:
+            with gr.Row(elem_classes="tiw-stack"):
+                paths, zips = [], []
+                for role in ("Biased set", "Reference set"):
+                    with gr.Column(min_width=300):
+                        paths.append(
+                            gr.Textbox(
+                                label=f"{role}: folder, zip, npz or parquet on this computer",
+                                placeholder="/path/to/images",
+                                visible=not store.ON_SPACE,
+                            )
+                        )
+                        zips.append(gr.File(label=f"{role}: or upload a zip", file_types=[".zip"], height=110))
+            baseline = gr.Textbox(
+                label="Diffusion model trained on the biased set (folder with a diffusers checkpoint)",
+                info="Empty: the demo's own, which paints 64x64 portraits. Its features drive the audit; debiasing starts from it.",
+                placeholder="/path/to/model",
+                visible=not store.ON_SPACE,
+            )
+            load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go")
+    message = theme.html()
+    view = theme.html(words.card('<div class="progress"><div class="row"><b>Reading the demo</b></div><progress></progress></div>'))
+    following = gr.Button("Continue to the audit  →", variant="primary", elem_classes="tiw-go")
+
+    def switch(kind: str, references: int) -> tuple:
+        own = kind == "My own images"
+        chosen = (gr.skip(), gr.skip()) if own else choose_demo(references)
+        return (gr.update(visible=not own), gr.update(visible=own), *chosen)
+
+    source.input(switch, [source, references], [demo_box, own_box, sets, view], **QUIET)
+    references.input(choose_demo, references, [sets, view], **QUIET)
+    load.click(choose_own, [*paths, *zips, baseline], [sets, view, message], api_visibility="private")
+    return DataTab(sets, view, following, [source, references, demo_box, own_box, view])
+
+
+def restore(sets: dict) -> tuple:
+    """After a reload: the sets that this browser had chosen."""
+    demo = sets["biased"] == "demo"
+    source = "Demo portraits" if demo else "My own images"
+    return source, sets["references"] if demo else 0, gr.update(visible=demo), gr.update(visible=not demo), show(sets)
+
+
+def choose_demo(references: int) -> tuple[dict, str]:
+    sets = {**DEMO, "references": references}
+    return sets, show(sets)
+
+
+def choose_own(
+    biased: str, reference: str, biased_zip: str | None, reference_zip: str | None, baseline: str
+) -> tuple[dict | object, str | object, str]:
+    """Read and check both sets before anything is kept; on a problem the previous choice stays."""
+    try:
+        given = {"biased": (biased, biased_zip), "reference": (reference, reference_zip)}
+        chosen = {role: store.keep_upload(zip_) if zip_ else path.strip() for role, (path, zip_) in given.items()}
+        missing = [role for role, path in chosen.items() if not path]
+        if missing:
+            raise UserInputError(f"{' and '.join(missing)} set", "nothing was given", "name a folder or upload a zip for both sets")
+        sets = {**chosen, "references": 0, "baseline": baseline.strip() or "demo"}
+        store.check_paths(sets)
+        found = check_sets(*(pictures.open_set(sets[role], role) for role in ("biased", "reference")))
+    except UserInputError as problem:
+        gr.Warning(str(problem))
+        return gr.skip(), gr.skip(), words.error(str(problem))
+    listed = words.problems("These images can be used, but look at this first:", [str(p) for p in found]) if found else ""
+    return sets, show(sets), listed
+
+
+def show(sets: dict) -> str:
+    """Both sets side by side and, for the demo, what is known of the truth."""
+    try:
+        biased = pictures.open_set(sets["biased"], "biased")
+        reference = pictures.open_set(sets["reference"], "reference", sets["references"])
+    except UserInputError as problem:
+        return words.error(f"{problem} (the demo can be chosen above)")
+    cards = _set_card("Biased set", "biased", biased, sets["biased"]) + _set_card(
+        "Reference set", "reference", reference, sets["reference"]
+    )
+    truth = _truth() if sets["biased"] == "demo" else ""
+    return f'<div class="stack"><div class="tiw-two">{cards}</div>{truth}</div>'
+
+
+def _set_card(title: str, role: str, images: ImageSet, path: str) -> str:
+    side = images.images.shape[1:3]
+    name = "demo portraits" if path == "demo" else Path(path).name
+    about = f"<b>{len(images):,}</b> images · {side[1]}×{side[0]} pixels · {escape(name)}"
+    grid = pictures.sheet(images.images[:SHOWN], f"{SHOWN} images of the {title.lower()}")
+    return words.card(f"<h3>{words.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
+
+
+def _labels(images: ImageSet) -> str:
+    if images.attributes is None:
+        return "<small>No labels. None are needed to audit or debias; they only help to measure.</small>"
+    counted = [(name, images.attributes[name].value_counts()) for name in images.attributes.columns]
+    parts = [f"{escape(str(name))}: " + ", ".join(f"{escape(str(v))} {n:,}" for v, n in c.items()) for name, c in counted]
+    return f"<small>Labels, used for measuring only: {' · '.join(parts)}</small>"
+
+
+def _truth() -> str:
+    shares = load_demo().truth["shares"]
+    rows = [
+        [
+            ", ".join(SUBGROUPS[word] for word in group.split("-")),
+            words.bar(shares["biased"][group], "biased"),
+            words.percent(shares["biased"][group]),
+            words.bar(shares["reference"][group], "reference"),
+            words.percent(shares["reference"][group]),
+        ]
+        for group in shares["biased"]
+    ]
+    body = words.table(
+        ["Subgroup", f"{words.dot('biased')} Biased set", "", f"{words.dot('reference')} Reference set", ""], rows, "True shares"
+    )
+    text = (
+        "These portraits were drawn by a program, so the truth is known: the biased set was made with these shares, jointly skewed in skin "
+        "and hair, and the reference set evenly. No step that follows is told; only the measurements at the end use it."
+    )
+    return words.card(f"<h3>What is true here</h3><p>{text}</p>{body}")

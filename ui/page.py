@@ -1,0 +1,94 @@
+"""The page: four tabs in the order of the work, one timer that reads run folders, nothing kept but ids."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
+from .panel import QUIET
+
+NONE = {"audit": "", "preview": "", "debias": "", "compare": ""}
+TABS = {"audit": "audit", "preview": "debias", "debias": "debias", "compare": "compare"}
+SECONDS = 1.0  # between two looks at the run folders
+HEADER = (
+    f'<header class="tiw-header">{theme.asset("icon.svg")}<div><h1>TIW Studio</h1>'
+    "<p>See where a large image set departs from a small one you trust, and teach a diffusion model the difference.</p></div></header>"
+)
+
+
+def build() -> gr.Blocks:
+    """The whole app, without starting it."""
+    gr.set_static_paths([theme.PLOTLY])
+    with gr.Blocks(title="TIW Studio", delete_cache=(3600, 86400), fill_width=True) as demo:
+        current = gr.BrowserState(NONE, storage_key="tiw-runs", secret="tiw-studio")
+        seen = gr.State({})
+        timer = gr.Timer(SECONDS, active=False)
+        theme.html(HEADER)
+        with gr.Tabs(elem_id="steps") as tabs:
+            with gr.Tab("Data", id="data"):
+                data = data_tab.build()
+            with gr.Tab("Audit", id="audit"):
+                audit = audit_tab.build(data.sets, current)
+            with gr.Tab("Debias", id="debias"):
+                debias = debias_tab.build(data.sets, current)
+            with gr.Tab("Compare", id="compare"):
+                compare = compare_tab.build(current)
+        with gr.Accordion("Runs", open=False, elem_classes="tiw-runs", elem_id="runs"):
+            runs = gr.HTML("", js_on_load=theme.asset("runs.js"), apply_default_css=False)
+
+        panels = [audit.panel, *debias.panels, compare.panel]
+        shown = [component for panel in panels for component in panel.outputs]
+        look = {"fn": lambda c, s: _look(panels, c, s), "inputs": [current, seen], "outputs": [*shown, compare.runs, runs, seen, timer]}
+
+        timer.tick(**look, **QUIET, trigger_mode="once")
+        for event in (audit.started, audit.stopped, *debias.started, *compare.started):
+            event.then(**look, **QUIET)
+        demo.load(_reattach, current, [current, tabs], **QUIET).then(**look, **QUIET)
+        demo.load(data_tab.restore, data.sets, data.restored, **QUIET)
+        runs.select(_open_run, current, [current, tabs], **QUIET).then(**look, **QUIET)
+        runs.delete(_delete_run, current, current, **QUIET).then(**look, **QUIET)
+        data.next.click(lambda: gr.Tabs(selected="audit"), None, tabs, **QUIET)
+        api.register()
+    return demo
+
+
+def _look(panels: list, current: dict, seen: dict) -> list:
+    """New values for what has changed since the last look; everything else stays untouched. The timer rests when no run works."""
+    values, marks, busy = [], {}, False
+    for panel in panels:
+        run_id = current.get(panel.kind, "")
+        marks[panel.kind] = store.signature(run_id)
+        run = store.open_run(run_id)
+        busy = busy or (run is not None and run.busy)
+        fresh = panel.kind not in seen or marks[panel.kind] != seen[panel.kind]
+        values += panel.render(run) if fresh else [gr.skip() for _ in panel.outputs]
+    marks["runs"] = [*runs_list.signature(), current]
+    fresh = marks["runs"] != seen.get("runs")
+    values += [compare_tab.choices(current), runs_list.render(current)] if fresh else [gr.skip(), gr.skip()]
+    return [*values, marks, gr.Timer(active=busy)]
+
+
+def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
+    """After a reload: ?run=ID, else the runs this browser had, else the newest of each kind."""
+    newest = {run.kind: run.id for run in reversed(store.all_runs()) if run.kind in NONE}
+    kept = {kind: run_id for kind, run_id in {**NONE, **current}.items() if store.open_run(run_id)}
+    asked = store.open_run(request.query_params.get("run", ""))
+    if asked is None or asked.kind not in NONE:
+        return {**NONE, **newest, **kept}, gr.skip()
+    return {**NONE, **newest, **kept, asked.kind: asked.id}, gr.Tabs(selected=TABS[asked.kind])
+
+
+def _open_run(current: dict, event: gr.EventData) -> tuple[dict, dict]:
+    run = store.open_run(str(event._data.get("value", "")))
+    if run is None or run.kind not in NONE:
+        return current, gr.skip()
+    return {**current, run.kind: run.id}, gr.Tabs(selected=TABS[run.kind])
+
+
+def _delete_run(current: dict, event: gr.EventData) -> dict:
+    run = store.open_run(str(event._data.get("value", "")))
+    if run is None or run.busy:
+        return current
+    store.jobs().delete(run.id)
+    gr.Info(f"{words.KINDS.get(run.kind, run.kind)} deleted.")
+    return {kind: "" if run_id == run.id else run_id for kind, run_id in current.items()}

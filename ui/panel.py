@@ -1,0 +1,66 @@
+"""What every run tab has in common: outputs that show one run, a start that never loses what was there, buttons by state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gradio as gr
+from gradio.components import Component
+
+from tiw.errors import UserInputError
+
+from . import store, words
+
+QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Shows the current run of one kind: `render(run)` gives one value for each of `outputs`; run is None before the first."""
+
+    kind: str
+    outputs: list[Component]
+    render: Callable[[store.Run | None], list]
+
+
+def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:
+    """Queue a run and make it the current one; a user's error leaves everything as it was and is said in one sentence."""
+    try:
+        return {**current, kind: store.submit(kind, **fields)}, ""
+    except UserInputError as problem:
+        gr.Warning(str(problem))
+        return current, words.error(str(problem))
+
+
+def stop(kind: str) -> Callable[[dict], None]:
+    def handler(current: dict) -> None:
+        run = store.open_run(current.get(kind, ""))
+        if run is not None and run.busy:
+            store.jobs().stop(run.id)
+
+    return handler
+
+
+def resume(kind: str) -> Callable[[dict], None]:
+    def handler(current: dict) -> None:
+        run = store.open_run(current.get(kind, ""))
+        if run is not None and not run.busy:
+            store.jobs().resume(run.id)
+
+    return handler
+
+
+def stop_button(run: store.Run | None) -> dict:
+    return gr.update(visible=run is not None and run.busy, interactive=run is not None and run.state != "stopping")
+
+
+def state_of(run: store.Run | None) -> str:
+    """Progress while it works, the reason when it stands still without a result."""
+    if run is None or run.done:
+        return ""
+    return (
+        words.progress(run.status, store.jobs().position(run.id))
+        if run.busy
+        else words.ended(run.kind, run.status, resumable=run.kind == "debias")
+    )

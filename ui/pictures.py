@@ -1,0 +1,70 @@
+"""Images for the page: contact sheets as data addresses, sprite sheets as WebP."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from tiw.data import ImageSet, load_set
+from tiw.pictures import contact_sheet
+
+from . import store
+
+SPRITE_COLUMNS = 50
+PAGE = 24  # pairs on a page
+
+
+def data_address(webp: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(webp).decode()
+
+
+def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
+    """<img> of a contact sheet of uint8 [N,H,W,3]."""
+    return f'<img class="sheet" src="{data_address(contact_sheet(images, columns))}" alt="{alt}">'
+
+
+@lru_cache(maxsize=4)
+def image_set(path: str, role: str, references: int, changed: str) -> ImageSet:
+    """A set by its path, kept while it is on screen. `changed` is the path's time stamp."""
+    return load_set(path, role, references)
+
+
+def open_set(path: str, role: str, references: int = 0) -> ImageSet:
+    """The biased or reference set that a path names; a reference set may be cut to some of its images."""
+    return image_set(path, role, references, "" if path == "demo" else store.stamp(Path(path)))
+
+
+@lru_cache(maxsize=4)
+def samples(path: Path, changed: str) -> dict[str, np.ndarray]:
+    """The arrays of a run's samples.npz."""
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def run_samples(run: store.Run) -> dict[str, np.ndarray]:
+    path = run.path / "samples.npz"
+    return samples(path, store.stamp(path))
+
+
+def sprite(images: np.ndarray) -> bytes:
+    """One WebP of many thumbnails without gaps, SPRITE_COLUMNS a row, addressed by position in the browser."""
+    return contact_sheet(images, SPRITE_COLUMNS, gap=0)
+
+
+def pairs_sheet(run: store.Run, page: int) -> bytes:
+    """Baseline above, debiased below, the same seed in the same column; WebP. Empty past the last page."""
+    drawn = run_samples(run)
+    rows = slices(len(drawn["seeds"]))[page - 1 : page]
+    if not rows:
+        return b""
+    return contact_sheet(np.concatenate([drawn["baseline"][rows[0]], drawn["debiased"][rows[0]]]), len(drawn["seeds"][rows[0]]), gap=0)
+
+
+def slices(count: int) -> list[slice]:
+    """The pages of `count` pairs."""
+    edges = [*range(0, count, PAGE), count]
+    return [slice(*edge) for edge in pairwise(edges)]

@@ -1,0 +1,127 @@
+"""Our own addresses below tiw/<run id>/: everything the page loads or downloads passes one gate, `store.open_run`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from . import explorer, pictures, store
+
+CHUNK = 1 << 20
+SHARE_FIELDS = ["attribute", "value", "set", "count", "n", "share", "low", "high"]
+
+
+def routes() -> list[Route]:
+    """For FastAPI's `routes`: they stand before Gradio's own."""
+    return [Route(f"/tiw/{{run_id}}/{path}", _gate(answer)) for path, answer in ANSWERS.items()]
+
+
+def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Callable:
+    async def endpoint(request: Request) -> Response:
+        def respond() -> Response | None:
+            run = store.open_run(request.path_params["run_id"])
+            return None if run is None else answer(run, request.path_params)
+
+        try:
+            response = await run_in_threadpool(respond)
+        except FileNotFoundError:  # not written yet, or deleted meanwhile
+            response = None
+        return response or Response("There is no such run, or it has not got this far.", 404, media_type="text/plain")
+
+    return endpoint
+
+
+def _explorer(run: store.Run, params: dict[str, str]) -> Response | None:
+    return JSONResponse(explorer.payload(run), headers=_kept()) if run.result else None
+
+
+def _sprite(run: store.Run, params: dict[str, str]) -> Response:
+    return _webp(explorer.sprite(run.id))
+
+
+def _strip(run: store.Run, params: dict[str, str]) -> Response | None:
+    item = params["item"]
+    picture = explorer.strip(run, int(item)) if run.result and item.isdecimal() else None
+    return picture and _webp(picture)
+
+
+def _preview(run: store.Run, params: dict[str, str]) -> Response | None:
+    name = params["name"]
+    return _webp((run.path / "previews" / name).read_bytes()) if re.fullmatch(r"\d+\.webp", name) else None
+
+
+def _pairs(run: store.Run, params: dict[str, str]) -> Response | None:
+    page = params["page"]
+    picture = pictures.pairs_sheet(run, int(page)) if page.isdecimal() else None
+    return _webp(picture) if picture else None
+
+
+def _result(run: store.Run, params: dict[str, str]) -> Response | None:
+    return _download((run.path / "result.json").read_bytes(), f"{run.kind}.json", "application/json")
+
+
+def _shares(run: store.Run, params: dict[str, str]) -> Response | None:
+    if not run.result or "shares" not in run.result:
+        return None
+    out = io.StringIO()
+    writer = csv.DictWriter(out, SHARE_FIELDS, extrasaction="ignore")
+    writer.writeheader()
+    for row in run.result["shares"]:
+        low, high = row.get("interval") or (None, None)
+        writer.writerow({**row, "low": low, "high": high})
+    return _download(out.getvalue().encode(), f"{run.kind}-shares.csv", "text/csv")
+
+
+def _model(run: store.Run, params: dict[str, str]) -> Response | None:
+    folder = run.path / "model"
+    if not run.done or not folder.is_dir():
+        return None
+    packed = tempfile.TemporaryFile()  # noqa: SIM115  (closed by the stream)
+    with zipfile.ZipFile(packed, "w") as archive:  # stored: weights do not compress
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder.parent))
+    packed.seek(0)
+
+    def chunks() -> Iterator[bytes]:
+        with packed:
+            yield from iter(lambda: packed.read(CHUNK), b"")
+
+    return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment("debiased-model.zip"))
+
+
+ANSWERS = {
+    "explorer.json": _explorer,
+    "sprite.webp": _sprite,
+    "strip/{item}.webp": _strip,
+    "previews/{name}": _preview,
+    "pairs/{page}.webp": _pairs,
+    "result.json": _result,
+    "shares.csv": _shares,
+    "model.zip": _model,
+}
+
+
+def _webp(picture: bytes) -> Response:
+    return Response(picture, media_type="image/webp", headers=_kept())
+
+
+def _download(content: bytes, name: str, media_type: str) -> Response:
+    return Response(content, media_type=media_type, headers=_attachment(name))
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+
+
+def _kept() -> dict[str, str]:
+    return {"Cache-Control": "private, max-age=3600"}

@@ -1,0 +1,39 @@
+"""All runs of this visitor: open, delete."""
+
+from __future__ import annotations
+
+from html import escape
+
+from . import store, words
+
+
+def render(current: dict) -> str:
+    runs = store.all_runs()
+    if not runs:
+        return words.empty("No runs yet", "Audits, previews, debiased models and comparisons are kept here until you delete them.")
+    shown = set(current.values())
+    return words.card(words.table(["Run", "State", "Started", "Size", ""], [_row(run, run.id in shown) for run in runs], "Runs"))
+
+
+def signature() -> list:
+    return [[run.id, run.state] for run in store.all_runs()]
+
+
+def _row(run: store.Run, shown: bool) -> list[str]:
+    name = f"{words.KINDS.get(run.kind, run.kind)} {words.clock(run.status['created'])}"
+    open_ = "<small>on screen</small>" if shown else f'<button class="link" data-action="open" data-run="{run.id}">Open</button>'
+    delete = (
+        ""
+        if run.busy
+        else f'<button class="link danger" data-action="delete" data-run="{run.id}" data-name="{escape(name)}">Delete</button>'
+    )
+    about = f"<b>{words.KINDS.get(run.kind, run.kind)}</b> <small>{escape(_about(run))}</small>"
+    return [about, words.chip(run.state), words.clock(run.status["created"]), words.size(store.size(run)), f"{open_} {delete}"]
+
+
+def _about(run: store.Run) -> str:
+    options = run.options
+    if run.kind == "compare":
+        return f"{options['count']:,} samples each"
+    parts = [f"{options['references']} references" if options.get("references") else "", options.get("objective", "")]
+    return " · ".join(part for part in parts if part)
