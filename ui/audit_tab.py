@@ -128,7 +128,7 @@ def _diagnostics(levels: list[dict]) -> str:
             f"<b>{words.number(level['auc']['value'])}</b> <small>{words.number(low)} to {words.number(high)}</small>",
             f"{words.number(entropy['held_out'], 3)} <small>train {words.number(entropy['train'], 3)}</small>",
             words.number(level["ece"], 3),
-            f"{words.number(level['mean_r'])} <small>1/r {words.number(level['mean_inverse_r'])}</small>",
+            f"{words.number(level['mean_r']['value'])} <small>1/r {words.number(level['mean_inverse_r']['value'])}</small>",
             f"<b>{words.percent(size['share'])}</b> <small>{words.count(size['count'])} images</small>",
             words.number(level["largest_weight"], 1),
             words.percent(level["negligible_share"], 1),

@@ -50,8 +50,8 @@ def build(current: gr.BrowserState) -> CompareTab:
             go = gr.Button("Compare", variant="primary", size="lg", elem_id="compare-go", scale=1, min_width=170)
         with gr.Accordion("Advanced", open=False):
             with gr.Row(elem_classes="tiw-stack", visible=not store.ON_SPACE):
-                labels = gr.Textbox(label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
-                heldout = gr.Textbox(label="Held-out images", info="For the quality measures. Empty: the reference set.")
+                labels = gr.Textbox("", label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
+                heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
             seed = gr.Number(0, precision=0, label="First seed")
     message = theme.html()
     state = theme.html()

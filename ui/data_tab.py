@@ -54,6 +54,7 @@ def build() -> DataTab:
                     with gr.Column(min_width=300):
                         paths.append(
                             gr.Textbox(
+                                "",
                                 label=f"{role}: folder, zip, npz or parquet on this computer",
                                 placeholder="/path/to/images",
                                 visible=not store.ON_SPACE,
@@ -61,6 +62,7 @@ def build() -> DataTab:
                         )
                         zips.append(gr.File(label=f"{role}: or upload a zip", file_types=[".zip"], height=110))
             baseline = gr.Textbox(
+                "",
                 label="Diffusion model trained on the biased set (folder with a diffusers checkpoint)",
                 info="Empty: the demo's own, which paints 64x64 portraits. Its features drive the audit; debiasing starts from it.",
                 placeholder="/path/to/model",
@@ -68,7 +70,9 @@ def build() -> DataTab:
             )
             load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go")
     message = theme.html()
-    view = theme.html(words.card('<div class="progress"><div class="row"><b>Reading the demo</b></div><progress></progress></div>'))
+    view = theme.html(
+        words.card('<div class="progress"><div class="row"><b>Reading the demo</b></div><progress></progress></div>'), elem_id="data-view"
+    )
     following = gr.Button("Continue to the audit  →", variant="primary", elem_classes="tiw-go")
 
     def switch(kind: str, references: int) -> tuple:
@@ -145,7 +149,8 @@ def _labels(images: ImageSet) -> str:
 
 
 def _truth() -> str:
-    shares = load_demo().truth["shares"]
+    truth = load_demo().truth
+    shares, counts = truth["shares"], truth["counts"]
     rows = [
         [
             ", ".join(SUBGROUPS[word] for word in group.split("-")),
@@ -156,9 +161,8 @@ def _truth() -> str:
         ]
         for group in shares["biased"]
     ]
-    body = words.table(
-        ["Subgroup", f"{words.dot('biased')} Biased set", "", f"{words.dot('reference')} Reference set", ""], rows, "True shares"
-    )
+    head = [f"{words.dot(role)} {role.capitalize()} set, all {counts[role]:,}" for role in ("biased", "reference")]
+    body = words.table(["Subgroup", head[0], "", head[1], ""], rows, "True shares")
     text = (
         "These portraits were drawn by a program, so the truth is known: the biased set was made with these shares, jointly skewed in skin "
         "and hair, and the reference set evenly. No step that follows is told; only the measurements at the end use it."

@@ -35,12 +35,12 @@ def payload(run: store.Run) -> dict:
     for name in scores.columns.drop([*ratios, "item", "set", "index"]):
         codes, values = pd.factorize(scores[name], sort=True)
         attributes[name] = {"codes": codes.tolist(), "values": [str(v) for v in values]}
-    reliable = [i for i, level in enumerate(levels) if level["auc"]["interval"][0] > 0.5]
+    reliable_from = run.result["verdict"].get("reliable_from") or 0
     return {
         "run": run.id,
         "biased": run.result["biased"],
         "reference": run.result["reference"],
-        "start": reliable[0] if reliable else 0,
+        "start": next((i for i, level in enumerate(levels) if level["sigma"] >= reliable_from), 0),
         "levels": levels,
         "points": {
             "item": scores["item"].tolist(),

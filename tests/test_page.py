@@ -1,0 +1,232 @@
+"""The real page in a real browser: audit, short debias, comparison, by the buttons, with everything computed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+]
+
+pytestmark = [pytest.mark.page, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium to run it")]
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "TIW_HOME": str(home)}
+    with (home / "app.log").open("wb") as log:
+        command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port), "--no-browser"]
+        app = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        _wait_for_server(app, url, home / "app.log")
+        yield url
+    finally:
+        app.terminate()
+        app.wait(20)
+
+
+@pytest.fixture(scope="module")
+def problems() -> list[str]:
+    """Script errors, and addresses outside the app that the page asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(address: str, problems: list[str]) -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: request.url.startswith((address, "data:", "blob:")) or problems.append(request.url))
+        page.goto(address)
+        yield page
+        browser.close()
+
+
+def test_first_page_shows_both_sets_of_the_demo(page: Any) -> None:
+    page.get_by_text("8,000", exact=True).wait_for()
+    assert page.get_by_role("tab").all_inner_texts() == ["Data", "Audit", "Debias", "Compare"]
+    assert page.get_by_role("img", name="images of the reference set").is_visible()
+    assert page.get_by_role("img", name="images of the biased set").evaluate("image => image.naturalWidth") > 300
+
+
+def test_a_bad_path_is_one_sentence_and_loses_nothing(page: Any) -> None:
+    page.get_by_label("My own images").check()
+    page.get_by_label("Biased set: folder").fill("/no/such/folder")
+    page.get_by_label("Reference set: folder").fill("/no/such/folder")
+    page.get_by_role("button", name="Load my images").click()
+    alert = page.locator(".tiw-error")
+    alert.wait_for()
+    assert "/no/such/folder" in alert.inner_text()
+    assert page.get_by_text("8,000", exact=True).is_visible()
+    page.get_by_label("Demo portraits").check()
+    page.get_by_label("50", exact=True).check()  # the rest is faster with fewer
+    page.locator("#data-view", has_text="50 images").wait_for()
+
+
+def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, address: str, problems: list[str]) -> None:
+    audit = _audit(page, home)
+    assert (audit["biased"]["scored"], audit["reference"]["n"]) == (200, 50)
+
+    run, debiased = _debias(page, home)
+    assert debiased["steps"] == 3
+    with urllib.request.urlopen(f"{address}tiw/{run.name}/model.zip") as answer:
+        packed = zipfile.ZipFile(BytesIO(answer.read()))
+    assert sorted(packed.namelist()) == sorted(str(f.relative_to(run)) for f in (run / "model").rglob("*") if f.is_file())
+
+    compared = _compare(page, home)
+    assert compared["n"] == 100
+
+    page.reload()  # a closed page finds its runs again
+    page.get_by_role("tab", name="Compare", exact=True).click()
+    page.get_by_text("Pair by pair").wait_for(timeout=20_000)
+    _delete_comparison(page, home)
+    assert problems == []
+
+
+def test_a_run_is_reached_by_its_exact_id_only(address: str, home: Path) -> None:
+    (home / "secret").mkdir()
+    (home / "secret" / "result.json").write_text("{}")
+    for path in (
+        "tiw/..%2fsecret/result.json",
+        "tiw/0123/result.json",
+        f"tiw/{'0' * 32}/result.json",
+        f"gradio_api/file={home}/secret/result.json",
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address + path)
+        assert refused.value.code in (403, 404)
+        refused.value.close()
+
+
+def _audit(page: Any, home: Path) -> dict:
+    page.get_by_role("tab", name="Audit", exact=True).click()
+    page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    _fill_slider(page, "#audit-scored", "200")
+    page.get_by_label("Draw the map").uncheck()
+    page.locator("#audit-go").click()
+    result = _result(home, "audit")
+    page.get_by_text(result["verdict"]["sentence"]).wait_for(timeout=20_000)
+
+    levels = page.locator("#explorer [data-strip] button")
+    levels.first.wait_for()
+    assert levels.count() == len(result["levels"])
+    before = page.locator("#explorer [data-tiles]").inner_text()
+    page.locator("#explorer input[type=range]").evaluate("s => { s.value = s.max; s.dispatchEvent(new Event('input')); }")
+    last = result["levels"][-1]
+    assert float(page.locator("#explorer [data-sigma]").inner_text()) == pytest.approx(last["sigma"], rel=0.06)
+    after = page.locator("#explorer [data-tiles]").inner_text()
+    assert after != before and f"{last['auc']['value']:.2f}" in after
+    page.locator("#explorer .thumb").first.click()
+    assert page.locator("#explorer .thumb[aria-pressed=true]").count() == 1
+    return result
+
+
+def _debias(page: Any, home: Path) -> tuple[Path, dict]:
+    page.get_by_role("tab", name="Debias", exact=True).click()
+    page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    page.get_by_label("Match the strength automatically").uncheck()
+    page.locator("#debias-steps input").fill("3")
+    page.locator("#debias-batch input").fill("16")
+    page.locator("#debias-go").click()
+    result = _result(home, "debias")
+    page.get_by_text("The debiased model is ready").wait_for(timeout=20_000)
+    assert "of 3" in page.locator("#debias-numbers .tile", has_text="Step").first.inner_text()
+    return _newest(home, "debias"), result
+
+
+def _compare(page: Any, home: Path) -> dict:
+    page.get_by_role("tab", name="Compare", exact=True).click()
+    _fill_slider(page, "#compare-count", "100")
+    page.locator("#compare-go").click()
+    result = _result(home, "compare")
+    page.get_by_text("Pair by pair").wait_for(timeout=20_000)
+    assert f"{result['fairness_discrepancy']['debiased']['value']:.3f}" in page.locator("#compare-numbers").inner_text()
+    assert page.locator("#pairs .pair").count() == 24
+    page.get_by_role("button", name="Next →").click()
+    assert page.locator("#pairs .pair").first.inner_text() == "seed 24"
+    return result
+
+
+def _delete_comparison(page: Any, home: Path) -> None:
+    run = _newest(home, "compare")
+    page.get_by_role("button", name="Runs").click()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator(f"[data-action=delete][data-run='{run.name}']").click()
+    _until(lambda: not run.exists(), 20)
+
+
+def _fill_slider(page: Any, where: str, value: str) -> None:
+    number = page.locator(f"{where} input[type=number]")
+    number.fill(value)
+    number.press("Tab")
+
+
+def _newest(home: Path, kind: str) -> Path | None:
+    runs = [path.parent for path in (home / "runs").glob("*/config.json") if json.loads(path.read_text())["kind"] == kind]
+    return max(runs, key=lambda run: run.stat().st_ctime, default=None)
+
+
+def _result(home: Path, kind: str, seconds: float = 170) -> dict:
+    """The run's result.json once it has finished; its own words if it fails."""
+    _until(lambda: _newest(home, kind) is not None, 20)
+    run = _newest(home, kind)
+
+    def ended() -> bool:
+        status = json.loads((run / "status.json").read_text())
+        assert status["state"] not in ("failed", "stopped", "interrupted"), f"{status['message']}\n{(run / 'log.txt').read_text()[-2000:]}"
+        return status["state"] == "finished"
+
+    _until(ended, seconds)
+    return json.loads((run / "result.json").read_text())
+
+
+def _until(true: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.2)
+
+
+def _wait_for_server(app: subprocess.Popen, url: str, log: Path) -> None:
+    def answers() -> bool:
+        assert app.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url).close()
+        except urllib.error.URLError:
+            return False
+        return True
+
+    _until(answers, 60)
