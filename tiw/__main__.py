@@ -13,27 +13,51 @@ import typer
 from . import __version__, runs
 from .errors import UserInputError
 from .jobs import execute
-from .options import OPTIONS
+from .options import OBJECTIVES, OPTIONS, SOLVERS
 from .runs import RunFolder
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Find dataset bias with a small reference set, and debias diffusion models with it.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Find dataset bias with a small reference set, and debias diffusion models with it.",
+)
 
 HELP = {
     "biased": "The large image set: folder, .zip, .npz, .parquet, or demo.",
-    "reference": "The small set drawn from the distribution you want.",
+    "reference": "The small set drawn from the distribution you want; a path like those of --biased, or demo.",
     "baseline": "Folder of the diffusion model trained on the biased set, or demo.",
     "debiased": "Folder of the debiased model (RUN/model).",
+    "model": "Folder of the model to sample, or demo.",
+    "data": "Images to train on, or demo.",
+    "labels": "Labelled images to fit the attribute classifier on, or demo; empty: no shares.",
+    "heldout": "Images for the quality measures; empty: the reference.",
     "audit": "Folder of a finished audit whose ratio is used; empty: fit one here.",
     "references": "Use this many of the reference images; 0: all.",
-    "objective": "tiw-dsm, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.",
-    "strength": "auto (matched to the reference without labels), or a number.",
+    "scored": "Biased images drawn for charts and map.",
+    "folds": "Folds of the cross-fit: every image is scored by a model that did not see it.",
+    "map": "Draw the map after the charts.",
+    "objective": f"{', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}.",
+    "strength": "A number, or auto: matched to the reference without any label.",
     "anchor": "Share of the frozen baseline in the target, 0 (the paper) to 1.",
-    "minutes": "Budget, turned into steps at the start.",
+    "reference_share": "Share of reference images in a batch, from 0 up to, but not 1.",
     "steps": "Number of steps; 0: as many as fit into --minutes.",
-    "labels": "Labelled images to fit the attribute classifier on, or demo.",
-    "heldout": "Images for the quality measures; empty: the reference.",
-    "preset": "demo: quick (five minutes) or full (fifteen); train: the network.",
-    "map": "Compute the map after the charts.",
+    "minutes": "Budget, turned into steps at the start.",
+    "batch_size": "Images a step.",
+    "learning_rate": "At the start; it decays to the end of the budget.",
+    "ema": "Decay per step of the moving average of the weights.",
+    "weight_clip": "Largest weight of an image; 0: none.",
+    "sigma_min": "Lowest noise level; 0: the checkpoint's own.",
+    "sigma_max": "Highest noise level; 0: the checkpoint's own.",
+    "preview_every": "Steps between image grids; 0: a few in all.",
+    "checkpoint_every": "Steps between checkpoints; 0: with each grid.",
+    "precision": "auto, float32 or bfloat16.",
+    "count": "Number of images (of each model).",
+    "sampling_steps": "Steps of the sampler.",
+    "solver": f"Of the sampler: {' or '.join(SOLVERS)}.",
+    "preset": "demo: quick (five minutes on 2 cores) or full (fifteen); train: name of the network.",
+    "seed": "Everything random follows from it.",
+    "device": "auto, cpu, cuda, cuda:N or mps.",
 }
 
 
@@ -41,32 +65,35 @@ def _command(kind: str) -> None:
     """Register `kind` with one option per field of its dataclass."""
     options_class = OPTIONS[kind]
     types = get_type_hints(options_class)
-    default_out = Path("tiw-demo") if kind == "demo" else inspect.Parameter.empty
 
     def command(out: Path, **given: object) -> None:
+        chosen = {name: value for name, value in given.items() if value is not None}
         try:
-            chosen = {name: value for name, value in given.items() if value is not None}
-            if not chosen and (out / "config.json").is_file():
-                run = RunFolder.open(out)
-                if run.kind != kind:
-                    raise UserInputError("out", f"{out} holds a run of {run.kind}", "choose another folder")
-            else:
-                run = RunFolder.create(out, kind, options_class(**chosen))
+            there = not chosen and (out / "config.json").is_file()  # then its config says what to do
+            options = RunFolder.open(out).options if there else options_class(**chosen)
+            run = RunFolder.create(out, kind, options)
+            code = execute(run)
         except UserInputError as error:
             print(error, file=sys.stderr)
             raise typer.Exit(2) from None
-        code = execute(run)
+        finally:
+            if isinstance(runs.ON_PROGRESS, _Bar):
+                runs.ON_PROGRESS.close()
         if code == 0:
             _say(run)
         else:
             print(run.status()["message"], file=sys.stderr)
         raise typer.Exit(code)
 
-    parameters = [inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=default_out, annotation=Annotated[Path, typer.Option(help="Run folder.")])]
+    def parameter(name: str, default: object, type_: object, option: object) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[type_, option])
+
+    out_default = Path("tiw-demo") if kind == "demo" else inspect.Parameter.empty
+    out_help = "Run folder; the same command on the same folder resumes."
+    parameters = [parameter("out", out_default, Path, typer.Option(help=out_help))]
     for field in fields(options_class):
-        kind_of = types[field.name] | None
-        option = typer.Option(help=HELP.get(field.name, ""), show_default=str(field.default))
-        parameters.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind_of, option]))
+        option = typer.Option(help=HELP[field.name], show_default=str(field.default) or False)
+        parameters.append(parameter(field.name, None, types[field.name] | None, option))
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(kind, help=options_class.__doc__)(command)
@@ -74,31 +101,43 @@ def _command(kind: str) -> None:
 
 def _say(run: RunFolder) -> None:
     """What a person wants to know at the end, on standard output."""
-    result = run.result()
     if run.status()["state"] == "stopped":
         print(f"Stopped. The same command with --out {run.path} resumes.")
-    elif run.kind == "audit":
+        return
+    result = run.result()
+    if run.kind == "audit":
         print(result["verdict"]["sentence"], *result["verdict"]["reasons"], sep="\n")
     elif run.kind in ("demo", "compare"):
         print(_table(result))
-    print(f"{run.path}/result.json")
+    print(run.path / "result.json")
 
 
 def _table(result: dict) -> str:
-    """Shares of every attribute before, after and in the reference, then the distances."""
-    sets = ["baseline", "debiased", "reference"]
-    lines = [f"{'':24}" + "".join(f"{name:>28}" for name in sets)]
+    """Shares of every attribute before, after and in the reference, then the distances, each with n and 95 % interval."""
+    columns = ("baseline", "debiased", "reference")
+    rows = [["", *(f"{name} ({result['n']:,} samples)" if name != "reference" else name for name in columns)]]
     cells = {(s["attribute"], s["value"], s["set"]): s for s in result["shares"]}
     for attribute, value in dict.fromkeys((s["attribute"], s["value"]) for s in result["shares"]):
-        row = [cells.get((attribute, value, name)) for name in sets]
-        shown = [f"{100 * c['share']:.1f} % [{100 * c['interval'][0]:.1f}, {100 * c['interval'][1]:.1f}] n {c['n']}" if c else "" for c in row]
-        lines.append(f"{attribute + ' ' + value:24}" + "".join(f"{text:>28}" for text in shown))
+        found = [cells.get((attribute, value, name)) for name in columns]
+        rows.append([f"{attribute}: {value}", *(_estimate(s["share"], s["interval"], "%") + f" n {s['n']}" if s else "" for s in found)])
     for name in ("fairness_discrepancy", "frechet_distance"):
-        if result.get(name):
-            pair = [f"{m['value']:.3f} [{m['interval'][0]:.3f}, {m['interval'][1]:.3f}]" for m in (result[name]["baseline"], result[name]["debiased"])]
-            lines.append(f"{name.replace('_', ' '):24}" + "".join(f"{text:>28}" for text in pair))
-    lines.append(f"{result['seconds']:.0f} seconds" if "seconds" in result else "")
-    return "\n".join(lines)
+        if measured := result.get(name):
+            shown = [_estimate(measured[set_]["value"], measured[set_]["interval"]) for set_ in ("baseline", "debiased", "floor")]
+            rows.append([name.replace("_", " "), *shown[:2], f"same-n floor {shown[2]}"])
+    if resampled := (result.get("frechet_distance") or {}).get("baseline_resampled"):
+        rows.append(["  resampled to the shares", _estimate(resampled["value"], resampled["interval"])])
+    if gap := result.get("gap_closed"):
+        rows.append(["gap closed", "", _estimate(gap["value"], gap["interval"], "%")])
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return "\n".join([*lines, f"{result['seconds']:.0f} seconds, 95 % intervals in brackets"])
+
+
+def _estimate(value: float, interval: list[float], unit: str = "") -> str:
+    """'12.3 % [10.1, 14.5]', or '0.123 [0.101, 0.145]'."""
+    if unit:
+        return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    return f"{value:.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
 
 
 class _Bar:
@@ -112,13 +151,24 @@ class _Bar:
 
         if stage != self.stage:
             self.close()
-            self.bar, self.stage = tqdm(total=total, desc=stage, leave=True, mininterval=0.5), stage
+            self.bar, self.stage = tqdm(total=total, desc=stage, initial=done, mininterval=0.5), stage
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class _Lines:
+    """For logs: one line per stage on standard error."""
+
+    stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage != self.stage:
+            self.stage = stage
+            print(stage, file=sys.stderr, flush=True)
 
 
 for _kind in OPTIONS:
@@ -133,8 +183,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
-    if sys.stderr.isatty():
-        runs.ON_PROGRESS = _Bar()
+    runs.ON_PROGRESS = _Bar() if sys.stderr.isatty() else _Lines()
 
 
 if __name__ == "__main__":

@@ -108,7 +108,11 @@ def compare(
 def _values(classifier: AttributeClassifier) -> dict[str, list[str]]:
     """Every column of `with_crossings` with all its possible values."""
     names = list(classifier.values)
-    crossed = {f"{a} x {b}": [f"{u}-{v}" for u in classifier.values[a] for v in classifier.values[b]] for i, a in enumerate(names) for b in names[i + 1 :]}
+    crossed = {
+        f"{a} x {b}": [f"{u}-{v}" for u in classifier.values[a] for v in classifier.values[b]]
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    }
     return {**classifier.values, **crossed}
 
 
@@ -133,7 +137,12 @@ def _quality(
         known = encoder(reference.images)
         closer = {name: asdict(closer_to_reference(features, known, real, seed)) for name, features in samples.items()}
     return {
-        "frechet_distance": {"encoder": encoder.name, "n": len(baseline), **frechet, "floor": asdict(frechet_floor(real, len(baseline), seed))},
+        "frechet_distance": {
+            "encoder": encoder.name,
+            "n": len(baseline),
+            **frechet,
+            "floor": asdict(frechet_floor(real, len(baseline), seed)),
+        },
         "kernel_distance": {"encoder": encoder.name, **{name: kernel_distance(features, real) for name, features in samples.items()}},
         "neighbours": {name: asdict(neighbour_shares(features, real)) for name, features in samples.items()},
         "closer_to_reference": closer,
@@ -145,7 +154,9 @@ def _classifier_error(classifier: AttributeClassifier) -> dict:
     for name, values in classifier.values.items():
         right, n = classifier.accuracy(name)
         accuracy = {"value": right / n, "interval": wilson(right, n)}
-        attributes.append({"attribute": name, "values": values, "confusion": classifier.confusion_matrix(name), "n": n, "accuracy": accuracy})
+        attributes.append(
+            {"attribute": name, "values": values, "confusion": classifier.confusion_matrix(name), "n": n, "accuracy": accuracy}
+        )
     return {"name": "linear on pixels", "attributes": attributes}
 
 

@@ -28,7 +28,7 @@ class DebiasConfig:
     anchor: float = 1.0  # share of the frozen baseline in the target
     reference_share: float = 0.5
     batch_size: int = 128
-    learning_rate: float = 1e-3  # warmed up over the first twentieth, then decayed to zero along a cosine
+    learning_rate: float = 1e-3  # warmed up over the first tenth, then decayed to zero along a cosine
     weight_clip: float = 0.0  # largest weight; 0: none
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
     sigma_max: float = 0.0
@@ -158,6 +158,9 @@ def _losses(
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Factor of the learning rate: linear warm-up over the first twentieth, then a cosine to zero at the last step."""
-    warm = max(1, steps // 20)
+    """Factor of the learning rate: linear warm-up over the first tenth, then a cosine to zero at the last step.
+
+    Adam moves every weight by the full rate at its first step, whatever the gradient: without a warm-up a short run starts with a jolt.
+    """
+    warm = max(5, steps // 10)
     return min(1.0, step / warm) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))

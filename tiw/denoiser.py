@@ -153,7 +153,9 @@ class Denoiser(nn.Module):
         if (path / "model_index.json").is_file():
             return _from_pipeline(path)
         raise UserInputError(
-            "baseline", f"{path} holds neither {CONFIG_FILE} nor model_index.json", "give the folder of a model saved by TIW Studio or diffusers"
+            "baseline",
+            f"{path} holds neither {CONFIG_FILE} nor model_index.json",
+            "give the folder of a model saved by TIW Studio or diffusers",
         )
 
     @classmethod
@@ -182,7 +184,9 @@ def _pool(h: Tensor) -> Tensor:
 def _load_unet(folder: Path) -> UNet2DModel:
     if not any(folder.glob("*.safetensors")):
         found = ", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing"
-        raise UserInputError("baseline", f"{folder} holds {found}, no .safetensors file", "save the weights as safetensors; pickles are never read")
+        raise UserInputError(
+            "baseline", f"{folder} holds {found}, no .safetensors file", "save the weights as safetensors; pickles are never read"
+        )
     return UNet2DModel.from_pretrained(folder, use_safetensors=True)
 
 

@@ -46,7 +46,9 @@ class LevelDiagnostics:
     negligible_share: float  # biased items with w < 0.01
 
 
-def diagnose(sigma: float, biased: np.ndarray, reference: np.ndarray, train_cross_entropy: float, reference_share: float = 0.0) -> LevelDiagnostics:
+def diagnose(
+    sigma: float, biased: np.ndarray, reference: np.ndarray, train_cross_entropy: float, reference_share: float = 0.0
+) -> LevelDiagnostics:
     """Diagnostics of held-out log ratios: biased [n], reference [m]."""
     biased, reference = biased.astype(np.float64), reference.astype(np.float64)
     pi = reference_share
@@ -144,8 +146,12 @@ def judge(levels: list[LevelDiagnostics]) -> Verdict:
         reason = f"The best held-out AUC is {_auc(best)} at noise level {best.sigma:.2g}; 0.5 is a coin."
         more = [f"At noise level {level.sigma:.2g} {f[0]}." for level, f in zip(levels, failures, strict=True) if f and "memorised" in f[0]]
         if more:
-            return Verdict("unreliable", "The reference set is being memorised: use more images or a smaller head.", (reason, more[0]), None)
-        return Verdict("no-difference", "No detectable difference between the two sets, as far as this reference set can tell.", (reason,), None)
+            return Verdict(
+                "unreliable", "The reference set is being memorised: use more images or a smaller head.", (reason, more[0]), None
+            )
+        return Verdict(
+            "no-difference", "No detectable difference between the two sets, as far as this reference set can tell.", (reason,), None
+        )
     sound = len(levels)
     while sound > 0 and not failures[sound - 1]:
         sound -= 1
@@ -153,7 +159,11 @@ def judge(levels: list[LevelDiagnostics]) -> Verdict:
     found = f"A discriminator tells the sets apart with a held-out AUC of {_auc(strongest)} at noise level {strongest.sigma:.2g}."
     if sound == 0:
         share = min(level.effective_share for level in levels)
-        reasons = (found, "Calibration and normalisation hold at every level.", f"At least {100 * share:.0f} % of the biased images still count.")
+        reasons = (
+            found,
+            "Calibration and normalisation hold at every level.",
+            f"At least {100 * share:.0f} % of the biased images still count.",
+        )
         return Verdict("reliable", "The sets differ, and the estimate is reliable at every noise level.", reasons, levels[0].sigma)
     reasons = tuple(f"At noise level {level.sigma:.2g} {'; '.join(f)}." for level, f in zip(levels, failures, strict=True) if f)[:3]
     if any("memorised" in r for f in failures for r in f):
@@ -161,7 +171,9 @@ def judge(levels: list[LevelDiagnostics]) -> Verdict:
     if sound == len(levels):
         return Verdict("unreliable", "The sets differ, but the estimate cannot be trusted.", (found, *reasons), None)
     start = levels[sound].sigma
-    return Verdict("partly-reliable", f"The sets differ; the estimate is reliable from noise level {start:.2g} up.", (found, *reasons), start)
+    return Verdict(
+        "partly-reliable", f"The sets differ; the estimate is reliable from noise level {start:.2g} up.", (found, *reasons), start
+    )
 
 
 def _auc(level: LevelDiagnostics) -> str:

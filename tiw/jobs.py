@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import os
 import re
 import secrets
@@ -12,78 +14,139 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
+import psutil
+from filelock import FileLock, Timeout
+
 from .errors import UserInputError
-from .options import validate
 from .runs import RunFolder, Stopped, now
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 BUSY = ("queued", "running", "stopping")
+RESUMABLE = ("stopped", "interrupted", "failed")
 GRACE = 20.0  # seconds between a stop request and the end of the child
 DISK_NEEDED = 500 << 20  # bytes free before a run starts: its model, checkpoint and samples, with room to spare
+PACKAGE_ROOT = str(Path(__file__).parents[1])
 
 
 def execute(run: RunFolder) -> int:
     """Do a run's work in this process and leave its outcome in status.json; the command's exit code.
 
     0: finished, or stopped as asked; 2: the user's error, one sentence in `message`; 1: ours, with a traceback in the log.
+    A run that has finished is left as it is. Raises UserInputError if another process is at work on it.
     """
-    from .commands import EXECUTE  # loads torch
-
-    (run.path / "stop").unlink(missing_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: run.request_stop())
-    run.write_status(state="running", stage="Starting", message="", pid=os.getpid(), started=now())
-    began = time.monotonic()
-    try:
-        result = EXECUTE[run.kind](run, run.options)
-        run.write_result({"seconds": time.monotonic() - began, **result})
-    except Stopped:
-        run.write_status(state="stopped", stage="Stopped", pid=None, eta_seconds=None)
+    state = run.status().get("state", "queued")
+    if state == "finished":
         return 0
+    if (other := _process_of(run)) is not None:
+        raise UserInputError("out", f"process {other.pid} is at work in {run.path}", "wait for it, or choose another folder")
+    if state != "queued":  # a stop asked for while waiting counts, one left by an earlier attempt does not
+        run.forget_stop()
+    run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
+    with _stop_on_signals(run):
+        code, outcome = _attempt(run)
+    run.write_status(**outcome, pid=None, eta_seconds=None)
+    return code
+
+
+def _attempt(run: RunFolder) -> tuple[int, dict]:
+    """Exit code and the status that goes with it."""
+    try:
+        from .commands import EXECUTE  # loads torch
+
+        if run.stop_requested():
+            raise Stopped
+        run.write_result(EXECUTE[run.kind](run, run.options))
+    except Stopped:
+        return 0, {"state": "stopped", "stage": "Stopped"}
     except UserInputError as error:
-        run.write_status(state="failed", stage="Failed", message=str(error), pid=None, eta_seconds=None)
-        return 2
+        return 2, {"state": "failed", "stage": "Failed", "message": str(error)}
     except Exception as error:
-        traceback.print_exc()
-        run.write_status(state="failed", stage="Failed", message=_plainly(error), pid=None, eta_seconds=None)
-        return 1
-    run.write_status(state="finished", stage="Finished", pid=None, eta_seconds=None)
-    return 0
+        with suppress(OSError), (run.path / "log.txt").open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        return 1, {"state": "failed", "stage": "Failed", "message": _plainly(error)}
+    return 0, {"state": "finished", "stage": "Finished"}
 
 
 def _plainly(error: Exception) -> str:
+    said = (str(error).splitlines() or [""])[0][:300]
     if isinstance(error, FloatingPointError):
-        return f"The training diverged: {error}."
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return f"The training diverged: {said}."
+    if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
         return "There was not enough memory: use a smaller batch size or fewer images."
-    if isinstance(error, OSError) and error.errno == 28:
-        return "The disk is full: delete old runs and resume."
-    return f"Something went wrong ({type(error).__name__}: {error}). The log in the run folder has the details."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full: delete old runs, then start this one again; it goes on from its last checkpoint."
+    return f"Something went wrong ({type(error).__name__}: {said}). log.txt in the run folder has the details."
+
+
+@contextmanager
+def _stop_on_signals(run: RunFolder) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the run to save its state and stop; the second one ends it at once."""
+
+    def ask(number: int, _frame: object) -> None:
+        run.request_stop()
+        signal.signal(number, signal.SIG_DFL)
+        print("\nStopping after this step; once more to end at once.", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _process_of(run: RunFolder) -> psutil.Process | None:
+    """The living process that works on the run. One that has been given its number since is younger than the run's start."""
+    status = run.status()
+    if not status.get("pid") or not status.get("started") or status["pid"] == os.getpid():
+        return None
+    with suppress(psutil.Error):
+        process = psutil.Process(status["pid"])
+        started = datetime.fromisoformat(status["started"]).timestamp()
+        if process.create_time() <= started and any("tiw" in word for word in process.cmdline()):
+            return process
+    return None
 
 
 class Jobs:
-    """First come, first served. `home` holds runs/<id>; TIW_HOME (default ~/.tiw) unless given."""
+    """First come, first served. `home` holds runs/<id>; TIW_HOME (default ~/.tiw) unless given.
+
+    Only the first app on a home works there (`owner`); a second one shows its runs and refuses to start any.
+    `command(run)` is the child's command line. Raises UserInputError for a home that cannot be written.
+    """
 
     def __init__(self, home: str | Path | None = None, command: Callable[[RunFolder], list[str]] | None = None):
         home = Path(home or os.environ.get("TIW_HOME") or Path.home() / ".tiw").expanduser().resolve()
         self.folder = home / "runs"
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._command = command or (lambda run: [sys.executable, "-m", "tiw", run.kind, "--out", str(run.path)])
         self._queue: list[str] = []
         self._current: tuple[str, subprocess.Popen] | None = None
         self._changed = threading.Condition()
-        for run_id in self._ids():
-            self._pick_up(run_id)
-        threading.Thread(target=self._work, daemon=True, name="tiw-worker").start()
+        self._closed = False
+        self._lock = FileLock(home / "lock", timeout=0, thread_local=False)
+        self._worker = threading.Thread(target=self._work, daemon=True, name="tiw-worker")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            self.owner = False
+            return
+        except OSError as error:
+            raise UserInputError("TIW_HOME", f"{home} cannot be written ({error.strerror})", "set it to another folder") from error
+        self.owner = True
+        for run in self.runs():
+            _interrupt(run)
+        self._worker.start()
+        atexit.register(self.close)
 
     def submit(self, kind: str, options: object) -> str:
-        """Queue a run; its id, at once. Raises UserInputError for bad options or a full disk."""
-        validate(kind, options)
-        free = shutil.disk_usage(self.folder).free
-        if free < DISK_NEEDED:
-            raise UserInputError("disk", f"{free >> 20} MB are free, a run needs {DISK_NEEDED >> 20} MB", "delete old runs")
+        """Queue a run; its id, at once. Raises UserInputError for bad options, a full disk, and where another app is the owner."""
+        self._admit()
         run_id = secrets.token_hex(16)
         RunFolder.create(self.folder / run_id, kind, options)
         self._enqueue(run_id)
@@ -91,19 +154,22 @@ class Jobs:
 
     def open(self, run_id: str) -> RunFolder:
         """The run with this id. Raises UserInputError for what is no id, and for a run that is not there."""
-        if not RUN_ID.fullmatch(run_id or "") or not (self.folder / run_id / "config.json").is_file():
+        if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id) or not (self.folder / run_id / "config.json").is_file():
             raise UserInputError("run", f"there is no run {str(run_id)[:40]!r}", "choose one from the list")
         return RunFolder.open(self.folder / run_id)
 
     def runs(self) -> list[RunFolder]:
-        """All runs, newest first."""
-        found = [self.open(run_id) for run_id in self._ids()]
+        """All runs that this version can read, newest first."""
+        found = []
+        for path in self.folder.iterdir():
+            with suppress(UserInputError):
+                found.append(self.open(path.name))
         return sorted(found, key=lambda run: run.status().get("created", ""), reverse=True)
 
     def position(self, run_id: str) -> int | None:
         """0: at work; 1: next; None: not waiting."""
         with self._changed:
-            if self._current is not None and self._current[0] == run_id:
+            if self._is_current(run_id):
                 return 0
             return self._queue.index(run_id) + 1 if run_id in self._queue else None
 
@@ -114,101 +180,152 @@ class Jobs:
             if run_id in self._queue:
                 self._queue.remove(run_id)
                 run.write_status(state="stopped", stage="Stopped")
-                return
-            child = self._current[1] if self._current is not None and self._current[0] == run_id else None
-        if child is not None and child.poll() is None:
-            run.request_stop()
-            run.write_status(state="stopping", stage="Stopping")
-            threading.Timer(GRACE, child.kill).start()
+            elif run.status().get("state") in BUSY:
+                run.request_stop()
 
     def resume(self, run_id: str) -> None:
-        """Queue a stopped, interrupted or failed run again; it goes on from its last checkpoint."""
+        """Queue a stopped, interrupted or failed run again; it goes on from its last checkpoint. Raises like `submit`."""
+        self._admit()
         run = self.open(run_id)
-        if run.status().get("state") in ("stopped", "interrupted", "failed"):
-            (run.path / "stop").unlink(missing_ok=True)
-            run.write_status(state="queued", stage="Waiting", message="")
-            self._enqueue(run_id)
+        with self._changed:
+            if run.status().get("state") in RESUMABLE:  # its child has said so, but may not have ended yet
+                self._changed.wait_for(lambda: not self._is_current(run_id))
+            if run.status().get("state") in RESUMABLE:  # still: a double click resumes once
+                run.forget_stop()
+                run.write_status(state="queued", stage="Waiting", message="", pid=None)
+                self._enqueue(run_id)
 
     def delete(self, run_id: str) -> None:
-        """Stop the run if need be and remove its folder."""
+        """End the run if need be and remove its folder. Raises UserInputError if it is another app's and at work."""
         run = self.open(run_id)
-        self.stop(run_id)
+        if not self.owner and run.status().get("state") in BUSY:
+            self._admit()
         with self._changed:
-            child = self._current[1] if self._current is not None and self._current[0] == run_id else None
-        if child is not None:
-            child.kill()
-            child.wait()
-        run.delete()
+            if run_id in self._queue:
+                self._queue.remove(run_id)
+            if self._is_current(run_id):
+                _kill(self._current[1])
+            self._changed.wait_for(lambda: not self._is_current(run_id))
+            run.delete()
 
     def close(self) -> None:
-        """End the child, if any; its run can be resumed."""
+        """Stop working: the child saves its state and ends, waiting runs stay where they are; both can be resumed by the next app."""
+        atexit.unregister(self.close)
         with self._changed:
+            self._closed = True
             child = None if self._current is None else self._current[1]
+            self._changed.notify_all()
         if child is not None:
             child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(5)
+            _kill(child)
+        if self.owner:
+            self._worker.join()
+        self._lock.release()
 
-    def _ids(self) -> list[str]:
-        return [p.name for p in self.folder.iterdir() if RUN_ID.fullmatch(p.name) and (p / "config.json").is_file()]
+    def _admit(self) -> None:
+        if not self.owner:
+            found = f"another TIW Studio is at work in {self.folder.parent}"
+            raise UserInputError("TIW_HOME", found, "use that one, or close it and start this one again")
+        free = shutil.disk_usage(self.folder).free
+        if free < DISK_NEEDED:
+            raise UserInputError("disk", f"{free >> 20} MB are free, a run needs {DISK_NEEDED >> 20} MB", "delete old runs")
+
+    def _is_current(self, run_id: str) -> bool:
+        return self._current is not None and self._current[0] == run_id
 
     def _enqueue(self, run_id: str) -> None:
         with self._changed:
-            if run_id not in self._queue:
-                self._queue.append(run_id)
-                self._changed.notify()
-
-    def _pick_up(self, run_id: str) -> None:
-        """What an earlier app left behind: its unfinished runs are interrupted, and offer to be resumed."""
-        run = self.open(run_id)
-        status = run.status()
-        if status.get("state") not in BUSY:
-            return
-        pid = status.get("pid")
-        if pid and _is_ours(pid):
-            os.kill(pid, signal.SIGKILL)
-        run.write_status(state="interrupted", stage="Interrupted", message="The app was closed while this run was not finished.", pid=None)
+            self._queue.append(run_id)
+            self._changed.notify_all()
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._queue:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if self._closed:
+                    return
                 run_id = self._queue.pop(0)
-                run = self.open(run_id)
-                with (run.path / "log.txt").open("ab") as log:
-                    child = subprocess.Popen(
-                        self._command(run),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        cwd=Path(__file__).parents[1],
-                        env={**os.environ, "TIW_CHILD": "1"},
-                        preexec_fn=_lower_priority if os.name == "posix" else None,
-                    )
+                try:
+                    run = self.open(run_id)
+                    child = self._spawn(run)
+                except (UserInputError, OSError):  # removed by hand, no memory for a process: the queue goes on
+                    traceback.print_exc()
+                    continue
                 self._current = (run_id, child)
-            child.wait()
+            _supervise(run, child)
             with self._changed:
+                with suppress(OSError):  # a full disk must not end the worker
+                    _close_account(run, child.returncode)
                 self._current = None
-            if run.path.is_dir():
-                self._close_account(run, child.returncode)
+                self._changed.notify_all()
 
-    @staticmethod
-    def _close_account(run: RunFolder, code: int) -> None:
-        """A child that could not write its own end (killed, out of memory) gets a status from here."""
-        state = run.status().get("state")
-        if state == "stopping":
-            run.write_status(state="stopped", stage="Stopped", pid=None)
-        elif state in BUSY:
-            killed = code in (-signal.SIGKILL, 137)
-            why = "Its process was ended from outside, for lack of memory perhaps." if killed else f"Its process ended with code {code}."
-            run.write_status(state="interrupted" if killed else "failed", stage="Interrupted", message=why, pid=None)
+    def _spawn(self, run: RunFolder) -> subprocess.Popen:
+        paths = [PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
+        with (run.path / "log.txt").open("ab") as log:
+            child = subprocess.Popen(
+                self._command(run),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                start_new_session=True,  # Ctrl-C in the app's terminal is the app's; `close` then lets the child save its state
+            )
+        with suppress(psutil.Error, AttributeError, OSError):
+            psutil.Process(child.pid).nice(5 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)  # the page goes first
+        return child
 
 
-def _lower_priority() -> None:
-    os.nice(5)  # the page goes first
+def _supervise(run: RunFolder, child: subprocess.Popen) -> None:
+    """Wait for the end of the child; end it when it has not listened to a stop for GRACE seconds."""
+    while True:
+        try:
+            child.wait(0.5)
+            return
+        except subprocess.TimeoutExpired:
+            with suppress(FileNotFoundError):
+                if time.time() - (run.path / "stop").stat().st_mtime > GRACE:
+                    _kill(child)
 
 
-def _is_ours(pid: int) -> bool:
-    try:
-        return b"tiw" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+def _kill(child: subprocess.Popen) -> None:
+    """End the child and whatever it has started."""
+    if child.poll() is None:
+        with suppress(psutil.Error):
+            for process in [*psutil.Process(child.pid).children(recursive=True), psutil.Process(child.pid)]:
+                process.kill()
+
+
+def _close_account(run: RunFolder, code: int) -> None:
+    """A child that could not write its own end (killed, out of memory) gets a status from here."""
+    if run.status().get("state") not in BUSY:
+        return
+    common = {"pid": None, "eta_seconds": None}
+    if run.stop_requested():
+        run.write_status(state="stopped", stage="Stopped", **common)
+    elif code in (-signal.SIGTERM, -9):  # 9: SIGKILL, which Windows does not name
+        message = "Its process was ended from outside, for lack of memory perhaps."
+        run.write_status(state="interrupted", stage="Interrupted", message=message, **common)
+    else:
+        lines = (run.path / "log.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+        run.write_status(state="failed", stage="Failed", message=f"Its process ended with code {code}: {last}", **common)
+
+
+def _interrupt(run: RunFolder) -> None:
+    """What an earlier app left unfinished is interrupted, and offers to be resumed; a child that it left alive is ended first."""
+    if run.status().get("state") not in BUSY:
+        return
+    process = _process_of(run)
+    if process is not None:
+        with suppress(psutil.Error):
+            process.terminate()  # it may save its state
+            try:
+                process.wait(3)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(3)
+    if run.status().get("state") in BUSY:
+        message = "The app was closed while this run was not finished."
+        run.write_status(state="interrupted", stage="Interrupted", message=message, pid=None, eta_seconds=None)

@@ -115,7 +115,8 @@ def log_ratio_and_gradient(log_ratio: LogRatioFn, xt: Tensor, sigma: Tensor, gra
         x = xt.detach().requires_grad_(True)
         log_r = log_ratio(x, sigma)
         assert log_r.shape == sigma.shape, f"log_ratio must return [B], found {tuple(log_r.shape)}"
-        (grad,) = torch.autograd.grad(log_r.sum(), x, allow_unused=True)
+        # A ratio that does not depend on xt has no graph; its gradient is zero.
+        grad = torch.autograd.grad(log_r.sum(), x, allow_unused=True)[0] if log_r.requires_grad else None
     return log_r.detach(), torch.zeros_like(xt) if grad is None else grad.detach()
 
 

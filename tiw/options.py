@@ -14,6 +14,7 @@ from .errors import UserInputError
 
 OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 SOLVERS = ("heun", "dpm")
+MAX_STRENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -164,14 +165,18 @@ def validate(kind: str, options: object) -> None:
             raise UserInputError(name, f"it is {value!r}", f"choose one of {', '.join(_CHOICES[name])}")
         if name == "preset" and kind == "demo" and value not in ("quick", "full"):
             raise UserInputError(name, f"it is {value!r}", "choose quick or full")
-        if name == "strength" and value != "auto" and not re.fullmatch(r"\d+(\.\d+)?", value):
-            raise UserInputError(name, f"it is {value!r}", "give auto, or a number from 0 up")
-        if (name == "anchor" and not 0 <= value <= 1) or (name in ("reference_share", "ema") and not 0 <= value < 1):
-            raise UserInputError(name, f"it is {value}", "give a number from 0 to 1" if name == "anchor" else "give a number from 0 up to, but not 1")
+        if name == "strength" and value != "auto" and not (re.fullmatch(r"\d+(\.\d+)?", value) and float(value) <= MAX_STRENGTH):
+            raise UserInputError(name, f"it is {value!r}", f"give auto, or a number from 0 to {MAX_STRENGTH}")
+        if name == "anchor" and not 0 <= value <= 1:
+            raise UserInputError(name, f"it is {value}", "give a number from 0 to 1")
+        if name in ("reference_share", "ema") and not 0 <= value < 1:
+            raise UserInputError(name, f"it is {value}", "give a number from 0 up to, but not 1")
         if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
             raise UserInputError(name, f"it is {value!r}", "choose auto, cpu, cuda, cuda:N or mps")
     if getattr(options, "folds", 2) < 2:
         raise UserInputError("folds", f"it is {options.folds}", "give 2 or more")
+    if 0 < getattr(options, "sigma_max", 0) <= options.sigma_min:
+        raise UserInputError("sigma_max", f"it is {options.sigma_max}, not above sigma_min {options.sigma_min}", "widen the window")
     if hasattr(options, "minutes") and not options.steps and not options.minutes:
         raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
     if kind == "compare" and not options.debiased:

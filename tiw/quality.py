@@ -123,7 +123,8 @@ def closer_to_reference(samples: np.ndarray, reference: np.ndarray, heldout: np.
     rng = np.random.default_rng(seed)
     m = min(len(reference), len(heldout))
     distances = [
-        NearestNeighbors(n_neighbors=1).fit(part[rng.permutation(len(part))[:m]]).kneighbors(samples)[0][:, 0] for part in (reference, heldout)
+        NearestNeighbors(n_neighbors=1).fit(part[rng.permutation(len(part))[:m]]).kneighbors(samples)[0][:, 0]
+        for part in (reference, heldout)
     ]
     count = int((distances[0] < distances[1]).sum())
     return CloserToReference(count / len(samples), wilson(count, len(samples)), len(samples))

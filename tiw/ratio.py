@@ -24,9 +24,9 @@ from .data import ImageSet
 from .denoiser import Denoiser
 from .noise import to_x0
 
-_TENSORS = ("log_sigmas", "weights", "biases", "folds", "gap_map", "gap_origin", "gap_reference")
+_TENSORS = ("log_sigmas", "weights", "biases", "folds", "gap_map", "gap_biased", "gap_reference")
 GAP_SIGMA = 0.3  # the gap is measured at the level nearest to it: images are clear, their last details are not
-GAP_COMPONENTS = 100
+GAP_COMPONENTS = 100  # at most, and one for 20 biased images: the tail of a whitening is noise
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class DensityRatio:
     train_cross_entropy: np.ndarray  # [L] nats, classes equally heavy, on the folds' own training items
     inverse_penalty: float
     gap_map: Tensor  # [F, Q] features at GAP_SIGMA -> whitened principal components, which measure the gap (tiw.strength)
-    gap_origin: Tensor  # [Q] the biased set's mean there
-    gap_reference: Tensor  # [n_reference, Q] the reference images, relative to it
+    gap_biased: Tensor  # [K, Q] the mean of the biased images of each fold there
+    gap_reference: Tensor  # [n_reference, Q] the reference images there
     strength: float = 1.0  # alpha
     offsets: Tensor | None = None  # [L] b(sigma); None: zero
     items: Tensor | None = None  # [B] items of the batch, when held out
@@ -262,7 +262,8 @@ def fit_to_features(features: RatioFeatures, denoiser: Denoiser, config: RatioCo
     # One penalty for all levels: the folds' votes are noisy, and neighbouring levels should not jump.
     best = int(np.argmin(np.mean([level.cross_entropy for level in levels], axis=0)))
     gap_level = int(np.argmin(np.abs(np.log(np.array(config.sigmas) / GAP_SIGMA))))
-    gap_map, gap_origin = _whitening(features.biased[gap_level], config.seed)
+    gap_map = _whitening(features.biased[gap_level], config.seed)
+    of_biased = features.biased[gap_level] @ gap_map
     return DensityRatio(
         denoiser,
         log_sigmas=torch.tensor(config.sigmas).log(),
@@ -275,18 +276,17 @@ def fit_to_features(features: RatioFeatures, denoiser: Denoiser, config: RatioCo
         train_cross_entropy=np.stack([level.train_cross_entropy[best] for level in levels]),
         inverse_penalty=config.inverse_penalties[best],
         gap_map=gap_map,
-        gap_origin=gap_origin,
-        gap_reference=features.reference[gap_level, 0] @ gap_map - gap_origin,
+        gap_biased=torch.stack([of_biased[torch.from_numpy(fold_b == k)].mean(0) for k in range(config.folds)]),
+        gap_reference=features.reference[gap_level, 0] @ gap_map,
     ).to(denoiser.device)
 
 
-def _whitening(biased: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Map [F, Q] to the leading principal components of standardised features, each of unit variance, and their mean [Q]."""
+def _whitening(biased: Tensor, seed: int) -> Tensor:
+    """Map [F, Q] to the leading principal components of standardised features, each of unit variance."""
     mean, std = biased.mean(0), biased.std(0).clamp_min(1e-6)
-    basis = _principal_directions((biased - mean) / std, GAP_COMPONENTS, seed)
+    basis = _principal_directions((biased - mean) / std, max(2, min(GAP_COMPONENTS, len(biased) // 20)), seed)
     spread = ((biased - mean) / std @ basis).std(0).clamp_min(1e-6)
-    gap_map = basis / std[:, None] / spread
-    return gap_map, mean @ gap_map
+    return basis / std[:, None] / spread
 
 
 def _principal_directions(z: Tensor, q: int, seed: int) -> Tensor:

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import shutil
+import threading
 import time
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -29,9 +31,12 @@ def now() -> str:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write beside `path` and rename: a reader sees the old file or the new one, never half of one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)  # left over only where the disk is full
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class RunFolder:
     path: Path
     kind: str
     options: object  # of tiw.options.OPTIONS[kind]
+    parent: RunFolder | None = None  # the run that this one is a part of
 
     @classmethod
     def create(cls, path: str | Path, kind: str, options: object) -> RunFolder:
@@ -48,18 +54,18 @@ class RunFolder:
 
         Raises UserInputError for bad options, for a folder that holds a run with other options, and for one that cannot be written.
         """
-        validate(kind, options)
         path = Path(path)
         if (path / "config.json").is_file():
             there = cls.open(path)
             if there.kind != kind:
-                raise UserInputError("out", f"{path} holds a run of {there.kind}", "choose another folder")
+                raise UserInputError("out", f"{path} holds a run of {there.kind}, not of {kind}", "choose another folder")
             for field in fields(options):
                 old, new = getattr(there.options, field.name), getattr(options, field.name)
                 if old != new:
                     fix = "choose another folder, or repeat the options to resume"
                     raise UserInputError("out", f"{path} holds a run with {field.name} {old!r}, this one has {new!r}", fix)
             return there
+        validate(kind, options)
         config = {"schema_version": SCHEMA_VERSION, "kind": kind, "options": asdict(options), "version": __version__}
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -76,7 +82,7 @@ class RunFolder:
         path = Path(path)
         try:
             raw = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            kind, given = raw["kind"], raw["options"]
+            kind, given = str(raw["kind"]), dict(raw["options"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserInputError("out", f"{path} holds no readable config.json", "give the folder of a run") from error
         if kind not in OPTIONS:
@@ -88,12 +94,18 @@ class RunFolder:
         validate(kind, options)
         return cls(path, kind, options)
 
+    def part(self, kind: str, options: object) -> RunFolder:
+        """An action that this one consists of, in a folder of its own below: its progress is this run's, and so is a stop."""
+        return replace(RunFolder.create(self.path / kind, kind, options), parent=self)
+
     def status(self) -> dict:
-        """What status.json says; an empty dict before the first write."""
+        """What status.json says; an empty dict before the first write. A run at work that was asked to stop is `stopping`."""
         try:
-            return json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+            status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
+        # Derived, so that only the process at work writes the file and no state is lost between two writers.
+        return {**status, "state": "stopping"} if status["state"] == "running" and self.stop_requested() else status
 
     def write_status(self, **changes: object) -> None:
         """Change some fields of status.json, atomically."""
@@ -104,6 +116,9 @@ class RunFolder:
 
     def progress(self, stage: str, done: int, total: int, eta_seconds: float | None = None) -> None:
         """Say what is being done and how far it is; at most five writes a second, but every new stage."""
+        if self.parent is not None:
+            self.parent.progress(stage, done, total, eta_seconds)
+            return
         key, clock = str(self.path), time.monotonic()
         last_stage, last_time, stage_began = _PROGRESS.get(key, ("", 0.0, clock))
         if stage != last_stage:
@@ -118,31 +133,49 @@ class RunFolder:
             ON_PROGRESS(stage, done, total)
 
     def request_stop(self) -> None:
-        (self.path / "stop").touch()
+        """Ask whoever works on the run to save its state and end. The time of the first request stands."""
+        if not (self.path / "stop").exists():
+            (self.path / "stop").touch()
+            if (self.path / "status.json").exists():
+                os.utime(self.path / "status.json")  # those who watch the file learn of it
 
     def stop_requested(self) -> bool:
-        return (self.path / "stop").exists()
+        return (self.path / "stop").exists() or (self.parent is not None and self.parent.stop_requested())
+
+    def forget_stop(self) -> None:
+        (self.path / "stop").unlink(missing_ok=True)
 
     def append(self, name: str, line: dict) -> None:
-        """One JSON line at the end of a file, on disk before this returns to the reader's eyes."""
+        """One JSON line at the end of a file, there for every reader when this returns."""
         with (self.path / name).open("ab") as file:
             file.write(_json(line, indent=None))
 
-    def read_lines(self, name: str) -> list[dict]:
-        """The whole lines of a JSON-lines file; a last one without its line end is still being written."""
+    def read_lines(self, name: str, after: int = 0) -> list[dict]:
+        """The whole lines of a JSON-lines file but the first `after`; a last one without its line end is still being written."""
         path = self.path / name
         if not path.is_file():
             return []
         text = path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line]
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()[after:] if line]
 
     def write_result(self, result: dict) -> None:
-        """Write result.json; schema version and kind are added."""
-        write_atomic(self.path / "result.json", _json({"schema_version": SCHEMA_VERSION, "kind": self.kind, **result}))
+        """Write result.json; schema version, kind and the seconds since the start are added. May be called before the end, too."""
+        started = self.status().get("started")
+        seconds = started and (datetime.now(timezone.utc) - datetime.fromisoformat(started)).total_seconds()
+        about = {"schema_version": SCHEMA_VERSION, "kind": self.kind, "seconds": seconds}
+        write_atomic(self.path / "result.json", _json({**about, **result}))
 
     def result(self) -> dict | None:
         path = self.path / "result.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def disk_bytes(self) -> int:
+        """Bytes in its files; one that vanishes meanwhile counts nothing."""
+        total = 0
+        for file in self.path.rglob("*"):
+            with suppress(FileNotFoundError):
+                total += file.stat().st_size if file.is_file() else 0
+        return total
 
     def delete(self) -> None:
         shutil.rmtree(self.path)

@@ -3,8 +3,9 @@
 The meter is the **gap closed**: how far the samples' mean features have moved from the biased set's (0) to the reference's (1).
 A ratio's own mean logit will not do: guidance pushes samples along the ratio's errors too, so it reports success too early.
 Instead the samples that fold k's ratio guides are measured against the reference images that fold k has not seen:
-    gap = sum_k <mean(samples_k) - mean(biased), d_k> / sum_k <d_-k, d_k>,   d_k = mean(reference fold k) - mean(biased),
-in whitened features. The errors of fold k's ratio are independent of d_k, so numerator and denominator are unbiased.
+    gap = sum_k <mean(samples_k) - b_-k, d_k> / sum_k <mean(reference_-k) - b_-k, d_k>,   d_k = mean(reference_k) - b_k,
+in whitened features, with b_k the mean of fold k's biased images and _-k all folds but k. The errors of fold k's ratio, and of every
+mean on the left, are independent of d_k, so numerator and denominator are unbiased.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class StrengthMatch:
 
 
 def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np.ndarray | None = None) -> Estimate:
-    """Gap closed by samples uint8 [N,H,W,3]; bootstrap interval over samples and reference images.
+    """Gap closed by samples uint8 [N,H,W,3]; the interval resamples samples, reference and biased images.
 
     `folds` [N] names the fold whose ratio guided each sample. Without it (samples of a model that all folds have steered) every
     sample is measured against every fold, which flatters a little: a progress meter, not a verdict.
@@ -48,21 +49,32 @@ def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np
     level = ratio.sigmas[np.argmin(np.abs(np.log(ratio.sigmas / GAP_SIGMA)))]
     items = np.arange(len(images)) + (1 << 32)  # noise of their own, no item's
     features = features_at(ratio.denoiser, images, items, [level], seed)[0, 0].to(ratio.gap_map.device)
-    moved = (features @ ratio.gap_map - ratio.gap_origin).cpu().double().numpy()  # [N, Q]
-    reference = ratio.gap_reference.cpu().double().numpy()
-    reference_folds = ratio.folds[-len(reference) :].cpu().numpy()
-    groups = [np.flatnonzero(reference_folds == k) for k in range(int(reference_folds.max()) + 1)]
-    samples = [np.arange(len(moved)) if folds is None else np.flatnonzero(folds == k) for k in range(len(groups))]
+    found = (features @ ratio.gap_map).cpu().double().numpy()  # [N, Q]
+    reference = ratio.gap_reference.cpu().double().numpy()  # [n, Q]
+    biased = ratio.gap_biased.cpu().double().numpy()  # [K, Q]
+    n_folds = len(biased)
+    fold_of = ratio.folds.cpu().numpy()
+    reference_rows = [np.flatnonzero(fold_of[-len(reference) :] == k) for k in range(n_folds)]
+    biased_counts = np.bincount(fold_of[ratio.scored], minlength=n_folds)
+    sample_rows = [np.arange(len(found)) if folds is None else np.flatnonzero(folds == k) for k in range(n_folds)]
     rng = np.random.default_rng(seed)
 
     def gap(resample: bool) -> float:
         def mean(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
             return x[rng.choice(rows, len(rows)) if resample else rows].mean(0)
 
-        shifts = [mean(reference, rows) for rows in groups]
-        others = [(sum(shifts) - d) / (len(shifts) - 1) for d in shifts]
-        movement = [mean(moved, rows) for rows in samples] if folds is not None else [mean(moved, samples[0])] * len(shifts)
-        return sum(m @ d for m, d in zip(movement, shifts, strict=True)) / sum(o @ d for o, d in zip(others, shifts, strict=True))
+        # The components are whitened: the error of a mean of m biased images is N(0, I / m).
+        origin = biased + (rng.normal(size=biased.shape) / np.sqrt(biased_counts)[:, None] if resample else 0)
+        references = np.stack([mean(reference, rows) for rows in reference_rows])
+        samples = [mean(found, rows) for rows in sample_rows] if folds is not None else [mean(found, sample_rows[0])] * n_folds
+        moved = whole = 0.0
+        for k in range(n_folds):
+            others = np.arange(n_folds) != k
+            start = np.average(origin[others], axis=0, weights=biased_counts[others])
+            d = references[k] - origin[k]
+            moved += (samples[k] - start) @ d
+            whole += (references[others].mean(0) - start) @ d
+        return moved / whole
 
     low, high = np.quantile([gap(True) for _ in range(BOOTSTRAP)], [0.025, 0.975])
     return Estimate(float(gap(False)), (float(low), float(high)))

@@ -34,7 +34,9 @@ def check_sets(biased: ImageSet, reference: ImageSet) -> list[Problem]:
 
     def add(name: str, kind: str, found: list[int], sentence: str) -> None:
         if found:
-            problems.append(Problem(name, kind, len(found), tuple(found[:5]), sentence.format(n=len(found), rows=", ".join(map(str, found[:5])))))
+            problems.append(
+                Problem(name, kind, len(found), tuple(found[:5]), sentence.format(n=len(found), rows=", ".join(map(str, found[:5]))))
+            )
 
     for name, images in (("biased", biased), ("reference", reference)):
         again = sorted(row for same in rows[name].values() for row in same[1:])

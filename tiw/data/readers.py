@@ -52,7 +52,9 @@ def read_listing(path: Path, field: str) -> Listing:
 
 def _from_tree(field: str, where: str, files: dict[str, Callable[[], bytes]]) -> Listing:
     """A folder or a zip: a metadata file wins, else class folders, else no labels."""
-    names = [n for n in files if PurePosixPath(n).suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in n.split("/"))]
+    names = [
+        n for n in files if PurePosixPath(n).suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in n.split("/"))
+    ]
     metadata = next((n for n in files if PurePosixPath(n).name in METADATA), None)
     if metadata is not None:
         return _from_metadata(field, metadata, files)
@@ -68,11 +70,17 @@ def _from_metadata(field: str, metadata: str, files: dict[str, Callable[[], byte
     """The Hugging Face imagefolder: rows of metadata.csv or .jsonl name the images in `file_name`, other columns are labels."""
     raw = files[metadata]()
     try:
-        table = pd.read_csv(io.BytesIO(raw), dtype=str) if metadata.endswith(".csv") else pd.DataFrame(json.loads(x) for x in raw.splitlines() if x)
+        table = (
+            pd.read_csv(io.BytesIO(raw), dtype=str)
+            if metadata.endswith(".csv")
+            else pd.DataFrame(json.loads(x) for x in raw.splitlines() if x)
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise UserInputError(field, f"{metadata} cannot be read ({error})", "save it as UTF-8 CSV, or as one JSON object a line") from error
     if "file_name" not in table:
-        raise UserInputError(field, f"{metadata} has the columns {', '.join(map(str, table.columns))}", "name the images in a column file_name")
+        raise UserInputError(
+            field, f"{metadata} has the columns {', '.join(map(str, table.columns))}", "name the images in a column file_name"
+        )
     folder = PurePosixPath(metadata).parent
     names = [(folder / str(n)).as_posix() for n in table["file_name"]]
     missing = [n for n in names if n not in files]
@@ -99,7 +107,9 @@ def _from_zip(path: Path, field: str) -> Listing:
     for m in members:
         parts = PurePosixPath(m.filename.replace("\\", "/")).parts
         if m.filename.startswith(("/", "\\")) or ".." in parts or re.match(r"^[A-Za-z]:", m.filename):
-            raise UserInputError(field, f"{path.name} has an entry that points outside it: {m.filename!r}", "pack it again from inside its folder")
+            raise UserInputError(
+                field, f"{path.name} has an entry that points outside it: {m.filename!r}", "pack it again from inside its folder"
+            )
         if stat.S_ISLNK(m.external_attr >> 16):
             raise UserInputError(field, f"{path.name} has a link in it: {m.filename!r}", "pack the files themselves")
         if m.flag_bits & 1:
@@ -118,13 +128,17 @@ def _from_npz(path: Path, field: str) -> Listing:
         with np.load(path, allow_pickle=False) as archive:
             key = next((k for k in ("images", "samples", "arr_0") if k in archive.files), None)
             if key is None:
-                raise UserInputError(field, f"{path.name} holds {', '.join(archive.files) or 'nothing'}", "name the array images, samples or arr_0")
+                raise UserInputError(
+                    field, f"{path.name} holds {', '.join(archive.files) or 'nothing'}", "name the array images, samples or arr_0"
+                )
             pixels = archive[key]
             labels = {k: archive[k] for k in archive.files if k != key and archive[k].shape == (len(pixels),)}
     except UserInputError:
         raise
     except Exception as error:  # zipfile, header and pickle errors alike
-        raise UserInputError(field, f"{path.name} cannot be read ({error})", "save plain arrays with numpy.savez, no Python objects") from error
+        raise UserInputError(
+            field, f"{path.name} cannot be read ({error})", "save plain arrays with numpy.savez, no Python objects"
+        ) from error
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or 3 not in (pixels.shape[1], pixels.shape[3]):
         found = f"{key} in {path.name} is {pixels.dtype} {list(pixels.shape)}"
         raise UserInputError(field, found, "give uint8 pixels as [N,H,W,3] or [N,3,H,W]")

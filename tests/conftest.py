@@ -1,0 +1,30 @@
+"""Small things that several tests use."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tiw.data import ImageSet
+from tiw.denoiser import Denoiser
+from tiw.networks import PRESETS
+
+
+def blobs(n: int, share: float, seed: int) -> ImageSet:
+    """16x16 images, bright (with this share) or dark, with noise: a set whose one attribute a tiny network can see."""
+    rng = np.random.default_rng(seed)
+    bright = rng.permutation(n) < round(share * n)
+    images = rng.normal(np.where(bright, 170, 90)[:, None, None, None], 25, (n, 16, 16, 3)).clip(0, 255).astype(np.uint8)
+    return ImageSet(images, pd.DataFrame({"light": np.where(bright, "bright", "dark")}), "blobs")
+
+
+@pytest.fixture(scope="session")
+def blob_sets() -> tuple[ImageSet, ImageSet]:
+    """(biased: 20 % bright, reference: 60 % bright)."""
+    return blobs(300, 0.2, 0), blobs(80, 0.6, 1)
+
+
+@pytest.fixture
+def tiny_denoiser() -> Denoiser:
+    torch.manual_seed(0)
+    return Denoiser.new(PRESETS["tiny"]).requires_grad_(False).eval()

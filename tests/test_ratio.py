@@ -1,0 +1,128 @@
+"""The density ratio: cross-fitting, interpolation, scaling, and truth on Gaussian features."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tiw.objectives import log_ratio_and_gradient
+from tiw.ratio import DensityRatio, RatioConfig, RatioFeatures, features_at, fit_density_ratio, fit_to_features
+from tiw.strength import gap_closed
+
+CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=3, components=20, biased_images=200, reference_draws=2)
+
+
+@pytest.fixture(scope="module")
+def fitted(blob_sets):
+    from tiw.denoiser import Denoiser
+    from tiw.networks import PRESETS
+
+    torch.manual_seed(0)
+    return fit_density_ratio(*blob_sets, Denoiser.new(PRESETS["tiny"]).eval(), CONFIG)
+
+
+def some(blob_sets, n=6):
+    x = torch.from_numpy(blob_sets[0].images[:n]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return x, torch.full((n,), 0.5)
+
+
+def test_recovers_the_ratio_of_two_gaussians():
+    """Features N(0, I) against N(mu, I): log r = mu . x - |mu|^2 / 2."""
+    generator = torch.Generator().manual_seed(0)
+    mu = torch.zeros(12)
+    mu[:2] = torch.tensor([0.8, -0.5])
+    biased, reference = torch.randn(1, 2000, 12, generator=generator), mu + torch.randn(1, 1, 2000, 12, generator=generator)
+    config = RatioConfig(sigmas=(1.0,), components=12, inverse_penalties=(1e-4, 1e-2, 1.0))
+    ratio = fit_to_features(RatioFeatures(np.arange(2000), biased, reference, 2000), None_denoiser(), config)
+    truth = (biased[0] @ mu - mu @ mu / 2).numpy()
+    slope, intercept = np.polyfit(truth, ratio.log_ratio_biased[0], 1)
+    assert abs(slope - 1) < 0.12 and abs(intercept) < 0.1
+    assert np.corrcoef(truth, ratio.log_ratio_biased[0])[0, 1] > 0.98
+
+
+def None_denoiser():  # noqa: N802
+    """Fitting to features needs a denoiser's device only."""
+
+    class Nobody:
+        device = torch.device("cpu")
+
+    return Nobody()
+
+
+def test_bright_images_get_the_higher_ratio_and_held_out_is_worse_than_train(fitted, blob_sets):
+    bright = (blob_sets[0].attributes["light"] == "bright").to_numpy()[fitted.scored]
+    for level in range(2):
+        assert fitted.log_ratio_biased[level][bright].mean() - fitted.log_ratio_biased[level][~bright].mean() > 0.5
+        held_out = (np.logaddexp(0, fitted.log_ratio_biased[level]).mean() + np.logaddexp(0, -fitted.log_ratio_reference[level]).mean()) / 2
+        assert fitted.train_cross_entropy[level] < held_out < np.log(2)
+
+
+def test_held_out_rows_are_scored_by_the_fold_that_did_not_see_them(fitted, blob_sets):
+    x, sigma = some(blob_sets)
+    features = fitted.denoiser.features(x, sigma)
+    items = torch.tensor([*fitted.scored[:3], *range(300, 303)])
+    found = fitted.held_out(items).from_features(features, sigma)
+    for row, item in enumerate(items):
+        alone = fitted.of_fold(int(fitted.folds[item])).from_features(features, sigma)
+        torch.testing.assert_close(found[row], alone[row])
+    unseen = next(i for i in range(300) if i not in set(fitted.scored))
+    everyone = fitted.held_out(torch.full((6,), unseen)).from_features(features, sigma)
+    torch.testing.assert_close(everyone, fitted.from_features(features, sigma))
+    assert not torch.allclose(found, everyone)
+
+
+def test_the_recorded_scores_are_those_of_the_held_out_callable(fitted, blob_sets):
+    rows = fitted.scored[:5]
+    features = features_at(fitted.denoiser, blob_sets[0].images[rows], rows, [fitted.sigmas[1]], CONFIG.seed)[0, 0]
+    again = fitted.held_out(rows).from_features(features, torch.full((5,), float(fitted.sigmas[1])))
+    np.testing.assert_allclose(again.numpy(), fitted.log_ratio_biased[1][:5], atol=2e-3)
+
+
+def test_interpolation_is_linear_in_log_sigma_and_flat_outside(fitted, blob_sets):
+    x, _ = some(blob_sets, 1)
+    features = fitted.denoiser.features(x, torch.tensor([0.5]))
+    at = lambda s: float(fitted.from_features(features, torch.tensor([s])))  # noqa: E731
+    middle = float(np.sqrt(0.1 * 0.5))
+    assert abs(at(middle) - (at(0.1) + at(0.5)) / 2) < 1e-4
+    assert abs(at(0.001) - at(0.1)) < 1e-5 and abs(at(50.0) - at(2.0)) < 1e-5
+
+
+def test_scaling_keeps_the_normalisation(fitted):
+    for strength in (0.0, 0.7, 2.0):
+        scaled = fitted.scaled(strength)
+        means = np.exp(strength * fitted.log_ratio_biased + scaled.offsets.numpy()[:, None]).mean(1)
+        np.testing.assert_allclose(means, 1, rtol=1e-4)
+
+
+def test_a_shared_pass_gives_the_same_as_two(fitted, blob_sets):
+    x, sigma = some(blob_sets)
+    value, gradient = log_ratio_and_gradient(fitted, x, sigma)
+    both = fitted.shared_pass()
+    shared_value, shared_gradient = log_ratio_and_gradient(both.log_ratio, x, sigma)
+    torch.testing.assert_close(shared_value, value)
+    torch.testing.assert_close(shared_gradient, gradient)
+    torch.testing.assert_close(both.denoiser(x, sigma), fitted.denoiser(x, sigma))
+
+
+def test_saving_and_loading_changes_nothing(fitted, blob_sets, tmp_path):
+    fitted.save(tmp_path)
+    again = DensityRatio.load(tmp_path, fitted.denoiser)
+    x, sigma = some(blob_sets)
+    assert torch.equal(again.scaled(1.5)(x, sigma), fitted.scaled(1.5)(x, sigma))
+    assert np.array_equal(again.log_ratio_reference, fitted.log_ratio_reference)
+
+
+def test_gap_is_nought_for_the_biased_set_and_one_for_new_reference_images(fitted):
+    from conftest import blobs
+
+    for images, truth in ((blobs(400, 0.2, 7), 0.0), (blobs(400, 0.6, 8), 1.0), (blobs(400, 0.4, 9), 0.5)):
+        found = gap_closed(fitted, images.images)
+        assert found.interval[0] < truth < found.interval[1] and found.interval[1] - found.interval[0] < 1.2
+
+
+def test_the_fit_is_deterministic(fitted, blob_sets):
+    again = fit_density_ratio(*blob_sets, fitted.denoiser, CONFIG)
+    assert torch.equal(again.weights, fitted.weights)
+    other = fit_density_ratio(*blob_sets, fitted.denoiser, replace(CONFIG, seed=1))
+    assert not torch.equal(other.weights, fitted.weights)

@@ -1,0 +1,81 @@
+"""Toys with known truth: Gaussian mixtures, whose perturbed densities, scores, denoisers and density ratios are closed forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GaussianMixture:
+    """sum_k weights_k N(means_k, std_k^2 I) in D dimensions. Perturbed at level sigma, each variance grows by sigma^2."""
+
+    weights: Tensor  # [K], sum 1
+    means: Tensor  # [K, D]
+    stds: Tensor  # [K]
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws of x0, [n, D]."""
+        k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        noise = torch.randn(n, self.means.shape[1], generator=generator, dtype=self.means.dtype)
+        return self.means[k] + self.stds[k, None] * noise
+
+    def _log_components(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """log weights_k N(xt; means_k, (std_k^2 + sigma^2) I), [B, K]."""
+        variance = self.stds**2 + sigma[:, None] ** 2  # [B, K]
+        squared = (xt[:, None] - self.means).square().sum(2)
+        d = self.means.shape[1]
+        return self.weights.log() - squared / (2 * variance) - d / 2 * (2 * torch.pi * variance).log()
+
+    def log_density(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """log p(xt) at noise level sigma: xt [B, D], sigma [B] -> [B]."""
+        return torch.logsumexp(self._log_components(xt, sigma), 1)
+
+    def responsibilities(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """P(component k given xt), [B, K]."""
+        return torch.softmax(self._log_components(xt, sigma), 1)
+
+    def _component_means(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """E[x0 given xt, component k], [B, K, D]."""
+        gain = self.stds**2 / (self.stds**2 + sigma[:, None] ** 2)
+        return self.means + gain[..., None] * (xt[:, None] - self.means)
+
+    def denoised(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """E[x0 given xt], [B, D]: the exact denoiser."""
+        return (self.responsibilities(xt, sigma)[..., None] * self._component_means(xt, sigma)).sum(1)
+
+    def sample_posterior(self, xt: Tensor, sigma: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One draw of x0 given each row of xt, [B, D]."""
+        k = torch.multinomial(self.responsibilities(xt, sigma), 1, generator=generator)[:, 0]
+        mean = self._component_means(xt, sigma)[torch.arange(len(xt)), k]
+        std = (self.stds[k] ** 2 * sigma**2 / (self.stds[k] ** 2 + sigma**2)).sqrt()
+        return mean + std[:, None] * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+
+
+@dataclass(frozen=True)
+class MixturePair:
+    """A biased and a reference mixture with their exact density ratio."""
+
+    biased: GaussianMixture
+    reference: GaussianMixture
+
+    def log_ratio(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """log p_ref(xt) / p_bias(xt), [B]."""
+        return self.reference.log_density(xt, sigma) - self.biased.log_density(xt, sigma)
+
+    def mixture(self, reference_share: float) -> GaussianMixture:
+        """q = (1 - pi) p_bias + pi p_ref."""
+        return GaussianMixture(
+            torch.cat([(1 - reference_share) * self.biased.weights, reference_share * self.reference.weights]),
+            torch.cat([self.biased.means, self.reference.means]),
+            torch.cat([self.biased.stds, self.reference.stds]),
+        )
+
+
+def two_modes(dtype: torch.dtype = torch.float64) -> MixturePair:
+    """The 2-D toy: modes at (-2, -2) and (2, 2) with standard deviation 0.5; the biased set has them 90 : 10, the reference 50 : 50."""
+    means, stds = torch.tensor([[-2.0, -2.0], [2.0, 2.0]], dtype=dtype), torch.tensor([0.5, 0.5], dtype=dtype)
+    weights = (torch.tensor([0.9, 0.1], dtype=dtype), torch.tensor([0.5, 0.5], dtype=dtype))
+    return MixturePair(*(GaussianMixture(w, means, stds) for w in weights))
