@@ -1,0 +1,104 @@
+"""Diagnostics on constructed log ratios: N(0, 1) against N(m, 1), where log r = m x - m^2 / 2 is exact."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+
+from tiw.audit import audit
+from tiw.data import ImageSet
+from tiw.diagnostics import auc_delong, diagnose, histograms, judge, reliability
+
+
+def log_ratios(m, n_biased=4000, n_reference=1000, seed=0, sharpen=1.0):
+    rng = np.random.default_rng(seed)
+    return tuple(sharpen * (m * x - m**2 / 2) for x in (rng.normal(size=n_biased), m + rng.normal(size=n_reference)))
+
+
+def levels(m=0.8, seed=0, train=None, **keywords):
+    found = []
+    for k, sigma in enumerate((0.03, 0.3, 3.0)):
+        biased, reference = log_ratios(m, seed=seed + k, **keywords)
+        cross_entropy = (np.logaddexp(0, biased).mean() + np.logaddexp(0, -reference).mean()) / 2
+        found.append(diagnose(sigma, biased, reference, cross_entropy - 0.01 if train is None else train))
+    return found
+
+
+def test_numbers_are_those_of_the_closed_form():
+    m = 0.8
+    biased, reference = log_ratios(m, 200_000, 200_000)
+    d = diagnose(1.0, biased, reference, 0.5)
+    assert d.auc.value == pytest.approx(norm.cdf(m / np.sqrt(2)), abs=0.003)
+    assert d.mean_r.value == pytest.approx(1, abs=0.02) and d.mean_inverse_r.value == pytest.approx(1, abs=0.02)
+    assert d.effective_share == pytest.approx(np.exp(-(m**2)), abs=0.03)  # 1 / E[r^2]
+    assert d.ece < 0.01
+    half = diagnose(1.0, biased, reference, 0.5, reference_share=0.5)
+    assert half.mean_w == pytest.approx(1, abs=0.01) and half.largest_weight <= 2
+
+
+def test_auc_is_sklearns_and_its_interval_covers():
+    biased, reference = log_ratios(0.5, 300, 80)
+    label = np.r_[np.zeros(300), np.ones(80)]
+    assert auc_delong(biased, reference).value == pytest.approx(roc_auc_score(label, np.r_[biased, reference]))
+    truth = norm.cdf(0.5 / np.sqrt(2))
+    covered = 0
+    for seed in range(200):
+        low, high = auc_delong(*log_ratios(0.5, 300, 80, seed)).interval
+        covered += low <= truth <= high
+    assert 0.9 <= covered / 200 <= 0.99
+
+
+def test_the_reliability_curve_shows_over_confidence():
+    sound = reliability(*log_ratios(0.8, 20_000, 20_000))
+    assert max(abs(b.predicted - b.observed) for b in sound) < 0.03
+    sharp = reliability(*log_ratios(0.8, 20_000, 20_000, sharpen=3.0))
+    assert sharp[0].predicted < sharp[0].observed - 0.1 and sharp[-1].predicted > sharp[-1].observed + 0.1
+
+
+def test_histograms_share_their_bins_and_are_densities():
+    biased, reference = np.stack([log_ratios(0.8)[0], log_ratios(0.2)[0]]), np.stack([log_ratios(0.8)[1], log_ratios(0.2)[1]])
+    edges, of_biased, of_reference = histograms(biased, reference)
+    np.testing.assert_allclose((of_biased * np.diff(edges)).sum(1), 1)
+    np.testing.assert_allclose((of_reference * np.diff(edges)).sum(1), 1)
+
+
+def test_verdicts_on_constructed_cases():
+    assert judge(levels()).level == "reliable"
+    assert judge(levels(0.0, n_biased=500, n_reference=200)).level == "no-difference"
+    memorised = judge(levels(0.8, sharpen=3.0, train=0.1))
+    assert memorised.level == "unreliable" and "memorised" in memorised.sentence
+    assert judge(levels(0.8, sharpen=4.0)).level == "unreliable"
+    partly = judge([*levels(0.8, sharpen=4.0)[:1], *levels()[1:]])
+    assert partly.level == "partly-reliable" and partly.reliable_from == 0.3 and "0.3" in partly.sentence
+
+
+class Ratio:
+    """What the audit reads of a ratio, with an exact log ratio of one attribute."""
+
+    def __init__(self, biased, reference):
+        self.sigmas, self.strength = np.array([0.1, 1.0]), 1.0
+        self.scored = np.arange(0, len(biased), 2)
+        truth = {"a": np.log(0.5 / 0.8), "b": np.log(0.5 / 0.2)}
+        of = [np.array([truth[v] for v in s.attributes["kind"]]) for s in (biased.take(self.scored), reference)]
+        self.log_ratio_biased, self.log_ratio_reference = (np.stack([x, x]).astype(np.float32) for x in of)
+        self.train_cross_entropy, self.inverse_penalty = np.array([0.6, 0.6]), 1e-3
+
+
+def images(n, share, name):
+    kind = np.where(np.arange(n) < share * n, "a", "b")
+    return ImageSet(np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3), dtype=np.uint8), pd.DataFrame({"kind": kind}), name)
+
+
+def test_the_exact_ratio_brings_the_shares_to_the_references():
+    biased, reference = images(1000, 0.8, "biased"), images(200, 0.5, "reference")
+    result = audit(biased, reference, Ratio(biased, reference))
+    share = {(s.value, s.set): s for s in result.shares}
+    assert share["a", "biased"].share == 0.8 and share["a", "reference"].share == 0.5
+    assert share["a", "reweighted"].share == pytest.approx(0.5, abs=1e-3)
+    assert share["a", "reweighted"].n == pytest.approx(500 / (0.8 * 0.625**2 + 0.2 * 2.5**2), rel=1e-3)
+    over = biased.attributes["kind"].iloc[result.over_represented]
+    assert (over == "a").all() and (biased.attributes["kind"].iloc[result.under_represented] == "b").all()
+    scores = result.scores()
+    assert len(scores) == 700 and scores.loc[scores["set"] == "reference", "item"].min() == 1000
+    assert len(result.to_json()["levels"]) == 2
