@@ -84,8 +84,8 @@ def test_first_page_shows_both_sets_of_the_demo(page: Any) -> None:
 
 def test_a_bad_path_is_one_sentence_and_loses_nothing(page: Any) -> None:
     page.get_by_label("My own images").check()
-    page.get_by_label("Biased set", exact=True).fill("/no/such/folder")
-    page.get_by_label("Reference set", exact=True).fill("/no/such/folder")
+    page.locator("#biased-path").get_by_role("textbox").fill("/no/such/folder")
+    page.locator("#reference-path").get_by_role("textbox").fill("/no/such/folder")
     page.get_by_role("button", name="Load my images").click()
     alert = page.locator(".tiw-error")
     alert.wait_for()

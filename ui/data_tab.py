@@ -49,18 +49,7 @@ def build() -> DataTab:
             )
         with gr.Column(visible=False) as own_box:
             with gr.Row(elem_classes="tiw-stack"):
-                paths, zips = [], []
-                for role in ("Biased set", "Reference set"):
-                    with gr.Column(min_width=300):
-                        paths.append(
-                            gr.Textbox(
-                                "",
-                                label=f"{role}: folder, zip, npz or parquet on this computer",
-                                placeholder="/path/to/images",
-                                visible=not store.ON_SPACE,
-                            )
-                        )
-                        zips.append(gr.File(label=f"{role}: or upload a zip", file_types=[".zip"], height=110))
+                paths = [_source(role) for role in ("biased", "reference")]
             baseline = gr.Textbox(
                 "",
                 label="Diffusion model trained on the biased set (folder with a diffusers checkpoint)",
@@ -82,8 +71,24 @@ def build() -> DataTab:
 
     source.input(switch, [source, references], [demo_box, own_box, sets, view], **QUIET)
     references.input(choose_demo, references, [sets, view], **QUIET)
-    load.click(choose_own, [*paths, *zips, baseline], [sets, view, message], api_visibility="private")
+    load.click(choose_own, [*paths, baseline], [sets, view, message], api_visibility="private")
     return DataTab(sets, view, following, [source, references, demo_box, own_box, view])
+
+
+def _source(role: str) -> gr.Textbox:
+    """Where a set comes from: a path here, or an upload, which becomes a path."""
+    with gr.Column(min_width=300):
+        path = gr.Textbox(
+            "",
+            label=f"{role.capitalize()} set",
+            info="Upload a zip of images." if store.ON_SPACE else "A folder, zip, npz or parquet file on this computer.",
+            placeholder="" if store.ON_SPACE else "/path/to/images",
+            interactive=not store.ON_SPACE,
+            elem_id=f"{role}-path",
+        )
+        upload = gr.UploadButton("Upload a zip", file_types=[".zip"], size="sm", elem_classes="tiw-go")
+    upload.upload(store.keep_upload, upload, path, api_visibility="private")
+    return path
 
 
 def restore(sets: dict) -> tuple:
@@ -98,13 +103,10 @@ def choose_demo(references: int) -> tuple[dict, str]:
     return sets, show(sets)
 
 
-def choose_own(
-    biased: str, reference: str, biased_zip: str | None, reference_zip: str | None, baseline: str
-) -> tuple[dict | object, str | object, str]:
+def choose_own(biased: str, reference: str, baseline: str) -> tuple[dict | object, str | object, str]:
     """Read and check both sets before anything is kept; on a problem the previous choice stays."""
     try:
-        given = {"biased": (biased, biased_zip), "reference": (reference, reference_zip)}
-        chosen = {role: store.keep_upload(zip_) if zip_ else path.strip() for role, (path, zip_) in given.items()}
+        chosen = {"biased": biased.strip(), "reference": reference.strip()}
         missing = [role for role, path in chosen.items() if not path]
         if missing:
             raise UserInputError(f"{' and '.join(missing)} set", "nothing was given", "name a folder or upload a zip for both sets")

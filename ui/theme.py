@@ -58,6 +58,7 @@ def theme() -> gr.themes.Base:
         block_info_text_size="13.5px",
         block_info_text_color="#5a6473",
         input_background_fill="#ffffff",
+        input_border_width="1px",
         input_border_color="#d8d5cd",
         input_border_color_focus="#16202e",
         button_primary_background_fill="#16202e",

@@ -8,7 +8,7 @@ const $ = (name) => element.querySelector(`[data-${name}]`);
 const number = (x, digits = 2) => (x === null || x === undefined ? "–" : Number(x).toFixed(digits));
 const percent = (x) => (x === null || x === undefined ? "–" : `${(100 * x).toFixed(x < 0.1 ? 1 : 0)} %`);
 const level_name = (sigma) => String(Number(sigma.toPrecision(2)));
-let data = null, links = null, level = 0, colour = "set", layout = "-1", gallery = "over", selection = [], current = null;
+let data = null, links = null, level = 0, colour = "set", layout = "-1", gallery = "over", selection = [], current = null, drawn = 0;
 
 const names = ["biased", "reference"];
 const set_of = (p) => names[data.points.set[p]];
@@ -68,8 +68,9 @@ function draw_histogram() {
 
 function map_traces() {
   const where = data.maps[layout] || data.maps["-1"] || Object.values(data.maps)[0];
-  const type = has_webgl ? "scattergl" : "scatter";
-  const dots = (rows, name, marker) => ({ type, mode: "markers", name, x: rows.map((p) => where.x[p]), y: rows.map((p) => where.y[p]), customdata: rows, text: rows.map((p) => `${set_of(p)} ${data.points.index[p]}<br>log r ${number(ratio(p))}`),
+  const type = has_webgl ? "scattergl" : "scatter", chosen = new Set(selection);
+  const picked = (rows) => (chosen.size ? { selectedpoints: rows.flatMap((p, k) => (chosen.has(p) ? [k] : [])), unselected: { marker: { opacity: 0.12 } } } : { selectedpoints: null });
+  const dots = (rows, name, marker) => ({ ...picked(rows), type, mode: "markers", name, x: rows.map((p) => where.x[p]), y: rows.map((p) => where.y[p]), customdata: rows, text: rows.map((p) => `${set_of(p)} ${data.points.index[p]}<br>log r ${number(ratio(p))}`),
     hovertemplate: "%{text}<extra></extra>", marker: { size: 5, opacity: 0.75, line: { width: 0 }, ...marker } });
   const all = data.points.set.map((s, p) => p);
   let traces;
@@ -92,7 +93,7 @@ function draw_map() {
   if (!$("map").classList.contains("js-plotly-plot")) $("map").innerHTML = "";
   Plotly.react($("map"), map_traces(), {
     font: FONT, margin: { l: 4, r: 4, t: 8, b: 8 }, xaxis: axis, yaxis: axis, legend: { orientation: "h", y: 1.06, x: 0, itemsizing: "constant" }, dragmode: "lasso", hovermode: "closest",
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: layout,
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", uirevision: layout, selectionrevision: String(drawn += 1),
   }, { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["toImage", "autoScale2d"], scrollZoom: true });
   const of = colour === "set" ? "set" : colour === "ratio" ? "log ratio" : colour;
   $("map").setAttribute("aria-label", `Map of ${data.points.item.length} images coloured by ${of} at noise level ${level_name(data.levels[level].sigma)}. The galleries below hold the same images and work by keyboard.`);
@@ -115,7 +116,12 @@ function draw() {
 }
 function go(to) { level = to; draw(); }
 function inspect(p) { current = p; draw_strip(); draw_map(); draw_gallery(); }
-function select(rows) { selection = rows; gallery = "selection"; draw_gallery(); }
+// The lasso's outline is dropped once it is used: plotly would apply it again to every new layout.
+function select(rows) { selection = rows; gallery = rows.length ? "selection" : "over"; draw_gallery(); setTimeout(() => {
+    if (($("map").layout?.selections || []).length) Plotly.relayout($("map"), { selections: [] });
+    draw_map();
+  });
+}
 
 function save(name, rows) {
   const safe = (v) => (/^[=+@]/.test(v) || /[",\n]/.test(v) ? `"${String(v).replace(/"/g, '""').replace(/^([=+@])/, "'$1")}"` : v);
@@ -153,7 +159,8 @@ function wire() {
   }
   if (map.on && !map.wired) {
     map.wired = true;
-    map.on("plotly_selected", (e) => { if (e && e.points) select(e.points.map((x) => x.customdata)); });
+    map.on("plotly_selected", (e) => { if (e && e.points.length) select(e.points.map((x) => x.customdata)); });
+    map.on("plotly_deselect", () => select([]));
     map.on("plotly_click", (e) => inspect(e.points[0].customdata));
   }
 }
