@@ -19,12 +19,12 @@ import pytest
 from tiw import jobs as jobs_module
 from tiw.errors import UserInputError
 from tiw.jobs import Jobs, execute
-from tiw.options import AuditOptions, DebiasOptions, PreviewOptions, validate
+from tiw.options import AuditOptions, DebiasOptions, PreviewOptions, TrainOptions, validate
 from tiw.runs import RunFolder, Stopped, write_atomic
 
 # A child that really is `python -m tiw KIND --out RUN`, but for the work itself: one step every 10 ms until `seed` steps are done.
 CHILD = """
-import os, signal, sys, time, types
+import atexit, os, sys, time, types
 fake = types.ModuleType("tiw.commands")
 def work(run, o):
     if o.seed == 13:
@@ -41,7 +41,10 @@ def work(run, o):
             raise Stopped
         time.sleep(0.01)
     return {"n": o.seed}
-fake.EXECUTE = {"audit": work, "debias": work}
+def lingering(run, o):
+    atexit.register(time.sleep, 0.7)  # says that it has stopped, but takes its time to end
+    return work(run, o)
+fake.EXECUTE = {"audit": work, "debias": work, "train": lingering}
 sys.modules["tiw.commands"] = fake
 from tiw.__main__ import app
 app()
@@ -368,6 +371,17 @@ def test_a_waiting_run_stops_at_once_and_a_stopped_one_goes_on_where_it_was(jobs
     assert len({line["pid"] for line in jobs.open(first).read_lines("steps.jsonl")}) == 2
 
 
+def test_a_run_is_resumed_after_its_last_process_has_ended(jobs):
+    run_id = jobs.submit("train", TrainOptions(seed=FOREVER))
+    wait_for(lambda: steps(jobs, run_id))
+    jobs.stop(run_id)
+    wait_for(lambda: state(jobs, run_id) == "stopped")
+    first = jobs.open(run_id).read_lines("steps.jsonl")[0]["pid"]
+    jobs.resume(run_id)
+    assert not psutil.pid_exists(first)
+    wait_for(lambda: state(jobs, run_id) == "running")
+
+
 def test_kill_9_of_the_child_is_told_and_resumed_and_the_queue_goes_on(jobs):
     first, second = jobs.submit("debias", DebiasOptions(seed=60)), jobs.submit("debias", DebiasOptions(seed=2))
     wait_for(lambda: steps(jobs, first))
@@ -418,7 +432,9 @@ def test_a_run_removed_by_hand_does_not_end_the_worker(jobs, capsys):
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "../" + "a" * 32, "a" * 31, "A" * 32, "a" * 32 + "\n", "g" * 32, "a" * 32, None, 5, ["a"]])
-def test_what_is_no_id_never_becomes_a_path(jobs, run_id):
+def test_what_is_no_id_never_becomes_a_path(jobs, home, run_id):
+    for path in (home / ("a" * 32), home / "runs" / ("a" * 31), home / "runs" / ("a" * 32 + "\n"), home / "runs" / ("A" * 32)):
+        RunFolder.create(path, "audit", AuditOptions())
     for action in (jobs.open, jobs.stop, jobs.resume, jobs.delete):
         with pytest.raises(UserInputError, match="there is no run"):
             action(run_id)
