@@ -79,3 +79,14 @@ def two_modes(dtype: torch.dtype = torch.float64) -> MixturePair:
     means, stds = torch.tensor([[-2.0, -2.0], [2.0, 2.0]], dtype=dtype), torch.tensor([0.5, 0.5], dtype=dtype)
     weights = (torch.tensor([0.9, 0.1], dtype=dtype), torch.tensor([0.5, 0.5], dtype=dtype))
     return MixturePair(*(GaussianMixture(w, means, stds) for w in weights))
+
+
+def chasm(dtype: torch.dtype = torch.float64) -> MixturePair:
+    """A 2-D pair that hardly overlaps when clean (the "density chasm"): as `two_modes`, with standard deviation 0.1 and the reference
+    moved by one unit, ten standard deviations, along the first axis."""
+    pair = two_modes(dtype)
+    stds, shift = 0.2 * pair.biased.stds, torch.tensor([1.0, 0.0], dtype=dtype)
+    return MixturePair(
+        GaussianMixture(pair.biased.weights, pair.biased.means, stds),
+        GaussianMixture(pair.reference.weights, pair.reference.means + shift, stds),
+    )
