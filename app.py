@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import signal
 import sys
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: the app calls nobody
@@ -25,7 +27,8 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="open no browser window")
     parser.add_argument("--mcp", action="store_true", help="serve the actions as MCP tools too")
     args = parser.parse_args()
-    store.jobs()  # takes up the queue where the last process left it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    atexit.register(store.jobs().close)  # the child ends with the app; its run can be resumed
     page.build().launch(
         server_name=args.host,
         server_port=args.port,

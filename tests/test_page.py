@@ -17,6 +17,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import gradio_client
+import gradio_client.exceptions
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +116,17 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
     page.get_by_text("Pair by pair").wait_for(timeout=20_000)
     _delete_comparison(page, home)
     assert problems == []
+
+
+def test_a_client_can_do_what_the_page_can(address: str) -> None:
+    client = gradio_client.Client(address, verbose=False)
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {f"/{name}" for name in ("load_images", "audit", "ratio_histogram", "debias", "run_status", "stop_run", "compare")}
+    found = client.predict(references=50, api_name="/load_images")
+    assert (found["biased"]["n"], found["reference"]["n"], found["problems"]) == (8000, 50, [])
+    for refused in ({"references": -1, "api_name": "/audit"}, {"run": "0" * 32, "api_name": "/run_status"}):
+        with pytest.raises(gradio_client.exceptions.AppError):
+            client.predict(**refused)
 
 
 def test_a_run_is_reached_by_its_exact_id_only(address: str, home: Path) -> None:

@@ -93,13 +93,16 @@ def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed
     return {**start_model, "debiased": str(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
 
 
+def finished() -> list[str]:
+    """Ids of the finished debias runs, newest first."""
+    return [run.id for run in store.all_runs("debias") if run.done]
+
+
 def choices(current: dict) -> dict:
     """The finished debias runs for the drop-down, the current one chosen."""
-    finished = [run for run in store.all_runs("debias") if run.done]
-    named = [(_name(run), run.id) for run in finished]
-    ids = [run.id for run in finished]
-    chosen = current.get("debias") if current.get("debias") in ids else next(iter(ids), None)
-    return gr.update(choices=named, value=chosen)
+    ids = finished()
+    chosen = current["debias"] if current["debias"] in ids else next(iter(ids), None)
+    return gr.update(choices=[(_name(store.open_run(run_id)), run_id) for run_id in ids], value=chosen)
 
 
 def _name(run: store.Run) -> str:

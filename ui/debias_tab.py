@@ -78,9 +78,8 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
             preview_state = theme.html()
             preview_halt = gr.Button("Stop the preview", visible=False, elem_classes="tiw-go")
             state = theme.html()
-            with gr.Row(elem_classes="tiw-actions"):
-                halt = gr.Button("Stop", visible=False, elem_id="debias-stop", elem_classes="tiw-go")
-                again = gr.Button("Resume", visible=False, elem_id="debias-resume", elem_classes="tiw-go")
+            halt = gr.Button("Stop", visible=False, elem_id="debias-stop", elem_classes="tiw-go")
+            again = gr.Button("Resume", visible=False, elem_id="debias-resume", elem_classes="tiw-go")
             numbers = theme.html(NOTHING, elem_id="debias-numbers")
             with gr.Row(elem_classes="tiw-stack", visible=False) as plots:
                 with gr.Column(elem_classes="tiw-panel", min_width=280):

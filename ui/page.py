@@ -62,9 +62,9 @@ def _look(panels: list, current: dict, seen: dict) -> list:
         busy = busy or (run is not None and run.busy)
         fresh = panel.kind not in seen or marks[panel.kind] != seen[panel.kind]
         values += panel.render(run) if fresh else [gr.skip() for _ in panel.outputs]
-    marks["runs"] = [*runs_list.signature(), current]
-    fresh = marks["runs"] != seen.get("runs")
-    values += [compare_tab.choices(current), runs_list.render(current)] if fresh else [gr.skip(), gr.skip()]
+    marks["models"], marks["runs"] = compare_tab.finished(), [*runs_list.signature(), current]
+    values.append(compare_tab.choices(current) if marks["models"] != seen.get("models") else gr.skip())
+    values.append(runs_list.render(current) if marks["runs"] != seen.get("runs") else gr.skip())
     return [*values, marks, gr.Timer(active=busy)]
 
 

@@ -60,7 +60,7 @@ def state_of(run: store.Run | None) -> str:
     if run is None or run.done:
         return ""
     return (
-        words.progress(run.status, store.jobs().position(run.id))
+        words.progress(run.kind, run.status, store.jobs().position(run.id))
         if run.busy
         else words.ended(run.kind, run.status, resumable=run.kind == "debias")
     )

@@ -77,7 +77,8 @@ def _shares(run: store.Run, params: dict[str, str]) -> Response | None:
     writer.writeheader()
     for row in run.result["shares"]:
         low, high = row.get("interval") or (None, None)
-        writer.writerow({**row, "low": low, "high": high})
+        named = {field: _as_text(row[field]) for field in ("attribute", "value")}
+        writer.writerow({**row, **named, "low": low, "high": high})
     return _download(out.getvalue().encode(), f"{run.kind}-shares.csv", "text/csv")
 
 
@@ -109,6 +110,11 @@ ANSWERS = {
     "shares.csv": _shares,
     "model.zip": _model,
 }
+
+
+def _as_text(value: str) -> str:
+    """A label that a spreadsheet would take for a formula, made harmless."""
+    return f"'{value}" if str(value).startswith(("=", "+", "-", "@")) else value
 
 
 def _webp(picture: bytes) -> Response:

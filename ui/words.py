@@ -122,7 +122,7 @@ def chip(state: str) -> str:
     return f'<span class="chip {state}">{STATES.get(state, state)}</span>'
 
 
-def progress(status: dict, position: int | None) -> str:
+def progress(kind: str, status: dict, position: int | None) -> str:
     """Stage, bar and time left of a run that waits or works; `position` in the queue, 1 for the next."""
     stage = status["stage"] or "Starting"
     if status["state"] == "queued":
@@ -135,7 +135,7 @@ def progress(status: dict, position: int | None) -> str:
     value = f' value="{status["done"]}" max="{status["total"]}"' if known else ""
     text = " · ".join(part for part in (amount, left) if part)
     return card(
-        f'<div class="progress" role="status"><div class="row"><b>{escape(stage)}</b><span>{text}</span></div>'
+        f'<div class="progress" role="status"><div class="row"><b>{KINDS[kind]} · {escape(stage)}</b><span>{text}</span></div>'
         f'<progress{value} aria-label="{escape(stage)}"></progress></div>'
     )
 
