@@ -6,8 +6,8 @@ Mixture: `tiw.toys.chasm`, biased modes at (-2, -2) and (2, 2), 90 : 10, referen
 standard deviation 0.1: clean, the two hardly overlap. Both discriminators are the same network with the same training, 2,000 biased and 200
 reference points, classes equally heavy; the time-dependent one sees log-uniform noise levels from 0.02 to 80 (the sampler's range), the
 other only the lowest.
-Error: E of (log r_hat - log r)^2 over points of both sets equally, at 12 log-spaced levels of that range, averaged (the integral over log sigma). The
-time-independent ratio enters with its error where it is fitted, at the lowest level: IW-DSM carries that weight to every level.
+Error: E of (log r_hat - log r)^2 over points of both sets equally, at 12 log-spaced levels of that range, averaged (the integral over log
+sigma). The time-independent ratio enters with its error where it is fitted, at the lowest level: IW-DSM carries that weight to every level.
 """
 
 import json

@@ -62,7 +62,9 @@ def test_metadata_names_files_and_labels(folder):
     with pytest.raises(UserInputError, match="file_name"):
         load_images(folder)
     (folder / "metadata.csv").unlink()
-    (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "cat/1.png", "k": 1}) + "\n" + json.dumps({"file_name": "cat/2.png", "k": 2}))
+    (folder / "metadata.jsonl").write_text(
+        json.dumps({"file_name": "cat/1.png", "k": 1}) + "\n" + json.dumps({"file_name": "cat/2.png", "k": 2})
+    )
     assert load_images(folder).attributes["k"].tolist() == ["1", "2"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -35,7 +34,7 @@ from .options import (
 )
 from .pictures import contact_sheet
 from .ratio import DensityRatio, RatioConfig, RatioFeatures, fit_to_features, ratio_features
-from .runs import RunFolder, write_atomic
+from .runs import RunFolder, Stopped, now, write_atomic
 from .sampling import sample as draw_samples
 from .strength import Estimate, StrengthMatch, gap_closed, match_strength
 from .training import train_to_folder
@@ -162,21 +161,13 @@ def demo(run: RunFolder, o: DemoOptions) -> dict:
     """Audit, debias and compare on the embedded demo, each in a run folder of its own below this one."""
     debias_options, count = DEMO[o.preset]
     common = {"seed": o.seed, "device": o.device}
-    started = time.monotonic()
-    audit_seconds, _ = _stage(run, "audit", AuditOptions(map=False, **common))
-    debias_seconds, debiased = _stage(run, "debias", DebiasOptions(audit=str(run.path / "audit"), **debias_options, **common))
+    audited = _stage(run, "audit", AuditOptions(map=False, **common))
+    debiased = _stage(run, "debias", DebiasOptions(audit=str(run.path / "audit"), **debias_options, **common))
     options = CompareOptions(debiased=str(run.path / "debias" / "model"), count=count, **common)
-    _, compared = _stage(run, "compare", options)
-    return {
-        **compared,
-        "preset": o.preset,
-        "audit_seconds": audit_seconds,
-        "debias_seconds": debias_seconds,
-        "seconds": time.monotonic() - started,
-        "strength": debiased["strength"],
-        "gap_closed": debiased["gap_closed"],
-        "objective": debiased["objective"],
-    }
+    compared = _stage(run, "compare", options)
+    parts = {f"{name}_seconds": part["seconds"] for name, part in (("audit", audited), ("debias", debiased), ("compare", compared))}
+    carried = {name: debiased[name] for name in ("objective", "strength", "gap_closed", "training_seconds", "steps")}
+    return {**compared, **carried, **parts, "preset": o.preset, "seconds": sum(parts.values())}
 
 
 EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
@@ -225,7 +216,7 @@ def _inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tupl
 
 
 def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
-    """RUN/map.parquet: item, level, x, y. Level -1, the fixed layout at the lowest noise, by PCA at once and then by UMAP, then every level."""
+    """RUN/map.parquet: item, level, x, y. Level -1 is the fixed layout at the lowest noise, by PCA at once and then by UMAP."""
     items = np.concatenate([features.scored, features.n_biased + np.arange(features.reference.shape[2])])
     of_level = [torch.cat([b, r[0]]).numpy() for b, r in zip(features.biased, features.reference, strict=True)]
 
@@ -281,17 +272,26 @@ def _check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
 
 
 def _report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: run.progress(stage, done, total)
+    """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again."""
+
+    def report(done: int, total: int) -> None:
+        run.progress(stage, done, total)
+        if run.stop_requested():
+            raise Stopped
+
+    return report
 
 
 def _report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
-    return lambda done: run.progress(stage, done, total)
+    report = _report(run, stage)
+    return lambda done: report(done, total)
 
 
-def _stage(run: RunFolder, kind: str, options: object) -> tuple[float, dict]:
-    """One action in a folder of its own below RUN, as its own command would run it; (seconds, result)."""
-    part = RunFolder.create(run.path / kind, kind, options)
-    began = time.monotonic()
-    result = EXECUTE[kind](part, options)
-    part.write_result(result)
-    return time.monotonic() - began, result
+def _stage(run: RunFolder, kind: str, options: object) -> dict:
+    """One action in a run folder of its own below RUN, done once; its result."""
+    part = run.part(kind, options)
+    if part.status()["state"] != "finished":
+        part.write_status(state="running", started=now())
+        part.write_result(EXECUTE[kind](part, options))
+        part.write_status(state="finished", stage="Finished")
+    return part.result()

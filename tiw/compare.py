@@ -121,8 +121,8 @@ def _quality(
 ) -> dict:
     """Frechet and kernel distance, precision and the like, memorising; all in one encoder's features.
 
-    `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls when the shares
-    do, whatever the pictures look like; against this one only the pictures count.
+    `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls
+    when the shares do, whatever the pictures look like; against this one only the pictures count.
     """
     target, of = (reference, "the reference images") if heldout is None else (heldout, "the held-out images")
     encoder = fit_encoder(target.images, of, seed)

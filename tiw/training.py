@@ -59,6 +59,7 @@ def train_to_folder(
     preview = _Preview(run, gap)
     shown = copy.deepcopy(start_model).requires_grad_(False).eval()  # carries the moving average
     resume = _load_checkpoint(run)
+    _forget_after(run, -1 if resume is None else resume["step"])
     if resume is None:
         run.progress("Drawing the first samples", 0, 1)
         began = time.monotonic()
@@ -71,7 +72,6 @@ def train_to_folder(
         ema = EMAModel(shown.parameters(), decay=o.ema)
         ema.load_state_dict(resume["ema"])
         ema.to(start_model.device)
-        _forget_after(run, resume["step"])
     every = o.preview_every or max(1, round(config.steps / PREVIEWS))
     checkpoint_every = o.checkpoint_every or every
 

@@ -45,7 +45,7 @@ def check_sets(biased: ImageSet, reference: ImageSet) -> list[Problem]:
         constant = np.flatnonzero((flat == flat[:, :1]).all(axis=(1, 2))).tolist()
         add(name, "constant", constant, f"{{n}} image(s) of the {name} set are of one colour, for instance rows {{rows}}: remove them.")
     shared = sorted(row for key, same in rows["reference"].items() if key in rows["biased"] for row in same)
-    text = "{n} reference image(s) are in the biased set too, for instance rows {rows}: remove them from one of the two, or the audit flatters itself."
+    text = "{n} reference image(s) are in the biased set too, for instance rows {rows}: remove them from one of the two."
     add("reference", "overlap", shared, text)
     if len(reference) < FEWEST_REFERENCES:
         text = f"The reference set has {len(reference)} images; below {FEWEST_REFERENCES} no estimate can be trusted: add some."
