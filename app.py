@@ -9,6 +9,7 @@ import signal
 import sys
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: the app calls nobody
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # nor does it keep statistics after every event
 
 from ui import page, routes, store, theme
 

@@ -113,7 +113,7 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
 
     page.reload()  # a closed page finds its runs again
     page.get_by_role("tab", name="Compare", exact=True).click()
-    page.get_by_text("Pair by pair").wait_for(timeout=20_000)
+    page.locator("#pairs .pair").first.wait_for(timeout=20_000)
     _delete_comparison(page, home)
     assert problems == []
 
@@ -185,7 +185,7 @@ def _compare(page: Any, home: Path) -> dict:
     _fill_slider(page, "#compare-count", "100")
     page.locator("#compare-go").click()
     result = _result(home, "compare")
-    page.get_by_text("Pair by pair").wait_for(timeout=20_000)
+    page.locator("#pairs .pair").first.wait_for(timeout=20_000)
     assert f"{result['fairness_discrepancy']['debiased']['value']:.3f}" in page.locator("#compare-numbers").inner_text()
     assert page.locator("#pairs .pair").count() == 24
     page.get_by_role("button", name="Next →").click()
