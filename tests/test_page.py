@@ -103,7 +103,7 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
     assert (audit["biased"]["scored"], audit["reference"]["n"]) == (200, 50)
 
     run, debiased = _debias(page, home)
-    assert debiased["steps"] == 3
+    assert debiased["steps"] == 2
     with urllib.request.urlopen(f"{address}tiw/{run.name}/model.zip") as answer:
         packed = zipfile.ZipFile(BytesIO(answer.read()))
     assert sorted(packed.namelist()) == sorted(str(f.relative_to(run)) for f in (run / "model").rglob("*") if f.is_file())
@@ -171,12 +171,12 @@ def _debias(page: Any, home: Path) -> tuple[Path, dict]:
     page.get_by_role("tab", name="Debias", exact=True).click()
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     page.get_by_label("Match the strength automatically").uncheck()
-    page.locator("#debias-steps input").fill("3")
+    page.locator("#debias-steps input").fill("2")
     page.locator("#debias-batch input").fill("16")
     page.locator("#debias-go").click()
     result = _result(home, "debias")
     page.get_by_text("The debiased model is ready").wait_for(timeout=20_000)
-    assert "of 3" in page.locator("#debias-numbers .tile", has_text="Step").first.inner_text()
+    assert "of 2" in page.locator("#debias-numbers .tile", has_text="Step").first.inner_text()
     return _newest(home, "debias"), result
 
 

@@ -58,7 +58,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> AuditTab:
     tables = theme.html()
 
     def begin(sets: dict, current: dict, scored: int, folds: int, layouts: bool, seed: int) -> tuple[dict, str]:
-        return start("audit", current, {**sets, "scored": int(scored), "folds": int(folds), "map": layouts, "seed": int(seed)})
+        return start("audit", current, {**sets, "scored": int(scored), "folds": int(folds), "map": layouts, "seed": int(seed or 0)})
 
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None

@@ -69,7 +69,7 @@ def build(current: gr.BrowserState) -> CompareTab:
         run = store.open_run(chosen)
         if run is None or not run.done:
             return current, words.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
-        return start("compare", current, fields(run, int(count), labels.strip(), heldout.strip(), int(seed)))
+        return start("compare", current, fields(run, int(count), labels.strip(), heldout.strip(), int(seed or 0)))
 
     def render(run: store.Run | None) -> list:
         done = run is not None and run.done
@@ -182,10 +182,10 @@ def _memory(closer: dict | None, gap: dict | None) -> str:
             words.tile("Gap closed", words.percent(gap["value"]), words.interval(gap, words.percent), "judged without labels", "debiased")
         )
     if closer:
-        help_ = "nearer to a reference than to a held-out image; 50 %: none memorised"
+        help_ = "than to held-out images; 50 %: none memorised"
         found += [
             words.tile(title, words.percent(closer[name]["value"]), words.interval(closer[name], words.percent), help_, name)
-            for name, title in (("baseline", "Memorised, baseline"), ("debiased", "Memorised, debiased"))
+            for name, title in (("baseline", "Nearer to references, baseline"), ("debiased", "Nearer to references, debiased"))
         ]
     return words.tiles(*found) if found else ""
 

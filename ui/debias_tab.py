@@ -59,6 +59,10 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                     label="Anchor",
                     info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs.",
                 )
+                message = theme.html()
+                with gr.Row(elem_classes="tiw-actions"):
+                    preview = gr.Button("Preview now", variant="secondary", size="lg", elem_id="preview-go", min_width=130)
+                    go = gr.Button("Debias", variant="primary", size="lg", elem_id="debias-go", min_width=130)
                 with gr.Accordion("Advanced", open=False):
                     objective = gr.Dropdown(words.OBJECTIVES, value="tiw-dsm", label="Objective")
                     steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit into the minutes.", elem_id="debias-steps")
@@ -69,10 +73,6 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                     sigma_min = gr.Number(0, label="Lowest noise level", info="0: the model's own.")
                     sigma_max = gr.Number(0, label="Highest noise level", info="0: the model's own.")
                     seed = gr.Number(0, precision=0, label="Seed")
-                message = theme.html()
-                with gr.Row(elem_classes="tiw-actions"):
-                    preview = gr.Button("Preview now", variant="secondary", size="lg", elem_id="preview-go", min_width=130)
-                    go = gr.Button("Debias", variant="primary", size="lg", elem_id="debias-go", min_width=130)
             theme.html('<p class="tiw-note">Both go on when the page is closed. Coming back, you find them where they are.</p>')
         with gr.Column(scale=8, min_width=420):
             preview_state = theme.html()
@@ -115,7 +115,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
             "seed",
         )
         whole = ("steps", "batch_size", "seed")
-        chosen = {name: int(value) if name in whole else float(value) for name, value in zip(names, rest, strict=True)}
+        chosen = {name: int(value or 0) if name in whole else float(value or 0) for name, value in zip(names, rest, strict=True)}
         return start("debias", current, {**fields(sets, automatic, strength), "objective": objective, **chosen})
 
     started = [

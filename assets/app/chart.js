@@ -8,6 +8,7 @@ function draw() {
   element.style.display = figure ? "" : "none";
   if (!figure) { Plotly.purge(chart); return; }
   for (const trace of figure.data) {
+    if (trace.type === "scatter") trace.cliponaxis = false;
     if (!trace.interval) continue;
     trace.error_y = { type: "data", symmetric: false, thickness: 1.6, width: 5, color: trace.interval_color || "#16202e",
       array: trace.interval.map((i, k) => i[1] - trace.y[k]), arrayminus: trace.interval.map((i, k) => trace.y[k] - i[0]) };
