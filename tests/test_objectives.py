@@ -5,86 +5,124 @@ import torch
 
 from tiw.noise import edm_loss_weight
 from tiw.objectives import dsm, iw_dsm, log_ratio_and_gradient, log_weight, tiw_dsm
-from tiw.toys import GaussianMixture, MixturePair
+from tiw.toys import GaussianMixture, MixturePair, joint_skew
 
 F64 = torch.float64
-PAIR = MixturePair(
-    GaussianMixture(
-        torch.tensor([0.8, 0.2], dtype=F64), torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=F64), torch.tensor([0.4, 0.6], dtype=F64)
-    ),
-    GaussianMixture(
-        torch.tensor([0.4, 0.6], dtype=F64), torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=F64), torch.tensor([0.4, 0.6], dtype=F64)
-    ),
-)
+MEANS, STDS = torch.tensor([[-1.0, 0.0], [1.0, 0.5]], dtype=F64), torch.tensor([0.4, 0.6], dtype=F64)
+PAIR = MixturePair(*(GaussianMixture(torch.tensor(w, dtype=F64), MEANS, STDS) for w in ([0.8, 0.2], [0.4, 0.6])))
 POINTS = [((0.3, -0.2), 0.7), ((-1.5, 1.0), 1.5), ((-0.2, 0.3), 0.5)]
-N = 40_000
+SHARES = [0.0, 0.05, 0.5]
+# Sums over this grid of x0 are integrals to 1e-12: its step is a quarter of the narrowest standard deviation.
+X0 = torch.cartesian_prod(*[torch.arange(-5.0, 5.0, 0.1, dtype=F64)] * 2)
 
 
-def target_of(xt, sigma, pi, n=N, **keywords):
-    """The mean target of `tiw_dsm` at one (xt, sigma) under q, and its standard error, read off the loss's gradient at a free D.
+def row(values):
+    return torch.tensor([values], dtype=F64)
 
-    x0 is drawn from its exact posterior under q and the noise chosen so that xt stays where it is.
-    """
-    generator = torch.Generator().manual_seed(1)
-    xt = torch.tensor(xt, dtype=F64).expand(n, -1)
-    sigma = torch.full((n,), sigma, dtype=F64)
-    x0 = PAIR.mixture(pi).sample_posterior(xt, sigma, generator) if pi else PAIR.biased.sample_posterior(xt, sigma, generator)
-    free = torch.zeros_like(xt, requires_grad=True)
-    loss = tiw_dsm(lambda x, s: free, x0, (xt - x0) / sigma[:, None], sigma, PAIR.log_ratio, pi, **keywords)
-    (gradient,) = torch.autograd.grad(loss.sum(), free)
-    # d loss / d D = 2 w lambda (D - target) / dimensions, at D = 0
-    use_weight = keywords.get("use_weight", True)
-    w = log_weight(PAIR.log_ratio(xt, sigma), pi).exp() if use_weight else torch.ones_like(sigma)
-    targets = -gradient / (2 * w * edm_loss_weight(sigma) / xt.shape[1])[:, None]
-    return targets.mean(0), targets.std(0) / n**0.5
+
+def posterior(mixture, xt, sigma):
+    """P(x0 given xt) on the grid, by Bayes' rule alone: the prior times N(xt; x0, sigma^2)."""
+    log_prior = mixture.log_density(X0, torch.zeros(len(X0), dtype=F64))
+    return torch.softmax(log_prior - (row(xt) - X0).square().sum(1) / (2 * sigma**2), 0)[:, None]
 
 
 def truth(xt, sigma, mixture=PAIR.reference):
-    return mixture.denoised(torch.tensor([xt], dtype=F64), torch.tensor([sigma], dtype=F64))[0]
+    """E[x0 given xt], integrated."""
+    return (posterior(mixture, xt, sigma) * X0).sum(0)
+
+
+def minimiser(xt, sigma, pi, **keywords):
+    """The D at (xt, sigma) that minimises the expected `tiw_dsm` over x0 from q given xt.
+
+    The expected loss is quadratic in D, so two of its gradients give the minimum. The noise is chosen so that xt stays where it is.
+    """
+    level = torch.full((len(X0),), sigma, dtype=F64)
+    p = posterior(PAIR.mixture(pi), xt, sigma)
+
+    def gradient(at):
+        free = at.clone().requires_grad_(True)
+        loss = tiw_dsm(lambda x, s: free.expand_as(x), X0, (row(xt) - X0) / sigma, level, PAIR.log_ratio, pi, **keywords)
+        return torch.autograd.grad((p[:, 0] * loss).sum(), free)[0]
+
+    at_zero, at_one = gradient(torch.zeros(2, dtype=F64)), gradient(torch.ones(2, dtype=F64))
+    assert (at_one - at_zero > 0).all()  # a minimum
+    return -at_zero / (at_one - at_zero)
 
 
 @pytest.mark.parametrize("anchor", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("pi", [0.0, 0.05, 0.5])
+@pytest.mark.parametrize("pi", SHARES)
 @pytest.mark.parametrize("point", POINTS)
 def test_the_minimiser_is_the_references_posterior_mean(point, pi, anchor):
-    mean, error = target_of(*point, pi, anchor=anchor, baseline=PAIR.biased.denoised)
-    assert ((mean - truth(*point)).abs() < 4.5 * error + 1e-9).all()
-    assert (truth(*point) - truth(*point, PAIR.biased)).norm() > 20 * error.max()  # the test can tell the two apart
+    found = minimiser(*point, pi, anchor=anchor, baseline=PAIR.biased.denoised)
+    torch.testing.assert_close(found, truth(*point), atol=1e-9, rtol=0)
+    assert (truth(*point) - truth(*point, PAIR.biased)).norm() > 0.05  # the two are told apart
 
 
 @pytest.mark.parametrize("anchor", [0.5, 1.0])
-def test_a_wrong_baseline_is_off_by_anchor_times_its_error(anchor):
-    point, wrong = POINTS[0], torch.tensor([0.3, -0.1], dtype=F64)
-    right, _ = target_of(*point, 0.05, anchor=anchor, baseline=PAIR.biased.denoised)
-    off, _ = target_of(*point, 0.05, anchor=anchor, baseline=lambda x, s: PAIR.biased.denoised(x, s) + wrong)
-    torch.testing.assert_close(off - right, anchor * wrong)
+@pytest.mark.parametrize("pi", SHARES)
+def test_a_wrong_baseline_is_off_by_anchor_times_its_error(pi, anchor):
+    error = torch.tensor([0.3, -0.1], dtype=F64)
+    found = minimiser(*POINTS[0], pi, anchor=anchor, baseline=lambda x, s: PAIR.biased.denoised(x, s) + error)
+    torch.testing.assert_close(found, truth(*POINTS[0]) + anchor * error, atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("pi", SHARES)
 @pytest.mark.parametrize("point", POINTS)
-def test_the_correction_alone_reaches_it_and_the_weight_alone_does_not(point):
-    mean, error = target_of(*point, 0.05, use_weight=False)
-    assert ((mean - truth(*point)).abs() < 4.5 * error).all()
-    mean, error = target_of(*point, 0.05, use_correction=False)
-    of_mixture = truth(*point, PAIR.mixture(0.05))
-    assert ((mean - of_mixture).abs() < 4.5 * error).all()
-    assert (mean - truth(*point)).norm() > 10 * error.max()
+def test_the_correction_alone_reaches_it_and_the_weight_alone_does_not(point, pi):
+    torch.testing.assert_close(minimiser(*point, pi, use_weight=False), truth(*point), atol=1e-9, rtol=0)
+    weight_only = minimiser(*point, pi, use_correction=False)
+    torch.testing.assert_close(weight_only, truth(*point, PAIR.mixture(pi)), atol=1e-9, rtol=0)  # it stays at q
+    assert (weight_only - truth(*point)).norm() > 0.02
 
 
-@pytest.mark.parametrize("pi", [0.0, 0.05, 0.5])
+@pytest.mark.parametrize("pi", SHARES)
 def test_the_correction_is_the_finite_difference_of_log_w(pi):
-    sigma, xt, h = torch.tensor([0.7], dtype=F64), torch.tensor([[0.3, -0.2]], dtype=F64), 1e-5
-    x0 = torch.tensor([[0.1, 0.4]], dtype=F64)
+    sigma, xt, x0, h = torch.tensor([0.7], dtype=F64), row([0.3, -0.2]), row([0.1, 0.4]), 1e-5
     free = torch.zeros_like(x0, requires_grad=True)
     loss = tiw_dsm(lambda x, s: free, x0, (xt - x0) / sigma, sigma, PAIR.log_ratio, pi, use_weight=False)
     (gradient,) = torch.autograd.grad(loss.sum(), free)
-    target = -gradient * 2 / (2 * edm_loss_weight(sigma))
+    target = -gradient / edm_loss_weight(sigma)  # d loss / d D = 2 lambda (D - target) / dimensions, at D = 0, two dimensions
 
     def log_w(x):
-        return log_weight(PAIR.log_ratio(x, sigma), pi)
+        return PAIR.weight(x, sigma, pi).log()
 
-    steps = h * torch.eye(2, dtype=F64)
-    difference = torch.stack([(log_w(xt + e) - log_w(xt - e))[0] / (2 * h) for e in steps])
+    difference = torch.cat([(log_w(xt + e) - log_w(xt - e)) / (2 * h) for e in h * torch.eye(2, dtype=F64)])
     torch.testing.assert_close(target[0], x0[0] + sigma[0] ** 2 * difference, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pi", SHARES)
+def test_the_outer_weight_is_the_exact_weight(pi):
+    x0, noise, sigma = batch(6, 2)
+    model = lambda x, s: 0.3 * x  # noqa: E731
+    weighted = tiw_dsm(model, x0, noise, sigma, PAIR.log_ratio, pi)
+    flat = tiw_dsm(model, x0, noise, sigma, PAIR.log_ratio, pi, use_weight=False)
+    torch.testing.assert_close(weighted / flat, PAIR.weight(x0 + sigma[:, None] * noise, sigma, pi))
+
+
+def test_the_weight_stays_finite_where_the_ratio_does_not():
+    log_r = torch.tensor([-1e4, 0.0, 1e4], dtype=F64)
+    torch.testing.assert_close(log_weight(log_r, 0.05).exp(), torch.tensor([0.0, 1.0, 20.0], dtype=F64))  # at most 1 / pi
+    x0, noise, sigma = batch(3, 2)
+    steep = lambda x, s: log_r + 1e4 * x[:, 0]  # noqa: E731
+    assert torch.isfinite(tiw_dsm(lambda x, s: x, x0, noise, sigma, steep, 0.05)).all()
+
+
+@pytest.mark.parametrize("anchor", [0.0, 0.5])
+@pytest.mark.parametrize("pi", SHARES)
+def test_the_minimiser_in_64_dimensions_shaped_like_images(pi, anchor):
+    """The target is linear in x0 at a fixed xt, so the mean target is the target of E_q[x0 given xt]."""
+    pair, generator = joint_skew(), torch.Generator().manual_seed(0)
+    sigma = torch.tensor([1.5, 2.0, 3.0, 5.0], dtype=F64)
+    xt = pair.biased.sample(4, generator) + sigma[:, None] * torch.randn(4, 64, generator=generator, dtype=F64)
+    x0 = pair.mixture(pi).denoised(xt, sigma)
+    image = lambda x: x.reshape(-1, 4, 4, 4)  # noqa: E731
+    reference = lambda x, s: image(pair.reference.denoised(x.flatten(1), s))  # noqa: E731
+    biased = lambda x, s: image(pair.biased.denoised(x.flatten(1), s))  # noqa: E731
+    ratio = lambda x, s: pair.log_ratio(x.flatten(1), s)  # noqa: E731
+    arguments = (image(x0), image((xt - x0) / sigma[:, None]), sigma, ratio, pi)
+    loss = tiw_dsm(reference, *arguments, anchor=anchor, baseline=biased, loss_weight=torch.ones_like)
+    assert loss.shape == (4,) and loss.max() < 1e-20
+    assert tiw_dsm(biased, *arguments, anchor=anchor, baseline=biased, loss_weight=torch.ones_like).min() > 1e-6
 
 
 def batch(*shape):
@@ -134,6 +172,31 @@ def test_iw_dsm_weights_each_example_and_dsm_is_the_mean_square():
     torch.testing.assert_close(iw_dsm(model, x0, noise, sigma, weight, loss_weight=torch.ones_like), weight * by_hand)
 
 
+def test_an_anchor_may_differ_per_example():
+    x0, noise, sigma = batch(3, 2)
+    anchors = torch.tensor([0.0, 0.5, 1.0], dtype=F64)
+    model = lambda x, s: 0.3 * x  # noqa: E731
+    loss = lambda c: tiw_dsm(model, x0, noise, sigma, PAIR.log_ratio, 0.5, anchor=c, baseline=PAIR.biased.denoised)  # noqa: E731
+    torch.testing.assert_close(loss(anchors), torch.stack([loss(float(c))[i] for i, c in enumerate(anchors)]))
+
+
+def test_every_loss_takes_sigma_data_and_a_loss_weight():
+    """lambda = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, unless another is given."""
+    x0, noise, sigma = batch(4, 2)
+    model = lambda x, s: 0.3 * x  # noqa: E731
+    ones = torch.ones_like(sigma)
+    losses = [
+        lambda **k: dsm(model, x0, noise, sigma, **k),
+        lambda **k: iw_dsm(model, x0, noise, sigma, 2 * ones, **k),
+        lambda **k: tiw_dsm(model, x0, noise, sigma, PAIR.log_ratio, 0.05, **k),
+    ]
+    for loss in losses:
+        flat = loss(loss_weight=torch.ones_like)
+        torch.testing.assert_close(loss(), flat * (sigma**2 + 0.25) / (0.5 * sigma) ** 2)
+        torch.testing.assert_close(loss(sigma_data=2.0), flat * (sigma**2 + 4) / (2 * sigma) ** 2)
+        torch.testing.assert_close(loss(loss_weight=lambda s: s**3), flat * sigma**3)
+
+
 def test_no_gradient_reaches_the_ratio_or_the_baseline():
     x0, noise, sigma = batch(4, 2)
     a, b, c = (torch.tensor(1.0, dtype=F64, requires_grad=True) for _ in range(3))
@@ -147,6 +210,5 @@ def test_gradient_and_value_of_the_exact_ratio():
     xt = torch.tensor([[0.3, -0.2], [1.0, 1.0]], dtype=F64)
     sigma = torch.tensor([0.7, 1.2], dtype=F64)
     value, gradient = log_ratio_and_gradient(PAIR.log_ratio, xt, sigma)
-    score = lambda m: (m.denoised(xt, sigma) - xt) / sigma[:, None] ** 2  # noqa: E731  (Tweedie's formula)
-    torch.testing.assert_close(gradient, score(PAIR.reference) - score(PAIR.biased))
+    torch.testing.assert_close(gradient, PAIR.reference.score(xt, sigma) - PAIR.biased.score(xt, sigma))
     torch.testing.assert_close(value, PAIR.log_ratio(xt, sigma))

@@ -33,25 +33,16 @@ class GaussianMixture:
         """log p(xt) at noise level sigma: xt [B, D], sigma [B] -> [B]."""
         return torch.logsumexp(self._log_components(xt, sigma), 1)
 
-    def responsibilities(self, xt: Tensor, sigma: Tensor) -> Tensor:
-        """P(component k given xt), [B, K]."""
-        return torch.softmax(self._log_components(xt, sigma), 1)
-
-    def _component_means(self, xt: Tensor, sigma: Tensor) -> Tensor:
-        """E[x0 given xt, component k], [B, K, D]."""
-        gain = self.stds**2 / (self.stds**2 + sigma[:, None] ** 2)
-        return self.means + gain[..., None] * (xt[:, None] - self.means)
-
     def denoised(self, xt: Tensor, sigma: Tensor) -> Tensor:
         """E[x0 given xt], [B, D]: the exact denoiser."""
-        return (self.responsibilities(xt, sigma)[..., None] * self._component_means(xt, sigma)).sum(1)
+        responsibilities = torch.softmax(self._log_components(xt, sigma), 1)  # P(component k given xt), [B, K]
+        gain = self.stds**2 / (self.stds**2 + sigma[:, None] ** 2)
+        means = self.means + gain[..., None] * (xt[:, None] - self.means)  # E[x0 given xt, component k], [B, K, D]
+        return (responsibilities[..., None] * means).sum(1)
 
-    def sample_posterior(self, xt: Tensor, sigma: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of x0 given each row of xt, [B, D]."""
-        k = torch.multinomial(self.responsibilities(xt, sigma), 1, generator=generator)[:, 0]
-        mean = self._component_means(xt, sigma)[torch.arange(len(xt)), k]
-        std = (self.stds[k] ** 2 * sigma**2 / (self.stds[k] ** 2 + sigma**2)).sqrt()
-        return mean + std[:, None] * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+    def score(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """grad log p(xt) at noise level sigma, [B, D], from the denoiser (Tweedie's formula)."""
+        return (self.denoised(xt, sigma) - xt) / sigma[:, None] ** 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,10 @@ class MixturePair:
     def log_ratio(self, xt: Tensor, sigma: Tensor) -> Tensor:
         """log p_ref(xt) / p_bias(xt), [B]."""
         return self.reference.log_density(xt, sigma) - self.biased.log_density(xt, sigma)
+
+    def weight(self, xt: Tensor, sigma: Tensor, reference_share: float) -> Tensor:
+        """w = p_ref(xt) / q(xt), [B], for q = `mixture(reference_share)`."""
+        return (self.reference.log_density(xt, sigma) - self.mixture(reference_share).log_density(xt, sigma)).exp()
 
     def mixture(self, reference_share: float) -> GaussianMixture:
         """q = (1 - pi) p_bias + pi p_ref."""
@@ -90,3 +85,13 @@ def chasm(dtype: torch.dtype = torch.float64) -> MixturePair:
         GaussianMixture(pair.biased.weights, pair.biased.means, stds),
         GaussianMixture(pair.reference.weights, pair.reference.means + shift, stds),
     )
+
+
+def joint_skew(dtype: torch.dtype = torch.float64) -> MixturePair:
+    """A 64-d toy like the demo: two binary attributes move the mean by plus or minus 1.5 along two orthogonal directions, with standard
+    deviation 0.5 around it; the biased set has the four subgroups 60 : 25 : 10 : 5, the reference evenly."""
+    ones = torch.ones(64, dtype=dtype)
+    first, second = ones / 8, torch.where(torch.arange(64) % 2 == 0, ones, -ones) / 8  # unit vectors
+    means = 1.5 * torch.stack([first + second, first - second, second - first, -first - second])
+    weights = (torch.tensor([0.6, 0.25, 0.1, 0.05], dtype=dtype), torch.full((4,), 0.25, dtype=dtype))
+    return MixturePair(*(GaussianMixture(w, means, torch.full((4,), 0.5, dtype=dtype)) for w in weights))
