@@ -1,8 +1,9 @@
-"""Sampling against closed forms and diffusers' scheduler."""
+"""Sampling against closed forms and diffusers' schedulers."""
 
 import numpy as np
 import pytest
 import torch
+from diffusers import EDMDPMSolverMultistepScheduler, HeunDiscreteScheduler
 
 from tiw.denoiser import Denoiser
 from tiw.networks import PRESETS
@@ -34,6 +35,15 @@ def test_the_solvers_draw_the_right_distribution(solver, steps):
         assert (x[mode].std(0) - 0.5).abs().max() < 4 * 0.5 / (2 * m) ** 0.5 + 0.01
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
+def test_guidance_adds_sigma_squared_times_the_gradient(strength):
+    """At strength 1 and from an exact model of the biased set, that is the reference's own denoiser."""
+    x, sigma = noise(6, 2, 3.0), torch.tensor([0.1, 0.5, 1.0, 3.0, 10.0, 60.0], dtype=torch.float64)
+    found = guided(TOY.biased.denoised, lambda xt, s: strength * TOY.log_ratio(xt, s))(x, sigma)
+    biased, reference = TOY.biased.denoised(x, sigma), TOY.reference.denoised(x, sigma)
+    torch.testing.assert_close(found, biased + strength * (reference - biased))
+
+
 @pytest.mark.parametrize("solver", ["heun", "dpm"])
 def test_guidance_with_the_exact_ratio_draws_the_reference(solver):
     n = 3000
@@ -59,29 +69,30 @@ def test_second_order_convergence_on_a_gaussian(solver):
 
 
 def test_agrees_with_diffusers_multistep_solver():
-    from diffusers import EDMDPMSolverMultistepScheduler
-
     scheduler = EDMDPMSolverMultistepScheduler(
-        sigma_min=0.02,
-        sigma_max=80.0,
-        sigma_data=0.5,
-        solver_order=2,
-        final_sigmas_type="zero",
-        euler_at_final=False,
-        lower_order_final=True,
+        sigma_min=0.02, sigma_max=80.0, sigma_data=0.5, solver_order=2, final_sigmas_type="zero", euler_at_final=False
     )
     scheduler.set_timesteps(12)
-    x = noise(5, 2).float()
-    model = lambda xt, sigma: TOY.biased.denoised(xt.double(), sigma.double()).float()  # noqa: E731
-    ours = run(model, x, scheduler.sigmas.double(), "dpm")
-    theirs = x
-    for t, sigma in zip(scheduler.timesteps, scheduler.sigmas[:-1], strict=True):
+    torch.testing.assert_close(sigma_steps(12).float(), scheduler.sigmas)
+    x = theirs = noise(5, 2)
+    for t, sigma in zip(scheduler.timesteps, scheduler.sigmas[:-1].double(), strict=True):
         # The scheduler asks for the network's raw output; EDM's preconditioning turned round gives it from D.
-        d = model(theirs, sigma.expand(len(theirs)))
+        d = TOY.biased.denoised(theirs, sigma.expand(5))
         c_skip, c_out = 0.25 / (sigma**2 + 0.25), sigma * 0.5 / (sigma**2 + 0.25).sqrt()
         theirs = scheduler.step((d - c_skip * theirs) / c_out, t, theirs).prev_sample
-    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=2e-4)
-    torch.testing.assert_close(sigma_steps(12).float(), scheduler.sigmas, atol=1e-4, rtol=1e-4)
+    # Their coefficients are float32.
+    torch.testing.assert_close(run(TOY.biased.denoised, x, scheduler.sigmas.double(), "dpm"), theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, with numpy 2
+def test_agrees_with_diffusers_heun_solver():
+    scheduler = HeunDiscreteScheduler(prediction_type="sample", use_karras_sigmas=True)
+    scheduler.set_timesteps(12)
+    x = theirs = noise(5, 2, float(scheduler.sigmas[0]))
+    for t, sigma in zip(scheduler.timesteps, scheduler.sigmas, strict=False):
+        theirs = scheduler.step(TOY.biased.denoised(theirs, sigma.double().expand(5)), t, theirs).prev_sample
+    levels = torch.cat([scheduler.sigmas[:1], scheduler.sigmas[1::2]]).double()  # theirs lists each inner level twice
+    torch.testing.assert_close(run(TOY.biased.denoised, x, levels, "heun"), theirs, atol=1e-7, rtol=0)
 
 
 def test_an_image_depends_on_its_seed_alone():
@@ -94,10 +105,27 @@ def test_an_image_depends_on_its_seed_alone():
     assert np.array_equal(sample(denoiser, [5, 6, 7], steps=3, batch_size=2)[2], together[2])
 
 
+class GaussianDenoiser:
+    """Images of independent pixels N(0, 0.2^2), float32."""
+
+    shape, device = (3, 4, 4), torch.device("cpu")
+
+    def __call__(self, xt, sigma):
+        return xt * (0.04 / (0.04 + sigma**2))[:, None, None, None]
+
+
+def test_guidance_moves_images_by_its_strength():
+    """r proportional to exp(5 sum x0) moves the mean of N(0, 0.2^2) by 5 * 0.2^2 = 0.2, which is 25.5 grey levels."""
+    tilt = lambda xt, sigma: 5 * 0.04 / (0.04 + sigma**2) * xt.flatten(1).sum(1)  # noqa: E731
+    draw = lambda **k: sample(GaussianDenoiser(), range(8), steps=60, **k).astype(float)  # noqa: E731
+    assert np.array_equal(draw(guidance=tilt, strength=0.0), draw())
+    for strength in (0.5, 1.0, 2.0):
+        moved = draw(guidance=tilt, strength=strength) - draw()
+        assert abs(moved.mean() - strength * 25.5) < 0.3 and moved.std() < 1  # rounding alone
+
+
 def test_antithetic_pairs_are_negatives():
-    first = starting_noise([1, 2], (3, 4, 4))
-    assert not torch.equal(first[0], first[1])
-    torch.manual_seed(0)
-    denoiser = Denoiser.new(PRESETS["tiny"]).eval()
-    pairs = sample(denoiser, [1, 2], steps=2, antithetic=True)
-    assert len(pairs) == 4 and np.array_equal(pairs[:2], sample(denoiser, [1, 2], steps=2))
+    """An odd denoiser turns the negative noise into the negative image."""
+    assert not torch.equal(*starting_noise([1, 2], (3, 4, 4)))
+    pairs = sample(GaussianDenoiser(), [1, 2], antithetic=True).astype(int)
+    assert np.array_equal(pairs[:2], sample(GaussianDenoiser(), [1, 2])) and np.abs(pairs[:2] + pairs[2:] - 255).max() <= 1
