@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from diffusers import DDPMPipeline, DDPMScheduler, EDMEulerScheduler, UNet2DModel
+from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, EDMEulerScheduler, UNet2DModel
 
-from tiw.denoiser import Denoiser, DenoiserConfig
+from tiw.denoiser import Denoiser
 from tiw.errors import UserInputError
 from tiw.networks import PRESETS
 
@@ -29,18 +29,24 @@ def test_a_wrapped_ddpm_denoises_as_its_own_scheduler(tmp_path, prediction):
         for i in range(3):
             output = unet(vp[i : i + 1], t[i]).sample
             theirs = scheduler.step(output, t[i], vp[i : i + 1]).pred_original_sample[0]
-            torch.testing.assert_close(ours[i], theirs, atol=2e-3 * float(1 + sigma[i]), rtol=1e-3)
+            torch.testing.assert_close(ours[i], theirs, atol=1e-5 * float(1 + sigma[i]), rtol=0)
 
 
-def test_edm_preconditioning_is_diffusers():
-    scheduler = EDMEulerScheduler(sigma_data=0.5)
-    unet = tiny_unet()
-    denoiser = Denoiser(unet, DenoiserConfig("edm"))
-    xt, sigma = 3 * torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)), torch.tensor([0.4, 0.4])
-    with torch.no_grad():
-        x, t = denoiser._inputs(xt, sigma)
-        torch.testing.assert_close(x, scheduler.precondition_inputs(xt, 0.4))
-        torch.testing.assert_close(denoiser(xt, sigma), scheduler.precondition_outputs(xt, unet(x, t).sample, torch.tensor(0.4)))
+def test_a_wrapped_edm_pipeline_denoises_as_its_own_scheduler(tmp_path):
+    scheduler, unet = EDMEulerScheduler(sigma_data=0.6), tiny_unet()
+    DDPMPipeline(unet, scheduler).save_pretrained(tmp_path)
+    denoiser = Denoiser.from_pretrained(tmp_path)
+    for sigma in torch.tensor([0.01, 0.4, 20.0]):
+        xt = (1 + sigma) * torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            output = unet(scheduler.precondition_inputs(xt, sigma), scheduler.precondition_noise(sigma)).sample
+            torch.testing.assert_close(denoiser(xt, sigma.expand(2)), scheduler.precondition_outputs(xt, output, sigma))
+
+
+def test_other_edm_parameterisations_are_refused(tmp_path):
+    DDPMPipeline(tiny_unet(), EDMEulerScheduler(prediction_type="v_prediction")).save_pretrained(tmp_path)
+    with pytest.raises(UserInputError, match="v_prediction"):
+        Denoiser.from_pretrained(tmp_path)
 
 
 def test_features_are_those_of_the_full_pass_and_differentiable():
@@ -65,6 +71,25 @@ def test_saving_and_loading_changes_nothing(tmp_path):
     xt, sigma = torch.randn(2, 3, 16, 16), torch.tensor([0.3, 2.0])
     assert again.config == denoiser.config and again.shape == (3, 16, 16)
     assert torch.equal(again(xt, sigma), denoiser(xt, sigma)) and torch.equal(again.loss_weight(sigma), denoiser.loss_weight(sigma))
+
+
+V_SCHEDULER = DDIMScheduler(prediction_type="v_prediction", beta_schedule="squaredcos_cap_v2")
+
+
+@pytest.mark.parametrize("scheduler", [V_SCHEDULER, EDMEulerScheduler()])
+def test_a_wrapped_pipeline_is_saved_as_that_pipeline(tmp_path, scheduler):
+    DDPMPipeline(tiny_unet(), scheduler).save_pretrained(tmp_path / "given")
+    given = Denoiser.from_pretrained(tmp_path / "given")
+    with torch.no_grad():
+        given.unet.conv_out.weight += 0.1  # some training
+    given.save_pretrained(tmp_path / "saved")
+    again = Denoiser.from_pretrained(tmp_path / "saved")
+    xt, sigma = torch.randn(2, 3, 16, 16), torch.tensor([0.3, 2.0])
+    assert again.config == given.config and torch.equal(again(xt, sigma), given(xt, sigma))
+    for name in ("model_index.json", "scheduler/scheduler_config.json"):
+        assert (tmp_path / "saved" / name).read_bytes() == (tmp_path / "given" / name).read_bytes()
+    theirs = DDPMPipeline.from_pretrained(tmp_path / "saved")
+    assert torch.equal(theirs.unet.conv_out.weight, given.unet.conv_out.weight)
 
 
 def test_a_pickle_is_refused_by_name(tmp_path):

@@ -13,10 +13,10 @@ from tiw.ratio import item_noise
 def test_sigma_and_t_are_inverse_and_exact_at_the_trained_steps():
     alphas = DDPMScheduler().alphas_cumprod
     schedule = VPSchedule(alphas)
-    t = torch.tensor([0.0, 1.0, 17.0, 17.4, 500.5, 999.0])
-    torch.testing.assert_close(schedule.t(schedule.sigma(t)), t, atol=2e-2, rtol=1e-4)
+    t = torch.cat([torch.arange(1000.0), torch.tensor([0.3, 17.4, 500.5])])
+    torch.testing.assert_close(schedule.t(schedule.sigma(t)), t, atol=1e-4, rtol=1e-6)
     exact = ((1 - alphas) / alphas).sqrt()
-    torch.testing.assert_close(schedule.sigma(torch.arange(1000.0)), exact, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(schedule.sigma(torch.arange(1000.0)), exact, rtol=1e-5, atol=0)
 
 
 def test_the_distribution_is_log_normal():

@@ -15,6 +15,7 @@ from .networks import NetworkConfig, UNet2DModel, make_unet
 from .noise import ImageLossWeight, NoiseDistribution, VPSchedule, edm_loss_weight, expand
 
 CONFIG_FILE = "denoiser.json"
+PIPELINE_FILES = ("model_index.json", "scheduler/scheduler_config.json")  # of a diffusers pipeline
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class DenoiserConfig:
     prediction: str = "x0"
     fold: int = 1  # pixels per side folded into channels
     sigma_data: float = 0.5  # standard deviation of x0
+    time_scale: float = 250.0  # without a VP schedule, the U-Net's time is time_scale * log sigma (EDM, Table 1: 1/4)
     noise: NoiseDistribution = field(default_factory=NoiseDistribution)
     loss_weight: ImageLossWeight | None = None  # None: EDM's
 
@@ -34,10 +36,13 @@ class DenoiserConfig:
 class Denoiser(nn.Module):
     """A U-Net with its preconditioning. Call it: `denoiser(xt, sigma)` -> E[x0 given xt], [B,C,H,W], at its optimum."""
 
-    def __init__(self, unet: UNet2DModel, config: DenoiserConfig, alphas_cumprod: Tensor | None = None):
+    def __init__(
+        self, unet: UNet2DModel, config: DenoiserConfig, alphas_cumprod: Tensor | None = None, pipeline: dict[str, str] | None = None
+    ):
         super().__init__()
         self.unet = unet
         self.config = config
+        self.pipeline = pipeline  # the JSON files of the diffusers pipeline it came from: path in the folder -> text
         self.schedule = None if alphas_cumprod is None else VPSchedule(alphas_cumprod)
         self.precision = torch.float32
 
@@ -67,7 +72,7 @@ class Denoiser(nn.Module):
         if self.schedule is not None:
             x, t = xt * expand((1 + sigma**2).rsqrt(), xt), self.schedule.t(sigma)
         else:
-            x, t = xt * expand((sigma**2 + self.config.sigma_data**2).rsqrt(), xt), 250 * sigma.log()
+            x, t = xt * expand((sigma**2 + self.config.sigma_data**2).rsqrt(), xt), self.config.time_scale * sigma.log()
         x = F.pixel_unshuffle(x, self.config.fold) if self.config.fold > 1 else x
         return x.contiguous(memory_format=torch.channels_last), t
 
@@ -130,10 +135,13 @@ class Denoiser(nn.Module):
         raise AssertionError("the middle block was not reached")
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Write a diffusers-style folder: unet/ (safetensors and JSON) and denoiser.json."""
-        path = Path(path)
-        self.unet.save_pretrained(path / "unet")
-        (path / CONFIG_FILE).write_text(json.dumps({"schema_version": 1, **asdict(self.config)}, indent=2) + "\n")
+        """Write a diffusers-style folder: unet/ (safetensors and JSON) and denoiser.json; a wrapped pipeline as that pipeline again."""
+        own = {CONFIG_FILE: json.dumps({"schema_version": 1, **asdict(self.config)}, indent=2) + "\n"}
+        self.unet.save_pretrained(Path(path) / "unet")
+        for name, text in (self.pipeline or own).items():
+            file = Path(path) / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Denoiser:
@@ -195,11 +203,15 @@ def _from_pipeline(path: Path) -> Denoiser:
     from diffusers import DDPMScheduler, EDMEulerScheduler
 
     unet = _load_unet(path / "unet")
-    raw = json.loads((path / "scheduler" / "scheduler_config.json").read_text())
+    files = {name: (path / name).read_text() for name in PIPELINE_FILES}
+    raw = json.loads(files["scheduler/scheduler_config.json"])
     if raw.get("_class_name", "").startswith("EDM"):
-        scheduler = EDMEulerScheduler.from_config(raw)
-        return Denoiser(unet, DenoiserConfig("edm", sigma_data=scheduler.config.sigma_data, noise=NoiseDistribution(-1.2, 1.2)))
+        edm = EDMEulerScheduler.from_config(raw).config
+        if edm.prediction_type != "epsilon":
+            raise UserInputError("baseline", f"{path} is an EDM model of {edm.prediction_type}", "give one that predicts epsilon")
+        config = DenoiserConfig("edm", sigma_data=edm.sigma_data, time_scale=0.25, noise=NoiseDistribution(-1.2, 1.2))
+        return Denoiser(unet, config, pipeline=files)
     scheduler = DDPMScheduler.from_config(raw)
     sigmas = ((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod).sqrt()
     noise = NoiseDistribution(-1.2, 1.2, float(sigmas[0]), float(sigmas[-1]))
-    return Denoiser(unet, DenoiserConfig(scheduler.config.prediction_type, noise=noise), scheduler.alphas_cumprod)
+    return Denoiser(unet, DenoiserConfig(scheduler.config.prediction_type, noise=noise), scheduler.alphas_cumprod, files)
