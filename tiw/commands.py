@@ -70,7 +70,11 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
     report = _report_of(run, "Sampling with guidance", o.count)
     guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
     np.savez(run.path / "samples.npz", seeds=np.array(seeds), baseline=plain, debiased=guided)
-    return {"strength": match.strength, "strength_match": asdict(match), "gap_closed": asdict(gap_closed(ratio, guided, o.seed))}
+    return {
+        "strength": match.strength,
+        "strength_match": asdict(match),
+        "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed))),
+    }
 
 
 def debias(run: RunFolder, o: DebiasOptions) -> dict:
@@ -97,7 +101,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     def steps_of(config: DebiasConfig, resume: dict | None) -> Iterator[TrainStep]:
         return run_debias(denoiser, biased, reference, ratio, config, resume=resume)
 
-    gap = None if ratio is None else lambda images: gap_closed(ratio, images, o.seed)
+    gap = None if ratio is None else lambda images: match.closed(gap_closed(ratio, images, o.seed))
     trained = train_to_folder(run, o, config, denoiser, steps_of, gap)
     return {
         "objective": o.objective,
@@ -152,7 +156,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
 
 # Minutes of fine-tuning and samples of each model.
 DEMO = {
-    "quick": ({"minutes": 1.0}, 1000),
+    "quick": ({"minutes": 1.25}, 1000),
     "full": ({"minutes": 4.0}, 2000),
 }
 
@@ -246,7 +250,7 @@ def _strength(
     kept = run.path / "strength.json"
     if kept.is_file():
         raw = json.loads(kept.read_text())
-        return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), raw["trials"])
+        return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
     match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=_report(run, "Matching the strength"))
     write_atomic(kept, json.dumps(asdict(match)).encode())
     return match

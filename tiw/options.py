@@ -64,9 +64,9 @@ class DebiasOptions:
     reference_share: float = 0.5
     steps: int = 0  # 0: as many as fit into `minutes`
     minutes: float = 2.0
-    batch_size: int = 128
+    batch_size: int = 48
     learning_rate: float = 1e-3
-    ema: float = 0.9  # decay per step, warmed up
+    ema: float = 0.95  # decay per step, warmed up
     weight_clip: float = 0.0  # largest weight; 0: none
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
     sigma_max: float = 0.0

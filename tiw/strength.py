@@ -11,7 +11,7 @@ mean on the left, are independent of d_k, so numerator and denominator are unbia
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from .ratio import GAP_SIGMA, DensityRatio, features_at
 from .sampling import sample
 
 BOOTSTRAP = 500
+AIM = 1.12  # what the meter must read for the gap to be closed: guidance moves samples within a group too (benchmarks/strength.py)
+FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,12 @@ class StrengthMatch:
 
     strength: float
     gap_closed: Estimate | None  # at that strength, as read off the last trial; None: the strength was given, not matched
-    trials: tuple[tuple[float, float], ...] = ()  # (strength, gap closed) of each small preview
+    trials: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # (strength, the meter's reading); the first is the baseline's own
+
+    def closed(self, reading: Estimate) -> Estimate:
+        """A reading of the meter as the gap closed: 0 for the baseline's own reading, 1 for the one aimed at."""
+        own = _own(self.trials[0][1])
+        return Estimate((reading.value - own) / AIM, tuple((x - own) / AIM for x in reading.interval))
 
 
 def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np.ndarray | None = None) -> Estimate:
@@ -88,24 +95,24 @@ def match_strength(
     *,
     count: int = 320,
     trials: int = 2,
-    first: float = 1.3,
+    first: float = 1.5,
     highest: float = 4.0,
     steps: int = 12,
     solver: str = "dpm",
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StrengthMatch:
-    """Secant search for the strength at which guided samples close the whole gap, over `trials` previews of `count` samples.
+    """Secant search for the strength at which guided samples close the gap, over `trials` previews of `count` samples.
 
-    Every fold guides its share of the samples, from antithetic pairs of noises, the same in every trial.
+    Every fold guides its share of the samples, from antithetic pairs of noises, the same in every trial. The first trial is the
+    baseline itself: what the meter reads there (its brushwork, and the luck of these noises) is taken off every other reading.
     What is known of the sets is in the ratio; they are asked for so that a ratio of other sets is noticed.
     """
     assert len(ratio.folds) == len(biased) + len(reference), "the ratio is of other sets"
     n_folds = ratio.weights.shape[1]
     pairs = max(1, count // (2 * n_folds))
-    tried: list[tuple[float, float]] = []
-    strength, reading = first, None
-    for trial in range(trials):
+
+    def read(trial: int, strength: float) -> Estimate:
         images, folds = [], []
         for fold in range(n_folds):
             seeds = range(seed + 1_000_000 + fold * pairs, seed + 1_000_000 + (fold + 1) * pairs)
@@ -113,18 +120,30 @@ def match_strength(
             images.append(sample(denoiser, seeds, antithetic=True, **common))
             folds.append(np.full(len(images[-1]), fold))
             if on_progress is not None:
-                on_progress(trial * n_folds + fold + 1, trials * n_folds)
-        reading = gap_closed(ratio, np.concatenate(images), seed, np.concatenate(folds))
+                on_progress(trial * n_folds + fold + 1, (trials + 1) * n_folds)
+        return gap_closed(ratio, np.concatenate(images), seed, np.concatenate(folds))
+
+    own = read(0, 0.0).value
+    aim = AIM + _own(own)
+    tried, strength = [(0.0, own)], first
+    for trial in range(1, trials + 1):
+        reading = read(trial, strength)
         tried.append((strength, reading.value))
-        strength = _next_strength(tried, highest)
-    assert reading is not None
-    shift = 1.0 - reading.value  # closed by construction at the matched strength; what is uncertain is the last reading
-    return StrengthMatch(strength, Estimate(1.0, (reading.interval[0] + shift, reading.interval[1] + shift)), tuple(tried))
+        strength = _next_strength(tried, aim, highest)
+    # At the matched strength the gap is closed by construction; what is uncertain is the last trial's reading.
+    match = StrengthMatch(strength, None, tuple(tried))
+    shift = aim - reading.value
+    return replace(match, gap_closed=match.closed(Estimate(aim, (reading.interval[0] + shift, reading.interval[1] + shift))))
 
 
-def _next_strength(tried: list[tuple[float, float]], highest: float) -> float:
-    """Where the line through the last two trials (the first: and no correction at all) closes the gap."""
-    (a0, g0), (a1, g1) = ([(0.0, 0.0), *tried])[-2:]
+def _own(reading: float) -> float:
+    """The part of a baseline's reading that is laid to its brushwork."""
+    return float(np.clip(reading, -FAITHFUL, FAITHFUL))
+
+
+def _next_strength(tried: list[tuple[float, float]], aim: float, highest: float) -> float:
+    """Where the line through the last two trials reads `aim`."""
+    (a0, g0), (a1, g1) = tried[-2:]
     if abs(a1 - a0) < 0.02 or (g1 - g0) / (a1 - a0) <= 0:  # too close for a slope, or noise
         return a1
-    return float(np.clip(a1 + (1 - g1) * (a1 - a0) / (g1 - g0), 0.0, highest))
+    return float(np.clip(a1 + (aim - g1) * (a1 - a0) / (g1 - g0), 0.0, highest))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,19 +26,17 @@ class BadImage:
 def decode(name: str, read: Callable[[], bytes], resolution: int | None) -> np.ndarray | BadImage:
     """uint8 [H,W,3]; centre-cropped to a square and resized if `resolution` is given."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            image = Image.open(io.BytesIO(read()), formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                return BadImage(name, "too large", f"{image.width}x{image.height} pixels")
-            if getattr(image, "n_frames", 1) > 1:
-                return BadImage(name, "animated", f"{image.n_frames} frames")
-            if image.mode == "CMYK":
-                return BadImage(name, "CMYK", "printing colours, not RGB")
-            if image.mode.startswith("I") or image.mode == "F":
-                return BadImage(name, "16-bit", f"pixel mode {image.mode}")
-            image.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        image = Image.open(io.BytesIO(read()), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            return BadImage(name, "too large", f"{image.width}x{image.height} pixels")
+        if getattr(image, "n_frames", 1) > 1:
+            return BadImage(name, "animated", f"{image.n_frames} frames")
+        if image.mode == "CMYK":
+            return BadImage(name, "CMYK", "printing colours, not RGB")
+        if image.mode.startswith("I") or image.mode == "F":
+            return BadImage(name, "16-bit", f"pixel mode {image.mode}")
+        image.load()
+    except Image.DecompressionBombError:
         return BadImage(name, "too large", f"more than {MAX_PIXELS:,} pixels")
     except OSError as error:
         return BadImage(name, "truncated" if "truncated" in str(error).lower() else "unreadable", str(error).splitlines()[0])
