@@ -16,7 +16,7 @@ sigma, and are given as shares of the time-independent ratio's:
 - at_the_lowest_level: the first error at sigma 0.02 alone. Far above 1 on `chasm`: there the gain comes from the levels where the sets
   overlap, not from a better clean ratio.
 
-The paper does not give its toy's numbers, so its 39.1 % is a mark to hold against, not a number to reproduce.
+The mixtures and both definitions of the error are ours, not the paper's: its 39.1 % is a mark to hold against, not a number reproduced.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The toys' closed forms against autograd, integration and simulation, and what the paper found on its own toy."""
+"""The toys' closed forms against autograd, integration and simulation, and the error of a ratio fitted on them."""
 
 import sys
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_the_weight_turns_q_into_the_reference(share):
 
 
 def test_a_time_dependent_ratio_errs_far_less_than_a_time_independent_one():
-    """The paper, Section 4: on its toy the integrated error falls to 39.1 %. Mixtures, noise range and error: benchmarks/toy_ratio.py."""
+    """The paper: on its toy the integrated error falls to 39.1 %. Ours, with mixtures, noise range and error: benchmarks/toy_ratio.py."""
     import toy_ratio
 
     results = toy_ratio.main()
