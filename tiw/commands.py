@@ -57,13 +57,15 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     run.write_result(result)
     if o.map:
         _write_map(run, features, o.seed)
+        del features
+    _strength(run, run.path, "auto", denoiser, ratio, biased, reference, o.seed)  # so that a preview takes seconds
     return result
 
 
 def preview(run: RunFolder, o: PreviewOptions) -> dict:
     """The baseline's samples, plain and guided at the matched strength, from the same seeds."""
     biased, reference, denoiser, ratio = _inputs_and_ratio(run, o)
-    match = _strength(run, o.strength, denoiser, ratio, biased, reference, o.seed)
+    match = _strength(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
     seeds = range(o.seed, o.seed + o.count)
     common = {"steps": o.sampling_steps, "solver": o.solver}
     plain = draw_samples(denoiser, seeds, on_batch=_report_of(run, "Sampling the baseline", o.count), **common)
@@ -82,7 +84,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     needs_ratio = o.objective not in ("dsm-ref", "dsm-obs")
     if needs_ratio:
         biased, reference, denoiser, ratio = _inputs_and_ratio(run, o)
-        match = _strength(run, o.strength, denoiser, ratio, biased, reference, o.seed)
+        match = _strength(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
         (biased, reference, denoiser), ratio, match = _inputs(run, o), None, None
     config = DebiasConfig(
@@ -242,12 +244,19 @@ def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
 
 
 def _strength(
-    run: RunFolder, wanted: str, denoiser: Denoiser, ratio: DensityRatio, biased: ImageSet, reference: ImageSet, seed: int
+    run: RunFolder,
+    folder: Path,
+    wanted: str,
+    denoiser: Denoiser,
+    ratio: DensityRatio,
+    biased: ImageSet,
+    reference: ImageSet,
+    seed: int,
 ) -> StrengthMatch:
-    """A number as given, or matched; the match is kept in RUN/strength.json, so that a resumed run keeps it."""
+    """A number as given, or matched; the match is kept beside its ratio, in `folder`, since it is the ratio's."""
     if wanted != "auto":
         return StrengthMatch(float(wanted), None)
-    kept = run.path / "strength.json"
+    kept = folder / "strength.json"
     if kept.is_file():
         raw = json.loads(kept.read_text())
         return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))

@@ -36,6 +36,7 @@ class LevelDiagnostics:
     cross_entropy: float  # nats; log 2 = 0.693 for a coin
     train_cross_entropy: float
     ece: float  # expected calibration error
+    ece_by_chance: float  # what a perfectly calibrated ratio would show with this many reference images
     reliability: tuple[ReliabilityBin, ...]
     mean_r: Estimate  # over biased items; 1 for the true ratio
     mean_inverse_r: Estimate  # over reference items; 1 for the true ratio
@@ -66,6 +67,8 @@ def diagnose(
         cross_entropy=float(np.logaddexp(0, biased).mean() + np.logaddexp(0, -reference).mean()) / 2,
         train_cross_entropy=float(train_cross_entropy),
         ece=float(ece),
+        # A bin of m / BINS reference images misses its share p by p (1 - p) sqrt(BINS / m) on a normal scale, on average 0.8 of that.
+        ece_by_chance=float(0.8 * 0.25 * np.sqrt(BINS / len(reference))),
         reliability=curve,
         mean_r=_mean(np.exp(biased)),
         mean_inverse_r=_mean(np.exp(-reference)),
@@ -131,7 +134,7 @@ class Verdict:
     reliable_from: float | None  # smallest noise level from which on every level passes
 
 
-ECE_LIMIT = 0.08  # calibration error that a few hundred reference images show by chance alone stays below this
+ECE_LIMIT = 0.04  # calibration error beyond what chance alone makes of this many reference images
 NORMALISATION_LIMIT = 0.25  # how far the means of r and 1/r may be from 1, beyond their intervals
 ESS_LIMIT = 0.05  # share of the biased items that must still count
 MEMORY_GAP = 0.10  # nats by which the training folds may look better than the held-out ones
@@ -189,8 +192,8 @@ def _failures(level: LevelDiagnostics) -> list[str]:
         found.append(f"the discriminator memorised its images (cross-entropy {gap})")
     if level.cross_entropy > COIN + 0.02:
         found.append(f"the held-out cross-entropy is {level.cross_entropy:.2f}, worse than a coin's {COIN:.2f}: it is over-confident")
-    if level.ece > ECE_LIMIT:
-        found.append(f"the calibration error is {level.ece:.2f}")
+    if level.ece > ECE_LIMIT + level.ece_by_chance:
+        found.append(f"the calibration error is {level.ece:.2f}, where chance makes {level.ece_by_chance:.2f}")
     for name, mean in (("r over the biased set", level.mean_r), ("1/r over the reference", level.mean_inverse_r)):
         if mean.interval[0] > 1 + NORMALISATION_LIMIT or mean.interval[1] < 1 - NORMALISATION_LIMIT:
             found.append(f"the mean of {name} is {mean.value:.2f} instead of 1")

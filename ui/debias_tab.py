@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from tiw.options import DebiasOptions
+
 from . import charts, pictures, store, theme, words
 from .panel import QUIET, Panel, resume, start, state_of, stop, stop_button
 
+DEFAULT = DebiasOptions()
 NOTHING = words.empty(
     "Nothing has been trained yet",
     "“Preview now” shows in seconds what debiasing will do, without training. “Debias” then trains it into the model, and you can watch.",
@@ -33,15 +36,21 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
         words.lead(
             "Teach the model what the reference set knows",
             "The model is fine-tuned on both sets; the density ratio tells it, image by image and noise level by noise level, which "
-            "way the reference set would pull. A reference set alone would be memorised; this way the "
-            "model keeps the variety of the large set.",
+            "way the reference set would pull. Trained on the reference set alone, a model begins to memorise it; this way it "
+            "keeps the variety of the large set.",
         )
     )
     with gr.Row(elem_classes="tiw-stack"):
         with gr.Column(scale=4, min_width=320):
             with gr.Column(elem_classes="tiw-panel"):
                 minutes = gr.Slider(
-                    0.5, 30, 2, step=0.5, label="Minutes of training", info="Turned into steps at the start.", elem_id="debias-minutes"
+                    0.5,
+                    30,
+                    DEFAULT.minutes,
+                    step=0.5,
+                    label="Minutes of training",
+                    info="Turned into steps at the start.",
+                    elem_id="debias-minutes",
                 )
                 automatic = gr.Checkbox(
                     True,
@@ -54,7 +63,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                 anchor = gr.Slider(
                     0,
                     1,
-                    1,
+                    DEFAULT.anchor,
                     step=0.05,
                     label="Anchor",
                     info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs.",
@@ -66,9 +75,9 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                 with gr.Accordion("Advanced", open=False):
                     objective = gr.Dropdown(words.OBJECTIVES, value="tiw-dsm", label="Objective")
                     steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit into the minutes.", elem_id="debias-steps")
-                    share = gr.Slider(0, 0.95, 0.5, step=0.05, label="Share of reference images in a batch")
-                    batch = gr.Number(128, precision=0, label="Batch size", elem_id="debias-batch")
-                    rate = gr.Number(1e-3, label="Learning rate", info="Falls to 0 towards the end.")
+                    share = gr.Slider(0, 0.95, DEFAULT.reference_share, step=0.05, label="Share of reference images in a batch")
+                    batch = gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch")
+                    rate = gr.Number(DEFAULT.learning_rate, label="Learning rate", info="Falls to 0 towards the end.")
                     clip = gr.Number(0, label="Largest weight allowed", info="0: no limit.")
                     sigma_min = gr.Number(0, label="Lowest noise level", info="0: the model's own.")
                     sigma_max = gr.Number(0, label="Highest noise level", info="0: the model's own.")

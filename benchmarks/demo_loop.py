@@ -1,0 +1,167 @@
+"""The numbers of the demo loop: time to the first page, audit, map, preview, both presets, memory.
+
+    make bench-loop                               # quick, one seed
+    python benchmarks/demo_loop.py --preset full --seeds 0 1 2
+
+Every figure comes from the commands a user types, in processes of their own; with several seeds medians are printed too. The result goes to
+benchmarks/results/demo_loop_PRESET.json with the machine's description.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+
+
+def machine() -> dict:
+    memory = psutil.virtual_memory().total / 2**30
+    return {"processor": _processor(), "cores": os.cpu_count(), "memory_gib": round(memory, 1), "python": platform.python_version()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    except OSError:
+        return platform.machine()
+
+
+class PeakMemory(threading.Thread):
+    """Largest resident memory of a process and its children together, in bytes."""
+
+    def __init__(self, pid: int):
+        super().__init__(daemon=True)
+        self.process, self.peak = psutil.Process(pid), 0
+
+    def run(self) -> None:
+        while True:
+            try:
+                family = [self.process, *self.process.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            total = 0
+            for process in family:
+                try:
+                    total += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            self.peak = max(self.peak, total)
+            time.sleep(0.2)
+
+
+def command(*arguments: str, out: Path) -> tuple[dict, float, int]:
+    """Run `python -m tiw ...`; (result.json, wall seconds, peak memory)."""
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-m", "tiw", *arguments, "--out", str(out)], cwd=ROOT, stdout=subprocess.DEVNULL) as child:
+        memory = PeakMemory(child.pid)
+        memory.start()
+        if child.wait() != 0:
+            raise SystemExit(f"{arguments[0]} failed, see {out}")
+    return json.loads((out / "result.json").read_text()), time.monotonic() - began, memory.peak
+
+
+def first_page() -> float:
+    """Seconds from `python app.py` to an answered request for the page."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as home:
+        began = time.monotonic()
+        app = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port), "--no-browser"],
+            cwd=ROOT,
+            env={**os.environ, "TIW_HOME": home},
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
+                    return time.monotonic() - began
+                except urllib.error.URLError:
+                    time.sleep(0.05)
+        finally:
+            app.terminate()
+            app.wait(20)
+
+
+def audit_times(out: Path) -> dict:
+    """Charts are there with result.json, the fixed map with its first UMAP layout (level 0 of map.parquet)."""
+    import pandas as pd
+
+    began = time.monotonic()
+    charts = fixed_map = None
+    with subprocess.Popen([sys.executable, "-m", "tiw", "audit", "--out", str(out)], cwd=ROOT, stdout=subprocess.DEVNULL) as child:
+        while child.poll() is None:
+            time.sleep(0.1)
+            if charts is None and (out / "result.json").exists():
+                charts = time.monotonic() - began
+            layouts = out / "map.parquet"
+            if fixed_map is None and layouts.exists() and 0 in set(pd.read_parquet(layouts, columns=["level"])["level"]):
+                fixed_map = time.monotonic() - began
+    return {"charts_seconds": charts, "map_after_charts_seconds": fixed_map - charts, "all_maps_seconds": time.monotonic() - began}
+
+
+def preview_seconds(audit: Path, out: Path) -> float:
+    """A preview at a strength that is known: matching it is part of the first debias or preview of an audit."""
+    return command("preview", "--audit", str(audit), "--strength", "1.5", out=out)[1]
+
+
+def loop(preset: str, seed: int, out: Path) -> dict:
+    result, wall, peak = command("demo", "--preset", preset, "--seed", str(seed), out=out)
+    kept = ("strength", "gap_closed", "steps", "training_seconds", "audit_seconds", "debias_seconds", "compare_seconds", "n")
+    return {
+        "seed": seed,
+        "wall_seconds": wall,
+        "peak_memory_gib": peak / 2**30,
+        "fairness_discrepancy": result["fairness_discrepancy"],
+        "frechet_distance": result["frechet_distance"],
+        "closer_to_reference": result["closer_to_reference"],
+        **{name: result[name] for name in kept},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="quick", choices=["quick", "full"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        found = {"date": datetime.now().date().isoformat(), "machine": machine(), "preset": args.preset}
+        found["first_page_seconds"] = statistics.median(first_page() for _ in range(3))
+        found["audit"] = audit_times(where / "audit")
+        found["preview_seconds"] = preview_seconds(where / "audit", where / "preview")
+        found["loops"] = [loop(args.preset, seed, where / f"demo-{seed}") for seed in args.seeds]
+    loops = found["loops"]
+    found["median"] = {
+        "wall_seconds": statistics.median(x["wall_seconds"] for x in loops),
+        "fall_of_the_fairness_discrepancy": statistics.median(x["fairness_discrepancy"]["fall"] for x in loops),
+        "frechet_distance_debiased": statistics.median(x["frechet_distance"]["debiased"]["value"] for x in loops),
+        "frechet_distance_baseline_resampled": statistics.median(x["frechet_distance"]["baseline_resampled"]["value"] for x in loops),
+    }
+    path = ROOT / "benchmarks" / "results" / f"demo_loop_{args.preset}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps({name: value for name, value in found.items() if name != "loops"}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
