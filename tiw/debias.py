@@ -104,7 +104,7 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     torch.manual_seed(seed % 2**63)  # dropout, where a user's network has it
     share = 1.0 if config.objective == "dsm-ref" else config.reference_share
     n_reference = round(share * config.batch_size)
-    of_reference = torch.randint(len(reference), (n_reference,), generator=generator)
+    of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
     of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
     x0 = to_x0(np.concatenate([biased.images[of_biased.numpy()], reference.images[of_reference.numpy()]]))
     noise = torch.randn(x0.shape, generator=generator)

@@ -1,0 +1,109 @@
+"""The actions end to end on tiny sets: what they leave in their run folder, and that a stopped run loses nothing."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import blobs
+from safetensors.torch import load_file
+
+from tiw import commands
+from tiw.errors import UserInputError
+from tiw.options import AuditOptions, CompareOptions, DebiasOptions, SampleOptions, TrainOptions
+from tiw.runs import RunFolder, Stopped
+
+
+@pytest.fixture
+def inputs(tmp_path, tiny_denoiser):
+    for name, images in (("biased", blobs(200, 0.2, 0)), ("reference", blobs(60, 0.6, 1))):
+        np.savez(tmp_path / f"{name}.npz", images=images.images, light=images.attributes["light"].to_numpy(str))
+    tiny_denoiser.save_pretrained(tmp_path / "baseline")
+    paths = {name: str(tmp_path / f"{name}.npz") for name in ("biased", "reference")}
+    return {**paths, "baseline": str(tmp_path / "baseline"), "device": "cpu"}
+
+
+def run(path, kind, options):
+    folder = RunFolder.create(path, kind, options)
+    result = commands.EXECUTE[kind](folder, options)
+    folder.write_result(result)
+    return folder, result
+
+
+def debias_options(inputs, **changes):
+    fixed = {"strength": "1", "steps": 4, "batch_size": 8, "checkpoint_every": 2, "preview_every": 4, "precision": "float32"}
+    return DebiasOptions(**inputs, **{**fixed, **changes})
+
+
+def test_audit_debias_compare(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "match_strength", lambda *a, **k: commands.StrengthMatch(1.1, commands.Estimate(1.0, (0.8, 1.2))))
+    audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
+    scores = pd.read_parquet(audited.path / "scores.parquet")
+    assert len(scores) == 160 and set(scores["light"]) == {"bright", "dark"}
+    bright = scores[scores["light"] == "bright"]["log_ratio_0"].mean()
+    assert bright > scores[scores["light"] == "dark"]["log_ratio_0"].mean()
+
+    debiased, result = run(tmp_path / "debias", "debias", debias_options(inputs, audit=str(audited.path), strength="auto"))
+    assert result["strength"] == 1.1 and result["steps"] == 4
+    assert [line["step"] for line in debiased.read_lines("steps.jsonl")] == [1, 2, 3, 4]
+    assert [line["step"] for line in debiased.read_lines("previews.jsonl")] == [0, 4]
+    assert (debiased.path / "model" / "denoiser.json").is_file() and not (debiased.path / "checkpoint.pt").exists()
+
+    options = CompareOptions(
+        baseline=inputs["baseline"],
+        debiased=str(debiased.path / "model"),
+        reference=inputs["reference"],
+        labels=inputs["biased"],
+        count=70,
+        sampling_steps=2,
+        device="cpu",
+    )
+    compared, result = run(tmp_path / "compare", "compare", options)
+    assert np.load(compared.path / "samples.npz")["debiased"].shape == (70, 16, 16, 3)
+    assert {s["set"] for s in result["shares"]} == {"baseline", "debiased", "reference"}
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(inputs, tmp_path, monkeypatch):
+    whole, _ = run(tmp_path / "whole", "debias", debias_options(inputs, objective="dsm-obs"))
+    stopped = RunFolder.create(tmp_path / "stopped", "debias", debias_options(inputs, objective="dsm-obs"))
+    append = RunFolder.append
+
+    def append_and_stop(self, name, line):
+        append(self, name, line)
+        if name == "steps.jsonl" and line["step"] == 3:
+            self.request_stop()
+
+    monkeypatch.setattr(RunFolder, "append", append_and_stop)
+    with pytest.raises(Stopped):
+        commands.debias(stopped, stopped.options)
+    monkeypatch.setattr(RunFolder, "append", append)
+    assert (stopped.path / "checkpoint.pt").is_file() and not (stopped.path / "model").exists()
+    (stopped.path / "stop").unlink()
+    commands.debias(stopped, stopped.options)
+    for part in ("model", "raw"):
+        weights = "unet/diffusion_pytorch_model.safetensors"
+        one, other = (load_file(folder.path / part / weights) for folder in (whole, stopped))
+        assert all(bool((one[name] == other[name]).all()) for name in one)
+    lines = [[line["loss"] for line in folder.read_lines("steps.jsonl")] for folder in (whole, stopped)]
+    assert lines[0] == lines[1]
+
+
+def test_train_and_sample(inputs, tmp_path):
+    options = TrainOptions(data=inputs["biased"], preset="tiny", steps=3, batch_size=8, device="cpu", precision="float32")
+    trained, _ = run(tmp_path / "train", "train", options)
+    model = str(trained.path / "model")
+    sampled, result = run(tmp_path / "sample", "sample", SampleOptions(model=model, count=5, sampling_steps=2, seed=3, device="cpu"))
+    assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
+
+
+def test_wrong_inputs_are_named_before_any_work(inputs, tmp_path):
+    np.savez(tmp_path / "large.npz", images=np.zeros((4, 32, 32, 3), np.uint8))
+    wrong = {**inputs, "biased": str(tmp_path / "large.npz")}
+    folder = RunFolder.create(tmp_path / "run", "audit", AuditOptions(**wrong))
+    with pytest.raises(UserInputError, match=r"biased.*32.*16"):
+        commands.audit(folder, folder.options)
+    other = RunFolder.create(tmp_path / "audit", "audit", AuditOptions(**inputs))
+    mixed = debias_options({**inputs, "references": 20}, audit=str(other.path))
+    with pytest.raises(UserInputError, match=r"audit.*references"):
+        commands.debias(RunFolder.create(tmp_path / "debias", "debias", mixed), mixed)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["kind"] == "audit"
