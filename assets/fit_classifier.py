@@ -1,7 +1,7 @@
 """Fit the demo's attribute classifier on portraits that are in none of the demo's sets.
 
-    python assets/build_demo.py --pool 4000 --out DIR
-    python assets/fit_classifier.py --sets DIR
+python assets/build_demo.py --pool 4000 --out DIR
+python assets/fit_classifier.py --sets DIR
 """
 
 import argparse
