@@ -11,6 +11,7 @@ import sys
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: the app calls nobody
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # nor does it keep statistics after every event
 
+from tiw.errors import UserInputError
 from ui import page, routes, store, theme
 
 
@@ -29,6 +30,12 @@ def main() -> None:
     parser.add_argument("--mcp", action="store_true", help="serve the actions as MCP tools too")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        owner = store.jobs().owner
+    except UserInputError as problem:
+        sys.exit(str(problem))
+    if not owner:
+        print(f"Another TIW Studio is at work in {store.home()}: this one shows its runs and starts none.", file=sys.stderr)
     atexit.register(store.jobs().close)  # the child ends with the app; its run can be resumed
     page.build().launch(
         server_name=args.host,

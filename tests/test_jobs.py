@@ -18,7 +18,8 @@ import pytest
 
 from tiw import jobs as jobs_module
 from tiw.errors import UserInputError
-from tiw.jobs import Jobs, execute
+from tiw.execute import execute
+from tiw.jobs import Jobs
 from tiw.options import AuditOptions, DebiasOptions, PreviewOptions, TrainOptions, validate
 from tiw.runs import RunFolder, Stopped, write_atomic
 

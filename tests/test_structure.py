@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("errors", "options", "toys", "data", "pictures", "device", "noise", "torchvision_ops", "networks", "denoiser", "ratio", "attributes"),
     *("diagnostics", "audit", "embedding", "sampling", "strength", "objectives", "debias", "quality", "compare", "report"),
-    *("runs", "training", "commands", "jobs", "__main__"),
+    *("runs", "training", "commands", "execute", "jobs", "__main__"),
 ]
 # Guidance needs the gradient of log r, which the objectives define.
 EXCEPTIONS = {("sampling", "objectives")}

@@ -12,7 +12,7 @@ import typer
 
 from . import __version__, runs
 from .errors import UserInputError
-from .jobs import execute
+from .execute import execute
 from .options import OBJECTIVES, OPTIONS, SOLVERS
 from .runs import RunFolder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import re
 import secrets
@@ -14,16 +13,16 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
 from .errors import UserInputError
-from .runs import RunFolder, Stopped, now
+from .execute import process_of
+from .runs import RunFolder
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 BUSY = ("queued", "running", "stopping")
@@ -31,86 +30,6 @@ RESUMABLE = ("stopped", "interrupted", "failed")
 GRACE = 20.0  # seconds between a stop request and the end of the child
 DISK_NEEDED = 500 << 20  # bytes free before a run starts: its model, checkpoint and samples, with room to spare
 PACKAGE_ROOT = str(Path(__file__).parents[1])
-
-
-def execute(run: RunFolder) -> int:
-    """Do a run's work in this process and leave its outcome in status.json; the command's exit code.
-
-    0: finished, or stopped as asked; 2: the user's error, one sentence in `message`; 1: ours, with a traceback in the log.
-    A run that has finished is left as it is. Raises UserInputError if another process is at work on it.
-    """
-    state = run.status().get("state", "queued")
-    if state == "finished":
-        return 0
-    if (other := _process_of(run)) is not None:
-        raise UserInputError("out", f"process {other.pid} is at work in {run.path}", "wait for it, or choose another folder")
-    if state != "queued":  # a stop asked for while waiting counts, one left by an earlier attempt does not
-        run.forget_stop()
-    run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
-    with _stop_on_signals(run):
-        code, outcome = _attempt(run)
-    run.write_status(**outcome, pid=None, eta_seconds=None)
-    return code
-
-
-def _attempt(run: RunFolder) -> tuple[int, dict]:
-    """Exit code and the status that goes with it."""
-    try:
-        from .commands import EXECUTE  # loads torch
-
-        if run.stop_requested():
-            raise Stopped
-        run.write_result(EXECUTE[run.kind](run, run.options))
-    except Stopped:
-        return 0, {"state": "stopped", "stage": "Stopped"}
-    except UserInputError as error:
-        return 2, {"state": "failed", "stage": "Failed", "message": str(error)}
-    except Exception as error:
-        with suppress(OSError), (run.path / "log.txt").open("a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
-        return 1, {"state": "failed", "stage": "Failed", "message": _plainly(error)}
-    return 0, {"state": "finished", "stage": "Finished"}
-
-
-def _plainly(error: Exception) -> str:
-    said = (str(error).splitlines() or [""])[0][:300]
-    if isinstance(error, FloatingPointError):
-        return f"The training diverged: {said}."
-    if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
-        return "There was not enough memory: use a smaller batch size or fewer images."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk is full: delete old runs, then start this one again; it goes on from its last checkpoint."
-    return f"Something went wrong ({type(error).__name__}: {said}). log.txt in the run folder has the details."
-
-
-@contextmanager
-def _stop_on_signals(run: RunFolder) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to save its state and stop; the second one ends it at once."""
-
-    def ask(number: int, _frame: object) -> None:
-        run.request_stop()
-        signal.signal(number, signal.SIG_DFL)
-        print("\nStopping after this step; once more to end at once.", file=sys.stderr)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _process_of(run: RunFolder) -> psutil.Process | None:
-    """The living process that works on the run. One that has been given its number since is younger than the run's start."""
-    status = run.status()
-    if not status.get("pid") or not status.get("started") or status["pid"] == os.getpid():
-        return None
-    with suppress(psutil.Error):
-        process = psutil.Process(status["pid"])
-        started = datetime.fromisoformat(status["started"]).timestamp()
-        if process.create_time() <= started and any("tiw" in word for word in process.cmdline()):
-            return process
-    return None
 
 
 class Jobs:
@@ -317,7 +236,7 @@ def _interrupt(run: RunFolder) -> None:
     """What an earlier app left unfinished is interrupted, and offers to be resumed; a child that it left alive is ended first."""
     if run.status().get("state") not in BUSY:
         return
-    process = _process_of(run)
+    process = process_of(run)
     if process is not None:
         with suppress(psutil.Error):
             process.terminate()  # it may save its state

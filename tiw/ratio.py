@@ -22,9 +22,11 @@ from torch.nn import functional as F
 
 from .data import ImageSet
 from .denoiser import Denoiser
+from .errors import UserInputError
 from .noise import to_x0
 
 _TENSORS = ("log_sigmas", "weights", "biases", "folds", "gap_map", "gap_biased", "gap_reference")
+_ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy")
 GAP_SIGMA = 0.3  # the gap is measured at the level nearest to it: images are clear, their last details are not
 GAP_COMPONENTS = 100  # at most, and one for 20 biased images: the tail of a whitening is noise
 
@@ -129,8 +131,7 @@ class DensityRatio:
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
         tensors = {name: getattr(self, name).cpu().contiguous() for name in _TENSORS}
-        arrays = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy")
-        save_file(tensors | {name: torch.as_tensor(getattr(self, name)) for name in arrays}, path / "ratio.safetensors")
+        save_file(tensors | {name: torch.as_tensor(getattr(self, name)) for name in _ARRAYS}, path / "ratio.safetensors")
         about = {"schema_version": 1, "estimator": "convex", "inverse_penalty": self.inverse_penalty}
         (path / "ratio.json").write_text(json.dumps(about, indent=2) + "\n")
 
@@ -138,6 +139,8 @@ class DensityRatio:
     def load(cls, path: str | Path, denoiser: Denoiser) -> DensityRatio:
         """Read what `save` wrote; `denoiser` must be the one it was fitted with."""
         raw = load_file(Path(path) / "ratio.safetensors")
+        if missing := {*_TENSORS, *_ARRAYS} - set(raw):
+            raise UserInputError("audit", f"{path} holds a ratio without {', '.join(sorted(missing))}", "run the audit again")
         tensors = {name: raw.pop(name) for name in _TENSORS}
         arrays = {name: value.numpy() for name, value in raw.items()}
         about = json.loads((Path(path) / "ratio.json").read_text())

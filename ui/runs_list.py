@@ -28,7 +28,7 @@ def _row(run: store.Run, shown: bool) -> list[str]:
         else f'<button class="link danger" data-action="delete" data-run="{run.id}" data-name="{escape(name)}">Delete</button>'
     )
     about = f"<b>{words.KINDS.get(run.kind, run.kind)}</b> <small>{escape(_about(run))}</small>"
-    return [about, words.chip(run.state), words.clock(run.status["created"]), words.size(store.size(run)), f"{open_} {delete}"]
+    return [about, words.chip(run.state), words.clock(run.status["created"]), words.size(run.folder.disk_bytes()), f"{open_} {delete}"]
 
 
 def _about(run: store.Run) -> str:

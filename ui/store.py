@@ -52,9 +52,13 @@ class Run:
     def done(self) -> bool:
         return self.state == "finished" and self.result is not None
 
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path, self.kind, None)
+
     def lines(self, name: str) -> list[dict]:
         """The whole lines of one of its JSON-lines files."""
-        return RunFolder(self.path, self.kind, None).read_lines(name)
+        return self.folder.read_lines(name)
 
 
 def open_run(run_id: str) -> Run | None:
@@ -86,11 +90,6 @@ def stamp(path: Path) -> str:
         return str(path.stat().st_mtime_ns)
     except FileNotFoundError:
         return ""
-
-
-def size(run: Run) -> int:
-    """Bytes on disk."""
-    return sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file())
 
 
 def submit(kind: str, **fields: object) -> str:
