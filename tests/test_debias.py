@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from tiw.debias import DebiasConfig, _draw, debias
+from tiw.estimators import ConvexHead
+from tiw.features import RatioConfig
 from tiw.options import OBJECTIVES
-from tiw.ratio import RatioConfig, fit_density_ratio
+from tiw.ratio import fit_density_ratio
 
 CONFIG = DebiasConfig(steps=4, batch_size=12, strength=1.2, learning_rate=1e-3)
 
@@ -70,9 +72,8 @@ def test_window_and_clip_are_kept(blob_sets, ratio):
 
 
 def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ratio):
-    nought = replace(
-        ratio, weights=torch.zeros_like(ratio.weights), biases=torch.zeros_like(ratio.biases), log_ratio_biased=0 * ratio.log_ratio_biased
-    )
+    silent = ConvexHead(torch.zeros_like(ratio.head.weights), torch.zeros_like(ratio.head.biases))
+    nought = replace(ratio, head=silent, log_ratio_biased=0 * ratio.log_ratio_biased)
     plain = next(debias(ratio.denoiser, *blob_sets, nought, replace(CONFIG, anchor=0.0)))
     observed = next(debias(ratio.denoiser, *blob_sets, None, replace(CONFIG, objective="dsm-obs")))
     assert abs(plain.loss - observed.loss) < 1e-5 * observed.loss

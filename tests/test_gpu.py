@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tiw.debias import DebiasConfig, debias
-from tiw.ratio import RatioConfig, fit_density_ratio
+from tiw.features import RatioConfig
+from tiw.ratio import fit_density_ratio
 from tiw.sampling import sample
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")]

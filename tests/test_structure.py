@@ -10,7 +10,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # DESIGN.md's list, in the order the data flows, with the helpers that came since just above their first user.
 ORDER = [
-    *("errors", "options", "toys", "data", "pictures", "device", "noise", "torchvision_ops", "networks", "denoiser", "ratio", "attributes"),
+    *(
+        "errors",
+        "options",
+        "toys",
+        "data",
+        "pictures",
+        "device",
+        "noise",
+        "torchvision_ops",
+        "networks",
+        "denoiser",
+        "features",
+        "estimators",
+        "ratio",
+        "attributes",
+    ),
     *("diagnostics", "audit", "embedding", "sampling", "strength", "objectives", "debias", "quality", "compare", "report"),
     *("runs", "training", "commands", "execute", "jobs", "__main__"),
 ]

@@ -73,8 +73,7 @@ class AuditResult:
             return {"name": images.name, "n": len(images), "fingerprint": asdict(images.fingerprint)}
 
         return {
-            "estimator": "convex",
-            "inverse_penalty": self.ratio.inverse_penalty,
+            **self.ratio.about,
             "biased": {**about(self.biased), "scored": len(self.ratio.scored)},
             "reference": about(self.reference),
             "levels": levels,

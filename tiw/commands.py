@@ -22,6 +22,7 @@ from .denoiser import Denoiser
 from .device import pick_device, pick_precision
 from .embedding import layouts, principal_plane
 from .errors import UserInputError
+from .features import RatioConfig, RatioFeatures, ratio_features
 from .networks import PRESETS
 from .options import (
     AuditOptions,
@@ -33,7 +34,7 @@ from .options import (
     TrainOptions,
 )
 from .pictures import contact_sheet
-from .ratio import DensityRatio, RatioConfig, RatioFeatures, fit_to_features, ratio_features
+from .ratio import DensityRatio, fit_to_features
 from .runs import RunFolder, Stopped, now, write_atomic
 from .sampling import sample as draw_samples
 from .strength import Estimate, StrengthMatch, gap_closed, match_strength

@@ -17,7 +17,8 @@ import numpy as np
 
 from .data import ImageSet
 from .denoiser import Denoiser
-from .ratio import GAP_SIGMA, DensityRatio, features_at
+from .features import features_at
+from .ratio import GAP_SIGMA, DensityRatio
 from .sampling import sample
 
 BOOTSTRAP = 500
@@ -109,7 +110,7 @@ def match_strength(
     What is known of the sets is in the ratio; they are asked for so that a ratio of other sets is noticed.
     """
     assert len(ratio.folds) == len(biased) + len(reference), "the ratio is of other sets"
-    n_folds = ratio.weights.shape[1]
+    n_folds = ratio.n_folds
     pairs = max(1, count // (2 * n_folds))
 
     def read(trial: int, strength: float) -> Estimate:

@@ -1,0 +1,89 @@
+"""The two estimators on features whose log ratio is known, their calibration, and the choice between them."""
+
+import numpy as np
+import pytest
+import torch
+
+from tiw.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy, fit, fit_convex, fit_network
+from tiw.features import PixelEncoder, RatioConfig, RatioFeatures
+
+
+def bent(n_biased: int, n_reference: int, seed: int = 0):
+    """Features N(0, I) against a mixture of N(+-mu, I), mu along the first axis: log r = log cosh(mu x) - mu^2 / 2, even in x, so
+    that no linear map sees it. Two levels, the second without any difference. (features, truth of the biased rows)."""
+    mu, width = 2.0, 6
+    g = torch.Generator().manual_seed(seed)
+    biased, reference = torch.randn(2, n_biased, width, generator=g), torch.randn(2, 1, n_reference, width, generator=g)
+    reference[0, 0, :, 0] += mu * (2.0 * torch.randint(2, (n_reference,), generator=g) - 1)
+    truth = torch.log(torch.cosh(mu * biased[0, :, 0])) - mu**2 / 2
+    return RatioFeatures(np.arange(n_biased), biased, reference, n_biased), truth.numpy()
+
+
+def folds(n: int, k: int = 4) -> np.ndarray:
+    return np.arange(n) % k
+
+
+CONFIG = RatioConfig(sigmas=(0.1, 1.0), folds=4, components=6)
+
+
+@pytest.fixture(scope="module")
+def network():
+    data, truth = bent(2000, 1500)
+    return data, truth, fit_network(data, folds(2000), folds(1500), CONFIG)
+
+
+def test_the_network_bends_where_a_linear_map_is_blind(network):
+    data, truth, found = network
+    linear = fit_convex(data, folds(2000), folds(1500), CONFIG)
+    assert np.corrcoef(truth, found.biased[0])[0, 1] > 0.9
+    assert abs(np.corrcoef(truth, linear.biased[0])[0, 1]) < 0.2
+    assert found.cross_entropy < linear.cross_entropy - 0.05
+    assert np.abs(found.biased[1]).mean() < 0.35  # no difference there, and it says so
+
+
+def test_early_stopping_ends_before_the_training_loss_does(network):
+    few, _ = bent(200, 60)
+    found = fit_network(few, folds(200), folds(60), CONFIG)
+    assert 1 <= found.about["epochs"] < 60
+    assert found.train_cross_entropy[0] < np.log(2)
+
+
+def test_held_out_logits_come_from_the_fold_that_did_not_see_the_row(network):
+    data, _, found = network
+    logits = found.head(data.biased[0])[:, 0]  # [m, K]
+    np.testing.assert_allclose(logits[torch.arange(2000), torch.from_numpy(folds(2000))].numpy(), found.biased[0], atol=1e-4)
+    alone = found.head.of_fold(2)(data.biased[0])[:, 0, 0]
+    torch.testing.assert_close(alone, logits[:, 2])
+
+
+def test_calibration_finds_the_slope_of_a_timid_ratio():
+    rng = np.random.default_rng(0)
+    truth_b, truth_r = (rng.normal(sign * 0.5, 1, 20_000) for sign in (-1, 1))  # N(-1/2, 1) against N(1/2, 1): the logit itself
+    heads = ConvexHead(torch.ones(1, 1, 3), torch.zeros(1, 1))
+    timid = Fit("convex", heads, (truth_b[None] / 1.5 + 0.3), (truth_r[None] / 1.5 + 0.3), np.array([0.6]), {})
+    found = _calibrate(timid)
+    assert abs(found.about["calibration_slopes"][0] - 1.5) < 0.05
+    np.testing.assert_allclose(found.biased[0], truth_b, atol=0.12)
+    torch.testing.assert_close(found.head(torch.ones(1, 3))[0, 0, 0], torch.tensor(3 * 1.5 - 0.3 * 1.5), atol=0.2, rtol=0)
+    assert found.cross_entropy < timid.cross_entropy
+
+
+def test_the_better_estimator_is_taken_and_either_can_be_forced(network):
+    data, _, _ = network
+    best, tried = fit(data, folds(2000), folds(1500), CONFIG)
+    assert best.estimator == "network" and set(tried) == {"convex", "network"}
+    assert best.cross_entropy == min(tried.values())
+    forced, only = fit(data, folds(2000), folds(1500), RatioConfig(sigmas=(0.1, 1.0), folds=4, components=6, estimator="convex"))
+    assert forced.estimator == "convex" and set(only) == {"convex"}
+
+
+def test_cross_entropy_is_log_two_for_a_coin_and_weighs_the_classes_alike():
+    assert balanced_cross_entropy(np.zeros(5), np.zeros(50)) == pytest.approx(np.log(2))
+    assert balanced_cross_entropy(np.full(1, -9.0), np.full(99, -9.0)) == pytest.approx((np.log1p(np.exp(-9)) * 2 + 9) / 2)
+
+
+def test_pixels_stand_in_for_a_model():
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    features = PixelEncoder().features(x, torch.tensor([0.5, 0.5]))
+    assert features.shape == (2, 3 * 16 * 16)
+    torch.testing.assert_close(features[0, 0], x[0, 0, :4, :4].mean() / 0.5**0.5)

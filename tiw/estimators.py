@@ -1,0 +1,289 @@
+"""Two estimators of the logit of "this is a reference image" from features, both cross-fitted and calibrated on held-out folds.
+
+**Convex**: at every noise level a ridge logistic regression on the leading principal components. Deterministic, seconds.
+**Network**: one small time-conditioned network for all levels (the paper's time-dependent discriminator), stopped early on the held-out
+folds. It can bend, and needs more reference images to do so (docs/METHOD.md, "The ratio").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn import functional as F
+
+from .features import RatioConfig, RatioFeatures
+
+ESTIMATORS = ("convex", "network")
+NETWORK_FROM = 500  # reference images: below, the network has not once been the better one (benchmarks/results/ratio_choices.json)
+HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
+SLOPE_SPREAD = 0.3  # prior standard deviation of a calibration slope around 1: at high noise there is little to calibrate on
+
+
+@dataclass(frozen=True)
+class ConvexHead:
+    """Linear in the features, one for each of L levels and K folds."""
+
+    weights: Tensor  # [L, K, F]
+    biases: Tensor  # [L, K]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[B, F] -> logits [B, L, K]."""
+        levels, folds, width = self.weights.shape
+        return (features @ self.weights.reshape(-1, width).T).unflatten(1, (levels, folds)) + self.biases
+
+    def calibrated(self, slope: Tensor, intercept: Tensor) -> ConvexHead:
+        """slope [L] * logit + intercept [L]."""
+        return ConvexHead(self.weights * slope[:, None, None], self.biases * slope[:, None] + intercept[:, None])
+
+    def of_fold(self, fold: int) -> ConvexHead:
+        return ConvexHead(self.weights[:, fold : fold + 1], self.biases[:, fold : fold + 1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(levels, folds)."""
+        return tuple(self.biases.shape)
+
+
+@dataclass(frozen=True)
+class NetworkHead:
+    """Two hidden layers on whitened principal components, shared by all L levels, one network for each of K folds."""
+
+    projection: Tensor  # [L, F, Q]
+    centre: Tensor  # [L, Q]
+    first: Tensor  # [K, Q, H]
+    time: Tensor  # [K, L, H] what a level adds to the first layer
+    second: Tensor  # [K, H, H]
+    second_bias: Tensor  # [K, H]
+    linear: Tensor  # [K, L, Q] past the hidden layers
+    last: Tensor  # [K, H]
+    biases: Tensor  # [L, K]
+    slope: Tensor  # [L] of the calibration
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[B, F] -> logits [B, L, K]."""
+        z = torch.einsum("bf,lfq->blq", features, self.projection) - self.centre
+        return _network(self, z) * self.slope[:, None] + self.biases
+
+    def calibrated(self, slope: Tensor, intercept: Tensor) -> NetworkHead:
+        """slope [L] * logit + intercept [L]."""
+        return replace(self, slope=self.slope * slope, biases=self.biases * slope[:, None] + intercept[:, None])
+
+    def of_fold(self, fold: int) -> NetworkHead:
+        own = slice(fold, fold + 1)
+        per_fold = ("first", "time", "second", "second_bias", "linear", "last")
+        return replace(self, biases=self.biases[:, own], **{name: getattr(self, name)[own] for name in per_fold})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(levels, folds)."""
+        return tuple(self.biases.shape)
+
+
+Head = ConvexHead | NetworkHead
+HEADS = {"convex": ConvexHead, "network": NetworkHead}
+
+
+def tensors_of(head: Head) -> dict[str, Tensor]:
+    return {f.name: getattr(head, f.name) for f in fields(head)}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What an estimator found, with every image scored by the fold that did not see it (noise draw 0)."""
+
+    estimator: str
+    head: Head
+    biased: np.ndarray  # [L, m] held-out logits
+    reference: np.ndarray  # [L, n_reference]
+    train_cross_entropy: np.ndarray  # [L] on the folds' own training items, before calibration
+    about: dict  # what it chose
+
+    @property
+    def cross_entropy(self) -> float:
+        """Held out, mean over the levels, nats."""
+        return float(np.mean([balanced_cross_entropy(*level) for level in zip(self.biased, self.reference, strict=True)]))
+
+
+def fit(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> tuple[Fit, dict[str, float]]:
+    """The estimator asked for, or the one with the lower held-out cross-entropy; and the cross-entropy of each that was fitted.
+
+    fold_b [m], fold_r [n_reference]: the fold that must not see the item.
+    """
+    wanted = ESTIMATORS if config.estimator == "auto" else (config.estimator,)
+    if config.estimator == "auto" and data.reference.shape[2] < NETWORK_FROM:
+        wanted = ("convex",)
+    makers: dict[str, Callable[..., Fit]] = {"convex": fit_convex, "network": fit_network}
+    fits = [_calibrate(makers[name](data, fold_b, fold_r, config)) for name in wanted]
+    return min(fits, key=lambda f: f.cross_entropy), {f.estimator: f.cross_entropy for f in fits}
+
+
+def balanced_cross_entropy(biased: np.ndarray, reference: np.ndarray) -> float:
+    """Cross-entropy in nats of logits with both classes equally heavy: log 2 for a coin."""
+    return float(np.logaddexp(0, biased).mean() + np.logaddexp(0, -reference).mean()) / 2
+
+
+def _calibrate(found: Fit) -> Fit:
+    """Slope and intercept per level by held-out likelihood; two numbers on thousands of rows, so nothing is held out again."""
+    slopes, intercepts = np.empty(len(found.biased)), np.empty(len(found.biased))
+    for level, (b, r) in enumerate(zip(found.biased, found.reference, strict=True)):
+        n = len(r)
+
+        def loss(p: np.ndarray, b: np.ndarray = b, r: np.ndarray = r, n: int = n) -> float:
+            return n * 2 * balanced_cross_entropy(p[0] * b + p[1], p[0] * r + p[1]) + ((p[0] - 1) / SLOPE_SPREAD) ** 2 / 2
+
+        slopes[level], intercepts[level] = minimize(loss, [1.0, 0.0], method="BFGS").x
+    return replace(
+        found,
+        head=found.head.calibrated(torch.tensor(slopes).float(), torch.tensor(intercepts).float()),
+        biased=(slopes[:, None] * found.biased + intercepts[:, None]).astype(np.float32),
+        reference=(slopes[:, None] * found.reference + intercepts[:, None]).astype(np.float32),
+        about={**found.about, "calibration_slopes": slopes.round(4).tolist()},
+    )
+
+
+def principal_directions(z: Tensor, q: int, seed: int) -> Tensor:
+    """The leading `q` principal directions [F, Q] of centred rows [n, F], by randomised SVD from a fixed seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.pca_lowrank(z, q=min(q, *z.shape), center=False, niter=2)[2]
+
+
+def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
+    """Ridge logistic regression per level and fold; one C for all levels."""
+    levels = [_convex_level(b, r, fold_b, fold_r, config) for b, r in zip(data.biased, data.reference, strict=True)]
+    # One penalty for all levels: the folds' votes are noisy, and neighbouring levels should not jump.
+    best = int(np.argmin(np.mean([level.cross_entropy for level in levels], axis=0)))
+    return Fit(
+        "convex",
+        ConvexHead(torch.stack([x.weights[best] for x in levels]), torch.stack([x.biases[best] for x in levels])),
+        biased=np.stack([x.biased[best] for x in levels]),
+        reference=np.stack([x.reference[best] for x in levels]),
+        train_cross_entropy=np.array([x.train_cross_entropy[best] for x in levels]),
+        about={"inverse_penalty": config.inverse_penalties[best]},
+    )
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Fits at one noise level, one per penalty P."""
+
+    weights: list[Tensor]  # P x [K, F]
+    biases: list[Tensor]  # P x [K]
+    biased: list[np.ndarray]  # P x [m] held-out logits
+    reference: list[np.ndarray]  # P x [n_ref] held-out logits, of draw 0
+    cross_entropy: list[float]  # P, held out
+    train_cross_entropy: list[float]  # P
+
+
+def _convex_level(biased: Tensor, reference: Tensor, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> _Level:
+    """biased [m, F], reference [draws, n_ref, F] -> out-of-fold logistic regressions on principal components."""
+    draws, n_ref, width = reference.shape
+    x = torch.cat([biased, reference.reshape(-1, width)])
+    mean, std = x.mean(0), x.std(0).clamp_min(1e-6)
+    z = (x - mean) / std
+    basis = principal_directions(z, config.components, config.seed)
+    q = (z @ basis).double().numpy()
+    label = np.r_[np.zeros(len(biased)), np.ones(draws * n_ref)]
+    fold = np.r_[fold_b, np.tile(fold_r, draws)]
+    # Both classes equally heavy, total weight the number of images.
+    heavy = np.where(label == 1, 0.5 / (draws * n_ref), 0.5 / len(biased)) * (len(biased) + n_ref)
+    level = _Level([], [], [], [], [], [])
+    for c in config.inverse_penalties:
+        logits, coefs, intercepts, train = np.empty(len(q)), [], [], []
+        for k in range(config.folds):
+            own = fold != k
+            model = LogisticRegression(C=c, solver="newton-cholesky").fit(q[own], label[own], sample_weight=heavy[own])
+            logits[~own] = model.decision_function(q[~own])
+            seen = model.decision_function(q[own])
+            train.append(balanced_cross_entropy(seen[label[own] == 0], seen[label[own] == 1]))
+            coefs.append(basis @ torch.from_numpy(model.coef_[0]).float() / std)
+            intercepts.append(float(model.intercept_[0]) - float(coefs[-1] @ mean))
+        level.weights.append(torch.stack(coefs))
+        level.biases.append(torch.tensor(intercepts))
+        level.biased.append(logits[: len(biased)].astype(np.float32))
+        level.reference.append(logits[len(biased) : len(biased) + n_ref].astype(np.float32))
+        level.cross_entropy.append(balanced_cross_entropy(logits[label == 0], logits[label == 1]))
+        level.train_cross_entropy.append(float(np.mean(train)))
+    return level
+
+
+def _network(head: NetworkHead, z: Tensor, dropout: float = 0.0) -> Tensor:
+    """z [B, L, Q] -> uncalibrated logits [B, L, K], without biases."""
+    h = torch.einsum("blq,kqh->blkh", z, head.first) + head.time.transpose(0, 1)
+    h = F.dropout(F.silu(h), dropout, dropout > 0)
+    h = F.silu(torch.einsum("blkh,khg->blkg", h, head.second) + head.second_bias)
+    return torch.einsum("blkh,kh->blk", h, head.last) + torch.einsum("blq,klq->blk", z, head.linear)
+
+
+def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
+    """All folds at once: row i trains every network but that of its own fold. Stopped where the held-out loss was least."""
+    levels, m, width = data.biased.shape
+    draws, n_ref = data.reference.shape[1:3]
+    x = torch.cat([data.biased, data.reference.reshape(levels, -1, width)], 1)  # [L, n, F]
+    mean, std = x.mean(1, keepdim=True), x.std(1, keepdim=True).clamp_min(1e-6)
+    z = (x - mean) / std
+    rng = torch.Generator().manual_seed(config.seed)
+    some = torch.randperm(z.shape[1], generator=rng)[:4000]  # a basis needs no more
+    basis = principal_directions(z[:, some].reshape(-1, width), config.components, config.seed)
+    basis = basis / (z[:, some] @ basis).flatten(0, 1).std(0)
+    z = (z @ basis).transpose(0, 1).contiguous()  # [n, L, Q]
+    q, k, h = z.shape[2], config.folds, HIDDEN
+    is_reference = torch.cat([torch.zeros(m), torch.ones(draws * n_ref)])
+    fold = torch.from_numpy(np.r_[fold_b, np.tile(fold_r, draws)])
+    heavy = torch.where(is_reference == 1, 0.5 / (draws * n_ref), 0.5 / m) * len(fold)
+
+    def normal(*shape: int, fan_in: int) -> Tensor:
+        return torch.randn(*shape, generator=rng) / fan_in**0.5
+
+    head = NetworkHead(
+        projection=basis / std.transpose(1, 2),  # [L, F, Q]
+        centre=(mean / std)[:, 0] @ basis,
+        first=normal(k, q, h, fan_in=q),
+        time=torch.zeros(k, levels, h),
+        second=normal(k, h, h, fan_in=h),
+        second_bias=torch.zeros(k, h),
+        linear=torch.zeros(k, levels, q),
+        last=torch.zeros(k, h),
+        biases=torch.zeros(levels, k),
+        slope=torch.ones(levels),
+    )
+    trained = ("first", "time", "second", "second_bias", "linear", "last", "biases")
+    parameters = {name: getattr(head, name).clone().requires_grad_(True) for name in trained}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=2e-3, weight_decay=0.3)
+    best, best_loss, kept, since = 0, float("inf"), None, 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # dropout
+        for epoch in range(EPOCHS):
+            for rows in torch.randperm(len(fold), generator=rng).split(BATCH):
+                logits = _network(replace(head, **parameters), z[rows], dropout=0.3) + parameters["biases"]
+                loss = F.binary_cross_entropy_with_logits(logits, is_reference[rows, None, None].expand_as(logits), reduction="none")
+                seen = (fold[rows, None] != torch.arange(k)).float() * heavy[rows, None]
+                optimizer.zero_grad()
+                (loss.mean(1) * seen).mean(0).sum().backward()
+                optimizer.step()
+            now = replace(head, **{name: p.detach().clone() for name, p in parameters.items()})
+            with torch.no_grad():
+                logits = torch.cat([_network(now, part) + now.biases for part in z.split(1024)])
+            own = logits.gather(2, fold[:, None, None].expand(-1, levels, 1))[..., 0].numpy()  # [n, L]
+            held_out = float(np.mean([balanced_cross_entropy(own[:m, i], own[m:, i]) for i in range(levels)]))
+            if held_out < best_loss:
+                best, best_loss, kept, since = epoch + 1, held_out, (now, own, _train_cross_entropy(logits, fold, is_reference)), 0
+            elif (since := since + 1) >= PATIENCE:
+                break
+    head, own, train = kept
+    return Fit("network", head, own[:m].T, own[m : m + n_ref].T, train, {"epochs": best})
+
+
+def _train_cross_entropy(logits: Tensor, fold: Tensor, is_reference: Tensor) -> np.ndarray:
+    """[L], mean over the networks, each on the rows that it trained on."""
+    found = np.zeros(logits.shape[1:])
+    for level, k in np.ndindex(*found.shape):
+        seen, logit = fold != k, logits[:, level, k]
+        found[level, k] = balanced_cross_entropy(logit[seen & (is_reference == 0)].numpy(), logit[seen & (is_reference == 1)].numpy())
+    return found.mean(1)
