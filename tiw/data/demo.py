@@ -41,9 +41,14 @@ def load_demo(references: int = 0) -> Demo:
     return Demo(_demo_set("biased"), reference, _demo_set("heldout"), json.loads((DEMO / "truth.json").read_text()))
 
 
+def demo_path(role: str) -> Path:
+    """Where the demo's own set of this role lies: biased, reference or heldout."""
+    return DEMO / f"{role}.parquet"
+
+
 @lru_cache
 def _demo_set(role: str) -> ImageSet:
-    loaded = load_images(DEMO / f"{role}.parquet")
+    loaded = load_images(demo_path(role))
     return ImageSet(loaded.images, loaded.attributes, f"demo {role}")
 
 

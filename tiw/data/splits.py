@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserInputError
+from ..options import SPLITS
 from .image_set import ImageSet
 from .listing import Listing
 from .readers import read_listing
 
-KINDS = ("long-tail", "skew", "joint")
 SKEW = 0.9  # share of the images that a skew favours, where no shares are stated
 ROLES = ("biased", "reference", "heldout")
 JOIN = "/"  # between the values of two attributes: darker/long
@@ -93,7 +93,7 @@ def make_split(
         role: {str(g): float(k) / max(part.sum(), 1) for g, k in zip(counts.index, part, strict=True)}
         for role, part in zip(ROLES, parts, strict=True)
     }
-    return Split(*drawn, of)
+    return Split(*_draw(groups, counts, parts, seed), of)
 
 
 def reference_from_shares(
@@ -119,6 +119,20 @@ def reference_from_shares(
         listed = ", ".join(f"{counts.index[g]} has {counts.iloc[g]:,} of {part[g]:,}" for g in short)
         raise UserInputError("shares", f"there are too few images for {n:,} references: {listed}", "ask for fewer, or label more images")
     return images.take(_draw(groups, counts, (part,), seed)[0])
+
+
+def parse_shares(text: str, field: str = "shares") -> dict[str, float]:
+    """The dict that a text like "darker=10,lighter=90" stands for; empty for an empty text. Raises UserInputError for others."""
+    shares = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, number = part.rpartition("=")
+        try:
+            shares[name.strip()] = float(number)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise UserInputError(field, f"{part!r} is no share", "write VALUE=PER CENT, with commas between: darker=10,lighter=90")
+    return shares
 
 
 def apportion(shares: np.ndarray, n: int) -> np.ndarray:
@@ -172,8 +186,8 @@ def _plain(how: dict) -> dict:
 
 
 def _columns(attributes: pd.DataFrame | None, kind: str, attribute: str) -> list[str]:
-    if kind not in KINDS:
-        raise UserInputError("kind", f"it is {kind!r}", f"choose one of {', '.join(KINDS)}")
+    if kind not in SPLITS:
+        raise UserInputError("kind", f"it is {kind!r}", f"choose one of {', '.join(SPLITS)}")
     if attributes is None:
         raise UserInputError("data", "the images have no labels", "add class folders, a metadata.csv, or label columns")
     needed = 2 if kind == "joint" else 1
