@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from ..errors import UserInputError
 from .listing import MAX_RATIO, NEVER_A_BOMB, Listing
-from .memory import CHUNK, IN_MEMORY, room_for
+from .memory import IN_MEMORY, chunks, room_for
 
 KEYS = ("images", "samples", "arr_0")
 
@@ -74,10 +74,9 @@ def _read_pixels(file: BinaryIO, name: str, size: int, field: str) -> np.ndarray
         whole = np.frombuffer(file.read(), np.uint8).reshape(shape, order="F")
         out[:] = whole if last else whole.transpose(0, 2, 3, 1)
         return out
-    for start in range(0, n, CHUNK):
-        part = min(CHUNK, n - start)
-        block = np.frombuffer(file.read(part * math.prod(shape[1:])), np.uint8).reshape(part, *shape[1:])
-        out[start : start + part] = block if last else block.transpose(0, 2, 3, 1)
+    for part in chunks(n, shape[1:]):
+        block = np.frombuffer(file.read((part.stop - part.start) * math.prod(shape[1:])), np.uint8).reshape(-1, *shape[1:])
+        out[part] = block if last else block.transpose(0, 2, 3, 1)
     return out
 
 

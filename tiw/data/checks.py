@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .image_set import ImageSet
-from .memory import CHUNK
+from .memory import chunks
 from .near import Signatures, near_copies, signatures
 
 FEWEST_REFERENCES = 25  # five folds of five: below, nothing held out is worth a number
@@ -76,9 +76,8 @@ def _scan(images: ImageSet) -> _Scan:
     n = len(images)
     digests, constant = np.empty(n, "S32"), np.empty(n, bool)
     hashes, thumbs = np.empty(n, np.uint64), np.empty((n, 3, 8, 8), np.uint8)
-    for start in range(0, n, CHUNK):
-        chunk = np.ascontiguousarray(images.images[start : start + CHUNK])
-        part = slice(start, start + len(chunk))
+    for part in chunks(n, images.images.shape[1:]):
+        chunk = np.ascontiguousarray(images.images[part])
         digests[part] = [hashlib.blake2b(image, digest_size=16).hexdigest().encode() for image in chunk]
         constant[part] = (chunk == chunk[:, :1, :1]).all(axis=(1, 2, 3))
         found = signatures(chunk)

@@ -104,8 +104,15 @@ def restricted_loads(data: bytes, name: str, field: str) -> object:
     array = type("Array", (), {"__slots__": ("state",), "__setstate__": lambda self, state: setattr(self, "state", state)})
     dtype = type("Dtype", (), {"__slots__": ("code",), "__init__": lambda self, code, *_: setattr(self, "code", code)})
     dtype.__setstate__ = lambda self, state: None  # byte order means nothing to uint8
+
+    def from_buffer(raw: bytes, kind: object, shape: tuple, order: str) -> object:
+        made = array()
+        made.state = (1, shape, kind, order == "F", bytes(raw))
+        return made
+
     allowed = {
         **{(f"numpy.{core}.multiarray", "_reconstruct"): lambda *_: array() for core in ("core", "_core")},
+        **{(f"numpy.{core}.numeric", "_frombuffer"): from_buffer for core in ("core", "_core")},
         ("numpy", "ndarray"): array,
         ("numpy", "dtype"): dtype,
         ("_codecs", "encode"): lambda text, *_: text.encode("latin1"),  # how bytes are written for older readers

@@ -11,9 +11,10 @@ from itertools import islice
 import numpy as np
 from PIL import Image, ImageOps
 
-from .memory import CHUNK
+from .memory import chunks
 
 MAX_PIXELS = 64_000_000  # per image, checked on the header before any pixel is decoded
+AT_ONCE = 64  # images on their way between file and their place
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow tries no other decoder
 
 
@@ -32,8 +33,8 @@ def decode(name: str, read: Callable[[], bytes], resolution: int) -> np.ndarray 
         image = Image.open(io.BytesIO(read()), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             return BadImage(name, "too large", f"{image.width}x{image.height} pixels")
-        if getattr(image, "n_frames", 1) > 1:
-            return BadImage(name, "animated", f"{image.n_frames} frames")
+        if getattr(image, "is_animated", False) and image.format != "MPO":  # phones add a preview to a photo and call the pair MPO
+            return BadImage(name, "animated", "several frames")
         if image.mode == "CMYK":
             return BadImage(name, "CMYK", "printing colours, not RGB")
         if image.mode.startswith("I") or image.mode == "F":
@@ -56,16 +57,15 @@ def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int
     """Decode (name, read) pairs in order, a chunk at a time, on a few threads (Pillow releases the interpreter's lock)."""
     reads = iter(reads)
     with ThreadPoolExecutor(4) as pool:
-        while chunk := list(islice(reads, CHUNK)):
+        while chunk := list(islice(reads, AT_ONCE)):
             yield from pool.map(lambda item: decode(*item, resolution), chunk)
 
 
 def resized(pixels: np.ndarray, resolution: int, out: np.ndarray) -> np.ndarray:
     """Images [N,H,W,3] centre-cropped and resized as `decode` does it, into `out` uint8 [N,resolution,resolution,3]."""
     with ThreadPoolExecutor(4) as pool:
-        for start in range(0, len(pixels), CHUNK):
-            chunk = pixels[start : start + CHUNK]
-            out[start : start + CHUNK] = list(pool.map(lambda image: _fit(Image.fromarray(image), resolution), chunk))
+        for part in chunks(len(pixels), pixels.shape[1:]):
+            out[part] = list(pool.map(lambda image: _fit(Image.fromarray(np.ascontiguousarray(image)), resolution), pixels[part]))
     return out
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..errors import UserInputError
 from .decode import BadImage
+from .memory import gather
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 MAX_ENTRIES = 100_000  # of a zip
@@ -48,13 +49,14 @@ class Listing:
             names=[self.names[row] for row in rows],
             attributes=None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True),
             encoded=None if self.encoded is None else lambda: (read for read, want in zip(self.encoded(), wanted, strict=True) if want),
-            pixels=None if self.pixels is None else self.pixels[rows],
+            pixels=None if self.pixels is None else gather(self.pixels, rows),
         )
 
     def key(self) -> str:
         """A hash of the names, the labels and, where they are here already, the pixels: which rows mean the same images."""
         digest = hashlib.sha256("\0".join(self.names).encode())
         if self.attributes is not None:
+            digest.update("\0".join(map(str, self.attributes.columns)).encode())
             digest.update(pd.util.hash_pandas_object(self.attributes.astype(object), index=False).to_numpy())
         for start in range(0, len(self) if self.pixels is not None else 0, 4096):
             digest.update(np.ascontiguousarray(self.pixels[start : start + 4096]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,14 @@ import numpy as np
 from ..errors import UserInputError
 
 IN_MEMORY = 2 << 30  # bytes; larger sets are mapped
-CHUNK = 256  # images decoded, copied or hashed at a time
+CHUNK = 256  # rows at a time, and no more than
+CHUNK_BYTES = 1 << 20  # of pixels
+
+
+def chunks(n: int, image: tuple[int, ...]) -> Iterator[slice]:
+    """Slices over `n` images of this shape, each of a size that is cheap to copy."""
+    step = min(max(CHUNK_BYTES // max(math.prod(image), 1), 1), CHUNK)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def room_for(n: int, height: int, width: int, field: str = "images") -> np.ndarray:
@@ -43,6 +52,6 @@ def gather(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if len(rows) and rows[0] >= 0 and (np.diff(rows) == 1).all() and rows[-1] < len(images):
         return images[rows[0] : rows[-1] + 1]
     out = room_for(len(rows), *images.shape[1:3])
-    for start in range(0, len(rows), CHUNK):
-        out[start : start + CHUNK] = images[rows[start : start + CHUNK]]
+    for part in chunks(len(rows), images.shape[1:]):
+        out[part] = images[rows[part]]
     return out

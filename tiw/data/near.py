@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from .memory import chunks
+
 HAMMING = 8  # bits of 64; JPEG and WebP at quality 75 change up to 8
 SHADE = 0.5  # brightness steps below this are no gradient: flat areas must not hash to noise
 # Differences in grey levels of 255, measured on the demo: another drawing of the same hair and shirt fails at least one of the three,
@@ -14,7 +16,6 @@ SHADE = 0.5  # brightness steps below this are no gradient: flat areas must not 
 COARSE = 8  # largest of a cell of an 8x8 grid
 MEAN = 6.0  # over the whole picture
 PEAK = 7.5  # largest of a cell of a 16x16 grid, in multiples of the mean: saving again spreads a difference, drawing again does not
-PAIRS = 1024  # candidates compared at a time
 
 
 @dataclass(frozen=True)
@@ -42,27 +43,29 @@ def near_copies(first: np.ndarray, ours: Signatures, second: np.ndarray, theirs:
     first uint8 [M,H,W,3], second [N,H,W,3], of one size, with their signatures. Drawings share outlines and hence hashes, so candidates
     are compared as thumbnails, then as pixels. M * N comparisons of 64 bits, in flat memory.
     """
-    found = []
-    for row in range(len(first)):
-        candidates = np.flatnonzero(np.bitwise_count(theirs.hashes ^ ours.hashes[row]) <= HAMMING)
-        for start in range(0, len(candidates), PAIRS):
-            rows = candidates[start : start + PAIRS]
-            far = np.abs(theirs.thumbs[rows].astype(np.int16) - ours.thumbs[row]).max((1, 2, 3))
-            rows = rows[far <= COARSE]
-            same = np.flatnonzero(_same_picture(first[row], second[rows])) if rows.size else rows
-            if same.size:
-                found.append((row, int(rows[same[0]])))
-                break
-    return found
+    pairs = ((row, _copy_of(first[row], ours.hashes[row], ours.thumbs[row], second, theirs)) for row in range(len(first)))
+    return [(row, copy) for row, copy in pairs if copy is not None]
 
 
-def _same_picture(image: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of `others` [N,H,W,3] differ from `image` [H,W,3] a little everywhere and nowhere much, bool [N]."""
+def _copy_of(image: np.ndarray, hash_: np.uint64, thumb: np.ndarray, second: np.ndarray, theirs: Signatures) -> int | None:
+    """The first row of `second` that is a near copy of the image."""
+    candidates = np.flatnonzero(np.bitwise_count(theirs.hashes ^ hash_) <= HAMMING)
+    for some in chunks(len(candidates), thumb.shape):
+        rows = candidates[some]
+        rows = rows[np.abs(theirs.thumbs[rows].astype(np.int16) - thumb).max((1, 2, 3)) <= COARSE]
+        for part in chunks(len(rows), image.shape):
+            if (same := _same(image, second[rows[part]])).size:
+                return int(rows[part][same[0]])
+    return None
+
+
+def _same(image: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Rows of `others` [N,H,W,3] that differ from `image` [H,W,3] a little everywhere and nowhere much."""
     side = min(16, *image.shape[:2])
     difference = (others.astype(np.float32) - image).transpose(0, 3, 1, 2)
     mean = np.abs(difference).mean((1, 2, 3))
     peak = np.abs(_cells(image.shape[0], side) @ difference @ _cells(image.shape[1], side).T).max((1, 2, 3))
-    return (mean <= MEAN) & (peak <= PEAK * mean)
+    return np.flatnonzero((mean <= MEAN) & (peak <= PEAK * mean))
 
 
 @lru_cache

@@ -48,8 +48,8 @@ def make_split(
     """Draw a biased, a reference and a held-out set from labelled images.
 
     images: a set with attributes, or the attributes alone.
-    kind: "long-tail": class i of K keeps n_max * imbalance^(-i / (K - 1)) images, rounded down, classes in order of their names
-    (Cao et al. 2019, CIFAR-10-LT); "skew": `shares` of one attribute, else 90 % for its most frequent value and 10 % for the others
+    kind: "long-tail": class i of K keeps n_max * imbalance^(-i / (K - 1)) images, rounded down, the most frequent class first, then by
+    name (Cao et al. 2019, CIFAR-10-LT); "skew": `shares` of one attribute, else 90 % for its most frequent value and 10 % for the others
     together; "joint": `shares` of the crossing of two attributes ("darker/long"), else 90 % where the values pair up by frequency.
     attribute: its name, two with a comma for "joint"; empty: the first column(s).
     size: images of the biased set, to within one per group; 0: as many as there can be.
@@ -156,10 +156,11 @@ def write_split(out: Path, data: str | Path, kind: str, attribute: str = "", **h
     columns = _columns(listing.attributes, kind, attribute)
     source = str(data) if str(data).startswith("hub:") else str(Path(data).expanduser().resolve())
     about = {"schema_version": SCHEMA_VERSION, "source": source, "source_images": len(listing), "source_key": listing.key()}
+    recipe = {"kind": kind, **{name: dict(value) if isinstance(value, Mapping) else value for name, value in how.items()}}
     for role in ROLES:
         rows = getattr(split, role)
         labels = {name: listing.attributes[name].iloc[rows].tolist() for name in columns}
-        made = {**about, "set": role, "kind": kind, **_plain(how), "shares": split.shares[role], "rows": rows.tolist(), "labels": labels}
+        made = {**about, "set": role, "recipe": recipe, "shares": split.shares[role], "rows": rows.tolist(), "labels": labels}
         Path(out, f"{role}.json").write_text(json.dumps(made))
     return {"source": source, "attributes": columns, "sizes": {role: len(getattr(split, role)) for role in ROLES}, "shares": split.shares}
 
@@ -179,10 +180,6 @@ def read_rows(path: Path, field: str) -> Listing:
     if (rows.size and (rows.min() < 0 or rows.max() >= len(listing) or (np.diff(rows) <= 0).any())) or listing.key() != key:
         raise UserInputError(field, f"{source} has changed since {path.name} was made", "make the split again")
     return listing.take(rows)
-
-
-def _plain(how: dict) -> dict:
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in how.items()}
 
 
 def _columns(attributes: pd.DataFrame | None, kind: str, attribute: str) -> list[str]:
@@ -222,7 +219,9 @@ def _biased_shares(kind: str, groups: np.ndarray, counts: pd.Series, imbalance: 
             raise UserInputError("shares", "a long tail has none", "leave them out, or choose skew")
         if not 1 <= imbalance < float("inf"):
             raise UserInputError("imbalance", f"it is {imbalance}", "give 1 (even) or more: the largest class over the smallest")
-        weights = imbalance ** (-np.arange(len(counts)) / (len(counts) - 1))
+        rank = np.empty(len(counts))
+        rank[np.argsort(-counts.to_numpy(), kind="stable")] = np.arange(len(counts))
+        weights = imbalance ** (-rank / (len(counts) - 1))
         return weights / weights.sum()
     if shares:
         return _checked("shares", shares, counts)
