@@ -85,6 +85,12 @@ def test_edm_empty_and_broken(tmp_path, files, match):
     refused(written(tmp_path / "edm", files), match)
 
 
+def test_a_description_that_is_damaged_in_its_zip_is_named(tmp_path):
+    path = zipped(tmp_path / "edm.zip", edm(PAIRS))
+    path.write_bytes(path.read_bytes().replace(b'{"labels"', b'{"LABELS"', 1))  # stored, so its checksum fails
+    refused(path, "dataset.json in edm.zip cannot be read .Bad CRC")
+
+
 # CelebA
 
 NAMES = [f"{k:06d}.jpg" for k in (1, 2, 3)]

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from tiw.__main__ import app
 from tiw.data import ImageSet, load_images, load_set, make_split, parse_shares, reference_from_shares, write_split
 from tiw.errors import UserInputError
+from tiw.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, TrainOptions
+from tiw.runs import RunFolder
 
 
 def labelled(**columns):
@@ -198,3 +200,15 @@ def test_the_command_makes_the_same_files(folder, tmp_path):
     assert len(biased) == result["sizes"]["biased"]
     refused = CliRunner().invoke(app, ["make-split", "--out", str(tmp_path / "other"), "--data", str(folder), "--shares", "cat=200"])
     assert refused.exit_code == 2 and refused.stderr.startswith("shares: the shares add up to 200")
+
+
+def test_resolution_and_skip_bad_are_options_and_the_log_names_what_was_left_out(folder, tmp_path):
+    from tiw import commands  # loads torch
+    (folder / "dog" / "00.png").write_bytes(b"nonsense")
+    run = RunFolder.create(tmp_path / "run", "audit", AuditOptions(biased=str(folder), resolution=16, skip_bad=True))
+    images = commands._read(run, run.options, run.options.biased, "biased")
+    assert len(images) == 59 and images.resolution == 16
+    assert (run.path / "log.txt").read_text().startswith("biased: left out dog/00.png (unreadable")
+    for options in (AuditOptions(), PreviewOptions(), DebiasOptions(), TrainOptions(), CompareOptions(debiased="x")):
+        assert (options.resolution, options.skip_bad) == (0, False)
+    assert commands._read(run, AuditOptions(resolution=16), "demo", "reference", 50).images.shape == (50, 16, 16, 3)

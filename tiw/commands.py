@@ -299,7 +299,7 @@ def _check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
     side = denoiser.shape[-1]
     if images.images.shape[1] != side:
         found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
-        raise UserInputError(field, found, f"resize the images to {side}x{side}, or choose a model of their size")
+        raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
 
 
 def _report(run: RunFolder, stage: str) -> Callable[[int, int], None]:

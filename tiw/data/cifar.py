@@ -33,7 +33,7 @@ def from_cifar_tree(tree: Tree, field: str) -> Listing | None:
     if not batches:
         return None
     wanted = [*batches, meta] if meta else batches
-    return _from_batches({PurePosixPath(n).name: tree.read(n) for n in wanted}, tree.where, field)
+    return _from_batches({PurePosixPath(n).name: tree.load(n, field) for n in wanted}, tree.where, field)
 
 
 def from_cifar_archive(path: Path, field: str) -> Listing:

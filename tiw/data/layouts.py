@@ -28,7 +28,7 @@ def from_edm(tree: Tree, field: str) -> Listing | None:
     if index is None:
         return None
     try:
-        labels = json.loads(tree.read(index)).get("labels")
+        labels = json.loads(tree.load(index, field)).get("labels")
         pairs = None if labels is None else [(str(name), label) for name, label in labels]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         fix = 'write {"labels": [[name, class], ...]} or {"labels": null}'
@@ -49,7 +49,7 @@ def from_celeba(tree: Tree, field: str) -> Listing | None:
     """img_align_celeba (folder or zip) with list_attr_celeba.txt, or Kaggle's .csv, in it, beside it or in Anno/; values yes and no."""
     name = tree.named(*CELEBA)
     if name is not None:
-        raw = tree.read(name)
+        raw = tree.load(name, field)
     elif (path := _celeba_beside(tree.path)) is not None:
         name, raw = path.name, path.read_bytes()
     else:
@@ -101,10 +101,11 @@ def _celeba_beside(path: Path) -> Path | None:
 
 def from_fairface(tree: Tree, field: str) -> Listing | None:
     """Images of train/ and val/ with fairface_label_train.csv and _val.csv, in the folder or beside it; any CSV with these columns."""
-    tables = {n: tree.read(n) for n in sorted(tree.files) if n.lower().endswith(".csv") and n.count("/") < 2}
+    names = sorted(n for n in tree.files if n.lower().endswith(".csv") and n.count("/") < 2)
+    tables = {n: tree.load(n, field) for n in names} if len(names) <= MANY_TABLES else {}
     if not tables and ("fairface" in tree.path.name.lower() or tree.path.name in ("train", "val")):
         tables = {p.name: p.read_bytes() for p in sorted(tree.path.parent.glob("fairface_label_*.csv"))}
-    tables = {n: raw for n, raw in tables.items() if {"file", *FAIRFACE} <= set(_header(raw))} if len(tables) <= MANY_TABLES else {}
+    tables = {n: raw for n, raw in tables.items() if {"file", *FAIRFACE} <= set(_header(raw))}
     if not tables:
         return None
     images = tree.images()

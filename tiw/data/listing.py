@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,7 +55,7 @@ class Listing:
 
     def key(self) -> str:
         """A hash of the names, the labels and, where they are here already, the pixels: which rows mean the same images."""
-        digest = hashlib.sha256("\0".join(self.names).encode())
+        digest = hashlib.sha256("\0".join(self.names).encode("utf-8", "surrogateescape"))
         if self.attributes is not None:
             digest.update("\0".join(map(str, self.attributes.columns)).encode())
             digest.update(pd.util.hash_pandas_object(self.attributes.astype(object), index=False).to_numpy())
@@ -72,6 +73,13 @@ class Tree:
     files: frozenset[str]
     read: Callable[[str], bytes]
 
+    def load(self, name: str, field: str) -> bytes:
+        """A file that describes the images. Raises UserInputError if it cannot be read."""
+        try:
+            return self.read(name)
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise UserInputError(field, f"{name} in {self.where} cannot be read ({error})", "copy or pack it again") from error
+
     def images(self) -> list[str]:
         """The names that look like images, sorted, hidden files left out."""
         seen = (n for n in self.files if PurePosixPath(n).suffix.lower() in SUFFIXES)
@@ -88,12 +96,11 @@ class Tree:
 
 def folder_tree(path: Path) -> Tree:
     """Every file below a folder."""
-    files = frozenset(
-        (Path(folder) / name).relative_to(path).as_posix() if folder != str(path) else name
-        for folder, _, names in os.walk(path)
-        for name in names
-    )
-    return Tree(str(path), path, files, lambda name: (path / name).read_bytes())
+    files: set[str] = set()
+    for folder, _, names in os.walk(path):
+        below = Path(folder).relative_to(path).as_posix()
+        files.update(names if below == "." else (f"{below}/{name}" for name in names))
+    return Tree(str(path), path, frozenset(files), lambda name: (path / name).read_bytes())
 
 
 def zip_tree(path: Path, field: str) -> Tree:

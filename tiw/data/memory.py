@@ -48,8 +48,8 @@ def room_for(n: int, height: int, width: int, field: str = "images") -> np.ndarr
 
 
 def gather(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The images [N,H,W,3] at `rows`: a view where the rows follow one another, else a copy made chunk by chunk."""
-    if len(rows) and rows[0] >= 0 and (np.diff(rows) == 1).all() and rows[-1] < len(images):
+    """The images [N,H,W,3] at `rows`, copied chunk by chunk; of a mapped set, rows that follow one another are a view."""
+    if isinstance(images, np.memmap) and len(rows) and rows[0] >= 0 and (np.diff(rows) == 1).all() and rows[-1] < len(images):
         return images[rows[0] : rows[-1] + 1]
     out = room_for(len(rows), *images.shape[1:3])
     for part in chunks(len(rows), images.shape[1:]):

@@ -56,10 +56,10 @@ def _from_metadata(tree: Tree, field: str) -> Listing | None:
     if metadata is None:
         return None
     if metadata.endswith(".csv"):
-        table = read_table(field, metadata, tree.read(metadata))
+        table = read_table(field, metadata, tree.load(metadata, field))
     else:
         try:
-            table = pd.DataFrame([json.loads(line) for line in tree.read(metadata).splitlines() if line.strip()])
+            table = pd.DataFrame([json.loads(line) for line in tree.load(metadata, field).splitlines() if line.strip()])
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UserInputError(field, f"{metadata} cannot be read ({error})", "save one JSON object a line") from error
     if "file_name" not in table:
