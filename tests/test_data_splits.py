@@ -204,6 +204,7 @@ def test_the_command_makes_the_same_files(folder, tmp_path):
 
 def test_resolution_and_skip_bad_are_options_and_the_log_names_what_was_left_out(folder, tmp_path):
     from tiw import commands  # loads torch
+
     (folder / "dog" / "00.png").write_bytes(b"nonsense")
     run = RunFolder.create(tmp_path / "run", "audit", AuditOptions(biased=str(folder), resolution=16, skip_bad=True))
     images = commands._read(run, run.options, run.options.biased, "biased")

@@ -16,6 +16,7 @@ from .listing import Listing, Tree, read_table, refuse_missing
 CELEBA = ("list_attr_celeba.txt", "list_attr_celeba.csv")
 FAIRFACE = ("age", "gender", "race")
 MANY_TABLES = 20  # more CSV files than this belong to something else
+DEEPEST = 4  # parts of a file's name in such a table
 UTK = re.compile(r"(\d{1,3})_([01])_([0-4])_\d{8,17}\.jpe?g(\.chip\.jpg)?")
 UTK_GENDERS = ("male", "female")
 UTK_RACES = ("White", "Black", "Asian", "Indian", "Others")  # as its authors code 0 to 4
@@ -114,7 +115,7 @@ def from_fairface(tree: Tree, field: str) -> Listing | None:
     chosen: dict[str, tuple[str, ...]] = {}
     for name, raw in tables.items():
         table = read_table(field, name, raw)
-        depths = {f.count("/") + 1 for f in table["file"]}
+        depths = {min(f.count("/") + 1, DEEPEST) for f in table["file"]}
         there = {"/".join(r.split("/")[-depth:]): n for depth in depths for r, n in rooted.items()}
         here = {PurePosixPath(f).parent for f in there}
         table = table[[PurePosixPath(f).parent in here for f in table["file"]]]  # train's rows say nothing of a folder with val only

@@ -85,10 +85,13 @@ class Tree:
         seen = (n for n in self.files if PurePosixPath(n).suffix.lower() in SUFFIXES)
         return sorted(n for n in seen if not any(part.startswith((".", "__MACOSX")) for part in n.split("/")))
 
+    def all_named(self, *basenames: str) -> list[str]:
+        """The files of these names, the highest in the tree first."""
+        return sorted((n for n in self.files if n.rsplit("/", 1)[-1] in basenames), key=lambda n: (n.count("/"), n))
+
     def named(self, *basenames: str) -> str | None:
-        """The file of one of these names that lies highest in the tree, if there is one."""
-        found = [n for n in self.files if n.rsplit("/", 1)[-1] in basenames]
-        return min(found, key=lambda n: (n.count("/"), n), default=None)
+        """The first of them, if there is one."""
+        return next(iter(self.all_named(*basenames)), None)
 
     def listing(self, names: list[str], attributes: pd.DataFrame | None, bad: tuple[BadImage, ...] = ()) -> Listing:
         return Listing(names, attributes, lambda: (partial(self.read, name) for name in names), bad=bad)

@@ -45,16 +45,32 @@ def _from_tree(tree: Tree, field: str) -> Listing:
             return listing
     names = tree.images()
     if not names:
-        raise UserInputError(field, f"{tree.where} holds no image ({', '.join(sorted(SUFFIXES))})", "check the path")
+        tables = sorted(n for n in tree.files if n.endswith(".parquet"))
+        fix = f"name one of its tables, for instance {tables[0]}" if tables else "check the path"
+        raise UserInputError(field, f"{tree.where} holds no image ({', '.join(sorted(SUFFIXES))})", fix)
     parents = [PurePosixPath(n).parent.name for n in names]
     return tree.listing(names, pd.DataFrame({"label": parents}) if len(set(parents)) > 1 else None)
 
 
 def _from_metadata(tree: Tree, field: str) -> Listing | None:
     """The Hugging Face imagefolder: rows of metadata.csv or .jsonl name the images in `file_name`, other columns are labels."""
-    metadata = tree.named(*METADATA)
-    if metadata is None:
+    names: list[str] = []
+    tables = []
+    for metadata in tree.all_named(*METADATA):  # one at the top, or one in the folder of each part
+        table = _metadata_table(tree, metadata, field)
+        folder = PurePosixPath(metadata).parent
+        named = [(folder / str(n)).as_posix() for n in table["file_name"]]
+        refuse_missing(field, metadata, named, tree.files)
+        names += named
+        tables.append(table.drop(columns="file_name").astype(str))
+        refuse_formulas(field, metadata, tables[-1])
+    if not tables:
         return None
+    labels = pd.concat(tables, ignore_index=True).fillna("")
+    return tree.listing(names, labels if labels.shape[1] else None)
+
+
+def _metadata_table(tree: Tree, metadata: str, field: str) -> pd.DataFrame:
     if metadata.endswith(".csv"):
         table = read_table(field, metadata, tree.load(metadata, field))
     else:
@@ -65,9 +81,4 @@ def _from_metadata(tree: Tree, field: str) -> Listing | None:
     if "file_name" not in table:
         found = f"{metadata} has the columns {', '.join(map(str, table.columns))}"
         raise UserInputError(field, found, "name the images in a column file_name")
-    folder = PurePosixPath(metadata).parent
-    names = [(folder / str(n)).as_posix() for n in table["file_name"]]
-    refuse_missing(field, metadata, names, tree.files)
-    labels = table.drop(columns="file_name").astype(str)
-    refuse_formulas(field, metadata, labels)
-    return tree.listing(names, labels if labels.shape[1] else None)
+    return table

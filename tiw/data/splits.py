@@ -86,10 +86,6 @@ def make_split(
         found = f"no image of {', '.join(map(str, empty[:5]))} would be left in the biased set"
         raise UserInputError("imbalance" if kind == "long-tail" else "shares", found, "ask for a milder split, or give more images")
     of = {
-        role: {group: float(k) / max(part.sum(), 1) for group, k in zip(counts.index, part, strict=True)}
-        for role, part in zip(ROLES, parts, strict=True)
-    }
-    of = {
         role: {str(g): float(k) / max(part.sum(), 1) for g, k in zip(counts.index, part, strict=True)}
         for role, part in zip(ROLES, parts, strict=True)
     }
