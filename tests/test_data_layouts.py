@@ -68,6 +68,8 @@ def test_edm_zip_and_folder(tmp_path):
     assert found.attributes["label"].tolist() == ["6", "9", "6"] and np.array_equal(found.images[1], pixels(1))
     assert load_images(written(tmp_path / "edm", edm(PAIRS[::-1]))).attributes["label"].tolist() == ["6", "9", "6"]
     assert load_images(zipped(tmp_path / "bare.zip", edm(None))).attributes is None
+    other = {f"{label}/1.png": encoded(pixels(k)) for k, label in enumerate("ab")} | {"dataset.json": '{"title": "another program\'s"}'}
+    assert load_images(written(tmp_path / "other", other)).attributes["label"].tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def from_npz(path: Path, field: str) -> Listing:
 def from_npy(path: Path, field: str) -> Listing:
     """One array, uint8 NHWC or NCHW; a large one is mapped into memory, not read."""
     try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        pixels = np.load(path, mmap_mode="c", allow_pickle=False)
     except Exception as error:  # header and value errors alike
         raise UserInputError(field, f"{path.name} cannot be read ({error})", "save one plain array with numpy.save") from error
     _check(path.name, pixels.shape, pixels.dtype, field)

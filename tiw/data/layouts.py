@@ -29,7 +29,10 @@ def from_edm(tree: Tree, field: str) -> Listing | None:
     if index is None:
         return None
     try:
-        labels = json.loads(tree.load(index, field)).get("labels")
+        about = json.loads(tree.load(index, field))
+        labels = about.get("labels", about)
+        if labels is about:
+            return None  # another program's
         pairs = None if labels is None else [(str(name), label) for name, label in labels]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         fix = 'write {"labels": [[name, class], ...]} or {"labels": null}'

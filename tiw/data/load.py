@@ -27,7 +27,7 @@ def load_images(path: str | Path, resolution: int = 0, *, field: str = "path", s
     Pixels beyond 2 GiB are kept in a memory-mapped file. Raises UserInputError with every problem of the set, counted and with an
     example each.
     """
-    listing = read_rows(Path(path), field) if str(path).endswith(".json") else read_listing(path, field)
+    listing = read_rows(Path(path).expanduser(), field) if str(path).endswith(".json") else read_listing(path, field)
     name = Path(path).name
     if listing.pixels is not None:
         images, kept, bad = _from_pixels(listing, resolution, name, field), None, listing.bad
