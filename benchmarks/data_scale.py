@@ -73,7 +73,7 @@ def measure(path: Path, references: Path) -> dict:
         "seconds": seconds,
         "peak_gib": round(peak[0] / 2**30, 3),
         "problems": len(problems),
-        "sha": fingerprint.sha256,
+        "sha256": fingerprint.sha256,
     }
 
 
