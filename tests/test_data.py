@@ -68,6 +68,17 @@ def test_metadata_names_files_and_labels(folder):
     assert load_images(folder).attributes["k"].tolist() == ["1", "2"]
 
 
+def test_metadata_of_each_part_is_read(folder, tmp_path):
+    (folder / "cat" / "metadata.csv").write_text("file_name,hair\n1.png,long\n")
+    (folder / "dog" / "metadata.csv").write_text("file_name,skin\n3.png,a\n")
+    assert load_images(folder).attributes.to_dict("list") == {"hair": ["long", ""], "skin": ["", "a"]}
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    pq.write_table(pa.table({"image": [png()]}), shards / "train-00000-of-00001.parquet")
+    with pytest.raises(UserInputError, match="name one of its tables, for instance train-00000-of-00001"):
+        load_images(shards)
+
+
 def test_npz_both_layouts_and_labels(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", arr_0=pixels)

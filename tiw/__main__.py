@@ -1,4 +1,4 @@
-"""The command line: python -m tiw audit|preview|debias|train|sample|compare|demo. One option per field of tiw/options.py."""
+"""The command line: python -m tiw audit|preview|debias|train|sample|compare|make-split|demo. One option per field of tiw/options.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from . import __version__, runs
 from .errors import UserInputError
 from .execute import execute
-from .options import OBJECTIVES, OPTIONS, SOLVERS
+from .options import OBJECTIVES, OPTIONS, SOLVERS, SPLITS
 from .runs import RunFolder
 
 app = typer.Typer(
@@ -24,12 +24,12 @@ app = typer.Typer(
 )
 
 HELP = {
-    "biased": "The large image set: folder, .zip, .npz, .parquet, or demo.",
+    "biased": "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.",
     "reference": "The small set drawn from the distribution you want; a path like those of --biased, or demo.",
     "baseline": "Folder of the diffusion model trained on the biased set, or demo.",
     "debiased": "Folder of the debiased model (RUN/model).",
     "model": "Folder of the model to sample, or demo.",
-    "data": "Images to train on, or demo.",
+    "data": "Images to train on, or to split by their labels; or demo.",
     "labels": "Labelled images to fit the attribute classifier on, or demo; empty: no shares.",
     "heldout": "Images for the quality measures; empty: the reference.",
     "audit": "Folder of a finished audit whose ratio is used; empty: fit one here.",
@@ -56,6 +56,16 @@ HELP = {
     "sampling_steps": "Steps of the sampler.",
     "solver": f"Of the sampler: {' or '.join(SOLVERS)}.",
     "preset": "demo: quick (five minutes on 2 cores) or full (fifteen); train: name of the network.",
+    "resolution": "Pixels per side: images of another size are cropped and resized; 0: as they are.",
+    "skip_bad": "Leave out files that cannot be used, instead of stopping.",
+    "kind": f"{', '.join(SPLITS[:-1])} (of one attribute) or {SPLITS[-1]} (of two).",
+    "attribute": "Label to split by; two with a comma for joint; empty: the first.",
+    "imbalance": "Long tail: size of the largest class over that of the smallest.",
+    "shares": "Of the biased set, in per cent: darker=10,lighter=90; joint darker/long=5,...; empty: 90 to 10.",
+    "size": "Images of the biased set; 0: as many as there can be.",
+    "reference_percent": "Size of the reference set, in per cent of the biased set.",
+    "heldout_percent": "Size of the held-out set, in per cent of the biased set.",
+    "reference_shares": "Of the reference and held-out sets, in per cent; empty: even.",
     "seed": "Everything random follows from it.",
     "device": "auto, cpu, cuda, cuda:N or mps.",
 }

@@ -15,7 +15,7 @@ import torch
 from .attributes import AttributeClassifier, fit_attribute_classifier
 from .audit import audit as run_audit
 from .compare import measure
-from .data import ImageSet, load_demo, load_set
+from .data import ImageSet, demo_path, load_demo, load_set, parse_shares, write_split
 from .debias import DebiasConfig, TrainStep
 from .debias import debias as run_debias
 from .denoiser import Denoiser
@@ -31,6 +31,7 @@ from .options import (
     DemoOptions,
     PreviewOptions,
     SampleOptions,
+    SplitOptions,
     TrainOptions,
 )
 from .pictures import contact_sheet
@@ -119,7 +120,7 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     """Train a baseline from scratch: DSM on one set. Ends with the model in RUN/model."""
     if o.preset not in PRESETS:
         raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of {', '.join(PRESETS)}")
-    data = load_set(o.data, "biased")
+    data = _read(run, o, o.data, "biased")
     torch.manual_seed(o.seed)
     device = pick_device(o.device)
     denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
@@ -142,10 +143,10 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
 
 def compare(run: RunFolder, o: CompareOptions) -> dict:
     """Sample both models from the same seeds and measure them against the reference."""
-    reference = load_set(o.reference, "reference")
+    reference = _read(run, o, o.reference, "reference")
     demo = o.reference == "demo"
-    heldout = load_set(o.heldout or "demo", "heldout") if o.heldout or demo else None
-    classifier = _classifier(o.labels or ("demo" if demo else ""))
+    heldout = _read(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
+    classifier = _classifier(run, o, o.labels or ("demo" if demo else ""))
     seeds = range(o.seed, o.seed + o.count)
     images = {}
     for name, path in (("baseline", o.baseline), ("debiased", o.debiased)):
@@ -155,6 +156,13 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     run.progress("Measuring", 0, 1)
     truth = load_demo().truth["shares"]["reference"] if demo else None
     return measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
+
+
+def make_split(run: RunFolder, o: SplitOptions) -> dict:
+    """Draw a biased, a reference and a held-out set from labels: RUN/biased.json, reference.json, heldout.json."""
+    source = demo_path("biased") if o.data == "demo" else o.data
+    how = asdict(o) | {name: parse_shares(getattr(o, name), name) for name in ("shares", "reference_shares")}
+    return write_split(run.path, **how | {"data": source})
 
 
 # Minutes of fine-tuning and samples of each model.
@@ -184,6 +192,7 @@ EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
     "train": train,
     "sample": sample,
     "compare": compare,
+    "make-split": make_split,
     "demo": demo,
 }
 
@@ -191,12 +200,21 @@ EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
 def _inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser]:
     """Both sets and the baseline, checked against each other before any work."""
     run.progress("Reading images", 0, 1)
-    biased = load_set(o.biased, "biased")
-    reference = load_set(o.reference, "reference", o.references)
+    biased = _read(run, o, o.biased, "biased")
+    reference = _read(run, o, o.reference, "reference", o.references)
     denoiser = _denoiser(o.baseline, o.device, getattr(o, "precision", "auto"))
     _check_resolution("biased", biased, denoiser)
     _check_resolution("reference", reference, denoiser)
     return biased, reference, denoiser
+
+
+def _read(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
+    """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
+    images = load_set(path, role, references, o.resolution, o.skip_bad)
+    if images.skipped:
+        with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+            log.writelines(f"{role}: left out {name}\n" for name in images.skipped)
+    return images
 
 
 def _inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
@@ -205,7 +223,7 @@ def _inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tupl
     denoiser.requires_grad_(False).eval()
     if o.audit:
         about = RunFolder.open(o.audit).options
-        for field in ("biased", "reference", "baseline", "references"):
+        for field in ("biased", "reference", "baseline", "references", "resolution", "skip_bad"):
             if getattr(about, field) != getattr(o, field):
                 found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
                 raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
@@ -272,17 +290,17 @@ def _denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
     return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
 
 
-def _classifier(labels: str) -> AttributeClassifier | None:
+def _classifier(run: RunFolder, o: CompareOptions, labels: str) -> AttributeClassifier | None:
     if labels == "demo":
         return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
-    return fit_attribute_classifier(load_set(labels, "labels")) if labels else None
+    return fit_attribute_classifier(_read(run, o, labels, "labels")) if labels else None
 
 
 def _check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
     side = denoiser.shape[-1]
     if images.images.shape[1] != side:
         found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
-        raise UserInputError(field, found, f"resize the images to {side}x{side}, or choose a model of their size")
+        raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
 
 
 def _report(run: RunFolder, stage: str) -> Callable[[int, int], None]:

@@ -14,6 +14,7 @@ from .errors import UserInputError
 
 OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 SOLVERS = ("heun", "dpm")
+SPLITS = ("long-tail", "skew", "joint")
 MAX_STRENGTH = 100
 
 
@@ -28,6 +29,8 @@ class AuditOptions:
     scored: int = 2000  # biased images drawn, stratified by nothing but the seed, for charts and map
     folds: int = 5
     map: bool = True  # UMAP layouts, after the charts
+    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
+    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0
     device: str = "auto"
 
@@ -45,6 +48,8 @@ class PreviewOptions:
     count: int = 64
     sampling_steps: int = 12
     solver: str = "dpm"
+    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
+    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0
     device: str = "auto"
 
@@ -72,6 +77,8 @@ class DebiasOptions:
     sigma_max: float = 0.0
     preview_every: int = 0  # steps between image grids; 0: about eight in all
     checkpoint_every: int = 0  # steps between checkpoints; 0: with each grid
+    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
+    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"  # auto, float32, bfloat16
@@ -90,6 +97,8 @@ class TrainOptions:
     ema: float = 0.9995
     preview_every: int = 0
     checkpoint_every: int = 0
+    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
+    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -119,8 +128,26 @@ class CompareOptions:
     count: int = 1000
     sampling_steps: int = 12
     solver: str = "dpm"
+    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
+    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """Make a benchmark from labelled images: a biased, a reference and a held-out set, as lists of rows."""
+
+    data: str = "demo"  # image set with labels; "demo": the demo's biased set
+    kind: str = "skew"  # long-tail, skew, joint
+    attribute: str = ""  # column; two with a comma for joint; empty: the first
+    imbalance: float = 100.0  # long tail: largest class over the smallest
+    shares: str = ""  # of the biased set: "darker=10,lighter=90", joint "darker/long=5,..."; empty: 90 to 10
+    size: int = 0  # images of the biased set; 0: as many as there can be
+    reference_percent: float = 5.0  # of the biased set's size
+    heldout_percent: float = 10.0
+    reference_shares: str = ""  # of the reference and held-out sets; empty: even
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,13 +166,17 @@ OPTIONS = {
     "train": TrainOptions,
     "sample": SampleOptions,
     "compare": CompareOptions,
+    "make-split": SplitOptions,
     "demo": DemoOptions,
 }
 
 
 _POSITIVE = ("folds", "scored", "count", "sampling_steps", "batch_size", "learning_rate")
-_NOT_NEGATIVE = ("references", "steps", "minutes", "weight_clip", "sigma_min", "sigma_max", "preview_every", "checkpoint_every", "seed")
-_CHOICES = {"objective": OBJECTIVES, "solver": SOLVERS, "precision": ("auto", "float32", "bfloat16")}
+_NOT_NEGATIVE = (
+    *("references", "steps", "minutes", "weight_clip", "sigma_min", "sigma_max", "preview_every", "checkpoint_every", "seed"),
+    *("resolution", "size", "reference_percent", "heldout_percent"),
+)
+_CHOICES = {"objective": OBJECTIVES, "solver": SOLVERS, "precision": ("auto", "float32", "bfloat16"), "kind": SPLITS}
 
 
 def validate(kind: str, options: object) -> None:

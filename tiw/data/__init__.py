@@ -1,8 +1,25 @@
 """Images in: anyone's, and the embedded demo's."""
 
 from .checks import Problem, check_sets
-from .demo import Demo, load_demo, load_set
+from .demo import Demo, demo_path, load_demo, load_set
 from .image_set import Fingerprint, ImageSet, noisy_strip
 from .load import load_images
+from .splits import Split, make_split, parse_shares, reference_from_shares, write_split
 
-__all__ = ["Demo", "Fingerprint", "ImageSet", "Problem", "check_sets", "load_demo", "load_images", "load_set", "noisy_strip"]
+__all__ = [
+    "Demo",
+    "Fingerprint",
+    "ImageSet",
+    "Problem",
+    "Split",
+    "check_sets",
+    "demo_path",
+    "load_demo",
+    "load_images",
+    "load_set",
+    "make_split",
+    "noisy_strip",
+    "parse_shares",
+    "reference_from_shares",
+    "write_split",
+]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from .memory import chunks
+
 MAX_PIXELS = 64_000_000  # per image, checked on the header before any pixel is decoded
+AT_ONCE = 64  # images on their way between file and their place
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow tries no other decoder
 
 
@@ -19,18 +23,18 @@ class BadImage:
     """Why an image cannot be used."""
 
     name: str
-    kind: str  # unreadable, truncated, too large, animated, CMYK, 16-bit
+    kind: str  # unreadable, truncated, too large, animated, CMYK, 16-bit, malformed name
     why: str
 
 
-def decode(name: str, read: Callable[[], bytes], resolution: int | None) -> np.ndarray | BadImage:
-    """uint8 [H,W,3]; centre-cropped to a square and resized if `resolution` is given."""
+def decode(name: str, read: Callable[[], bytes], resolution: int) -> np.ndarray | BadImage:
+    """uint8 [H,W,3]; centre-cropped to a square and resized if `resolution` is not 0."""
     try:
         image = Image.open(io.BytesIO(read()), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             return BadImage(name, "too large", f"{image.width}x{image.height} pixels")
-        if getattr(image, "n_frames", 1) > 1:
-            return BadImage(name, "animated", f"{image.n_frames} frames")
+        if getattr(image, "is_animated", False) and image.format != "MPO":  # phones add a preview to a photo and call the pair MPO
+            return BadImage(name, "animated", "several frames")
         if image.mode == "CMYK":
             return BadImage(name, "CMYK", "printing colours, not RGB")
         if image.mode.startswith("I") or image.mode == "F":
@@ -46,12 +50,24 @@ def decode(name: str, read: Callable[[], bytes], resolution: int | None) -> np.n
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     image = image.convert("RGB")
-    if resolution is not None and image.size != (resolution, resolution):
-        image = ImageOps.fit(image, (resolution, resolution), Image.Resampling.LANCZOS)
-    return np.asarray(image)
+    return np.asarray(image) if not resolution or image.size == (resolution, resolution) else _fit(image, resolution)
 
 
-def decode_all(items: Iterable[tuple[str, Callable[[], bytes]]], resolution: int | None) -> list[np.ndarray | BadImage]:
-    """Decode (name, read) pairs in order, on a few threads (Pillow releases the interpreter's lock)."""
+def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int) -> Iterator[np.ndarray | BadImage]:
+    """Decode (name, read) pairs in order, a chunk at a time, on a few threads (Pillow releases the interpreter's lock)."""
+    reads = iter(reads)
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda item: decode(*item, resolution), items))
+        while chunk := list(islice(reads, AT_ONCE)):
+            yield from pool.map(lambda item: decode(*item, resolution), chunk)
+
+
+def resized(pixels: np.ndarray, resolution: int, out: np.ndarray) -> np.ndarray:
+    """Images [N,H,W,3] centre-cropped and resized as `decode` does it, into `out` uint8 [N,resolution,resolution,3]."""
+    with ThreadPoolExecutor(4) as pool:
+        for part in chunks(len(pixels), pixels.shape[1:]):
+            out[part] = list(pool.map(lambda image: _fit(Image.fromarray(np.ascontiguousarray(image)), resolution), pixels[part]))
+    return out
+
+
+def _fit(image: Image.Image, resolution: int) -> np.ndarray:
+    return np.asarray(ImageOps.fit(image, (resolution, resolution), Image.Resampling.LANCZOS))

@@ -41,18 +41,24 @@ def load_demo(references: int = 0) -> Demo:
     return Demo(_demo_set("biased"), reference, _demo_set("heldout"), json.loads((DEMO / "truth.json").read_text()))
 
 
+def demo_path(role: str) -> Path:
+    """Where the demo's own set of this role lies: biased, reference or heldout."""
+    return DEMO / f"{role}.parquet"
+
+
 @lru_cache
 def _demo_set(role: str) -> ImageSet:
-    loaded = load_images(DEMO / f"{role}.parquet")
+    loaded = load_images(demo_path(role))
     return ImageSet(loaded.images, loaded.attributes, f"demo {role}")
 
 
-def load_set(path: str, role: str, references: int = 0) -> ImageSet:
+def load_set(path: str, role: str, references: int = 0, resolution: int = 0, skip_bad: bool = False) -> ImageSet:
     """The set that an option names: a path, or "demo" for the demo's own set in this role (biased, reference, heldout).
 
-    `references` limits a reference set to its first so many images.
+    references: limits a reference set to its first so many images. resolution, skip_bad: as in `load_images`.
     """
     if path == "demo":
-        return load_demo(references).reference if role == "reference" else _demo_set(role)
-    images = load_images(path, field=role)
+        images = load_demo(references).reference if role == "reference" else _demo_set(role)
+        return images.resized(resolution) if resolution else images
+    images = load_images(path, resolution, field=role, skip_bad=skip_bad)
     return images.take(range(min(references, len(images)))) if references else images

@@ -1,14 +1,17 @@
-"""A set of images in memory, and its fingerprint."""
+"""A set of images, in memory or mapped into it, and its fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+
+from .decode import resized
+from .memory import gather, room_for
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class Fingerprint:
 class ImageSet:
     """Square RGB images of one size, with attributes where they are known."""
 
-    images: np.ndarray  # uint8 [N,H,W,3], H = W
+    images: np.ndarray  # uint8 [N,H,W,3], H = W; a numpy memmap where the set is larger than memory should hold
     attributes: pd.DataFrame | None = None  # N rows, one column of strings per attribute
     name: str = ""
+    skipped: tuple[str, ...] = ()  # files left out because they could not be used, each with the reason
 
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] == 3, self.images.shape
@@ -48,9 +52,15 @@ class ImageSet:
 
     def take(self, rows: Iterable[int]) -> ImageSet:
         """The images at these rows, in this order."""
-        rows = np.asarray(list(rows), dtype=int)
+        rows = np.asarray(rows if isinstance(rows, (np.ndarray, range)) else list(rows), dtype=int)
         attributes = None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True)
-        return ImageSet(self.images[rows], attributes, self.name)
+        return ImageSet(gather(self.images, rows), attributes, self.name, self.skipped)
+
+    def resized(self, resolution: int) -> ImageSet:
+        """The same images centre-cropped and resized to `resolution` pixels a side."""
+        if self.images.shape[1:3] == (resolution, resolution):
+            return self
+        return replace(self, images=resized(self.images, resolution, room_for(len(self), resolution, resolution)))
 
 
 def noisy_strip(image: np.ndarray, sigmas: Iterable[float], seed: int, item: int) -> np.ndarray:

@@ -8,44 +8,80 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserInputError
-from .decode import BadImage, decode_all
+from .decode import BadImage, decode_all, resized
 from .image_set import ImageSet
+from .listing import Listing
+from .memory import room_for
 from .readers import read_listing
+from .splits import read_rows
 
 FEWEST = 2
 
 
-def load_images(path: str | Path, resolution: int | None = None, *, field: str = "path", skip_bad: bool = False) -> ImageSet:
-    """Read a folder (nested or flat, class folders, metadata.csv/.jsonl), a zip of one, an npz or a parquet file.
+def load_images(path: str | Path, resolution: int = 0, *, field: str = "path", skip_bad: bool = False) -> ImageSet:
+    """Read anyone's images: a folder or a zip of one (class folders, metadata, EDM, CelebA, FairFace, UTKFace, CIFAR), .npz, .npy,
+    .parquet, CIFAR's .tar.gz, the rows that `make-split` chose (.json), or hub:OWNER/NAME.
 
-    resolution: pixels per side; other images are centre-cropped and resized. Without it, all must be square and of one size.
-    skip_bad: leave out images that cannot be read, instead of stopping.
-    Raises UserInputError with every problem of the set, counted and with an example each.
+    resolution: pixels per side; other images are centre-cropped and resized. 0: as they are, all square and of one size.
+    skip_bad: leave out images that cannot be used, named in the set's `skipped`, instead of stopping.
+    Pixels beyond 2 GiB are kept in a memory-mapped file. Raises UserInputError with every problem of the set, counted and with an
+    example each.
     """
-    path = Path(path).expanduser()
-    listing = read_listing(path, field)
+    listing = read_rows(Path(path).expanduser(), field) if str(path).endswith(".json") else read_listing(path, field)
+    name = Path(path).name
     if listing.pixels is not None:
-        images, names, bad = list(listing.pixels), [f"row {i}" for i in range(len(listing.pixels))], []
-        if resolution is not None and listing.pixels.shape[1:3] != (resolution, resolution):
-            found = f"{path.name} holds images of {listing.pixels.shape[2]}x{listing.pixels.shape[1]}"
-            raise UserInputError(field, found, f"resize them to {resolution}x{resolution} before saving")
+        images, kept, bad = _from_pixels(listing, resolution, name, field), None, listing.bad
     else:
-        images = decode_all(listing.items, resolution)
-        names = [name for name, _ in listing.items]
-        bad = [image for image in images if isinstance(image, BadImage)]
+        images, kept, bad = _from_encoded(listing, resolution, name, skip_bad, field)
+    attributes = listing.attributes
+    if attributes is not None and kept is not None and len(kept) < len(attributes):
+        attributes = attributes.iloc[kept].reset_index(drop=True)
+    return ImageSet(images, attributes, name, tuple(f"{b.name} ({b.kind}: {b.why})" for b in bad))
+
+
+def _from_pixels(listing: Listing, resolution: int, name: str, field: str) -> np.ndarray:
+    pixels = listing.pixels
+    n, height, width, _ = pixels.shape
+    if n < FEWEST:
+        raise UserInputError(field, f"{name} has {n} usable image(s)", f"give at least {FEWEST}")
+    if resolution and (height, width) != (resolution, resolution):
+        return resized(pixels, resolution, room_for(n, resolution, resolution, field))
+    if height != width:
+        found = f"{name} holds images of {width}x{height} pixels, which are not square"
+        raise UserInputError(field, found, "set resolution to the size to crop and resize them to")
+    return pixels
+
+
+def _from_encoded(
+    listing: Listing, resolution: int, name: str, skip_bad: bool, field: str
+) -> tuple[np.ndarray, list[int], tuple[BadImage, ...]]:
+    """Decode straight to where the pixels stay. Returns them with the rows that were kept and the images that were not."""
+    bad, kept, images = list(listing.bad), [], None
+    sizes: Counter[tuple[int, int]] = Counter()
+    first_of: dict[tuple[int, int], str] = {}
+    for row, image in enumerate(decode_all(zip(listing.names, listing.encoded(), strict=True), resolution)):
+        if isinstance(image, BadImage):
+            bad.append(image)
+            continue
+        height, width = image.shape[:2]
+        sizes[height, width] += 1
+        first_of.setdefault((height, width), listing.names[row])
+        if images is None and height == width:
+            images = room_for(len(listing), height, width, field)
+        if images is not None and images.shape[1:3] == (height, width):
+            images[len(kept)] = image
+            kept.append(row)
     if bad and not skip_bad:
-        raise UserInputError(field, _describe(bad, len(images)), "mend or remove them, or ask for them to be skipped")
-    kept = [i for i, image in enumerate(images) if not isinstance(image, BadImage)]
-    if len(kept) < FEWEST:
-        raise UserInputError(field, f"{path.name} has {len(kept)} usable image(s)", f"give at least {FEWEST}")
-    sizes = Counter(images[i].shape[:2] for i in kept)
+        found = _describe(bad, len(listing) + len(listing.bad))
+        raise UserInputError(field, found, "mend or remove them, or set skip_bad to leave them out")
+    if sizes.total() < FEWEST:
+        raise UserInputError(field, f"{name} has {sizes.total()} usable image(s)", f"give at least {FEWEST}")
     (height, width), _ = sizes.most_common(1)[0]
     if len(sizes) > 1 or height != width:
-        other = next((i for i in kept if images[i].shape[:2] != (height, width)), kept[0])
-        found = f"the images have {len(sizes)} size(s), for instance {names[other]} with {images[other].shape[1]}x{images[other].shape[0]}"
-        raise UserInputError(field, found, "say which resolution to crop and resize them to")
-    attributes = None if listing.attributes is None else listing.attributes.iloc[kept].reset_index(drop=True)
-    return ImageSet(np.stack([images[i] for i in kept]), attributes, path.name)
+        other = next((size for size in sizes if size != (height, width)), (height, width))
+        found = f"the images have {len(sizes)} size(s), for instance {first_of[other]} with {other[1]}x{other[0]}"
+        raise UserInputError(field, found, "set resolution to the size to crop and resize them to")
+    return images[: len(kept)], kept, tuple(bad)
 
 
 def _describe(bad: list[BadImage], n: int) -> str:
