@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from tiw.audit import audit
 from tiw.data import ImageSet
 from tiw.diagnostics import auc_delong, diagnose, histograms, judge, reliability
+from tiw.features import RatioFeatures
 
 
 def log_ratios(m, n_biased=4000, n_reference=1000, seed=0, sharpen=1.0):
@@ -82,7 +84,7 @@ class Ratio:
         truth = {"a": np.log(0.5 / 0.8), "b": np.log(0.5 / 0.2)}
         of = [np.array([truth[v] for v in s.attributes["kind"]]) for s in (biased.take(self.scored), reference)]
         self.log_ratio_biased, self.log_ratio_reference = (np.stack([x, x]).astype(np.float32) for x in of)
-        self.train_cross_entropy, self.inverse_penalty = np.array([0.6, 0.6]), 1e-3
+        self.train_cross_entropy, self.about = np.array([0.6, 0.6]), {"estimator": "exact"}
 
 
 def images(n, share, name):
@@ -102,3 +104,31 @@ def test_the_exact_ratio_brings_the_shares_to_the_references():
     scores = result.scores()
     assert len(scores) == 700 and scores.loc[scores["set"] == "reference", "item"].min() == 1000
     assert len(result.to_json()["levels"]) == 2
+
+
+def test_groups_stand_in_where_there_are_no_labels():
+    """Two blobs of features, 80 : 20 against 50 : 50: two groups, numbered by size, with the shares of the blobs."""
+    biased, reference = images(1000, 0.8, "biased"), images(200, 0.5, "reference")
+    ratio = Ratio(biased, reference)
+    rng = np.random.default_rng(0)
+
+    def features(s):
+        centre = np.where((s.attributes["kind"] == "a").to_numpy(), -5.0, 5.0)
+        return torch.from_numpy((centre[:, None] + rng.normal(size=(len(s), 6))).astype(np.float32))
+
+    seen = RatioFeatures(ratio.scored, features(biased.take(ratio.scored)).repeat(2, 1, 1), features(reference).repeat(2, 1, 1, 1), 1000)
+    bare = [ImageSet(s.images, None, s.name) for s in (biased, reference)]
+    result = audit(*bare, ratio, features=seen)
+    kinds = biased.attributes["kind"].to_numpy()[ratio.scored]
+    for group in set(result.groups.biased):
+        assert len(set(kinds[result.groups.biased == group])) == 1  # no group mixes the blobs
+    reweighted = sum(
+        s.share for s in result.shares if s.set == "reweighted" and set(kinds[result.groups.biased.astype(str) == s.value]) == {"a"}
+    )
+    assert reweighted == pytest.approx(0.5, abs=1e-3)
+    assert sum(s.share for s in result.shares if s.set == "biased") == pytest.approx(1)
+    assert (np.diff([np.sum(result.groups.biased == g) for g in sorted(set(result.groups.biased))]) <= 0).all()
+    assert "group" in result.scores()
+    for group, items in enumerate(result.groups.typical, 1):
+        index = [i for i in items if i < 1000]
+        assert (result.groups.biased[np.searchsorted(ratio.scored, index)] == group).all()

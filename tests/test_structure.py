@@ -26,7 +26,21 @@ ORDER = [
         "ratio",
         "attributes",
     ),
-    *("diagnostics", "audit", "embedding", "sampling", "strength", "objectives", "debias", "quality", "compare", "report"),
+    *(
+        "diagnostics",
+        "power",
+        "camera",
+        "groups",
+        "audit",
+        "embedding",
+        "sampling",
+        "strength",
+        "objectives",
+        "debias",
+        "quality",
+        "compare",
+        "report",
+    ),
     *("runs", "training", "commands", "execute", "jobs", "__main__"),
 ]
 # Guidance needs the gradient of log r, which the objectives define.

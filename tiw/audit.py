@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from .attributes import with_crossings
+from .camera import Suspect, camera_check
 from .data import ImageSet
 from .diagnostics import LevelDiagnostics, Verdict, diagnose, histograms, judge
+from .features import RatioFeatures
+from .groups import NEAREST_SIGMA, group_images
 from .ratio import DensityRatio
 
 REPRESENTATIVES = 48  # most over- and under-represented images
@@ -29,6 +32,15 @@ class SetShare:
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Alike images, numbered from 1."""
+
+    biased: np.ndarray  # [m] of the scored biased images
+    reference: np.ndarray  # [n_reference]
+    typical: tuple[tuple[int, ...], ...]  # items of each group, most typical first
+
+
+@dataclass(frozen=True)
 class AuditResult:
     """Everything the audit's page and tables show."""
 
@@ -43,6 +55,8 @@ class AuditResult:
     shares: tuple[SetShare, ...]
     over_represented: np.ndarray  # items: rows of biased followed by reference
     under_represented: np.ndarray
+    camera: tuple[Suspect, ...]  # properties of how the images were made that alone tell the sets apart
+    groups: Groups | None  # for sets without labels in common
 
     def scores(self) -> pd.DataFrame:
         """One row per scored item: item, set, index, log_ratio_0 .. (held out, ascending sigma), attributes where known."""
@@ -54,6 +68,8 @@ class AuditResult:
         ):
             part = pd.DataFrame({"item": first + index, "set": name, "index": index})
             part = pd.concat([part, pd.DataFrame(values.T, columns=[f"log_ratio_{k}" for k in range(len(values))])], axis=1)
+            if self.groups is not None:
+                part["group"] = getattr(self.groups, name).astype(str)
             if images.attributes is not None:
                 part = pd.concat([part, images.attributes.iloc[index].reset_index(drop=True)], axis=1)
             parts.append(part)
@@ -81,11 +97,25 @@ class AuditResult:
             "shares": [asdict(share) for share in self.shares],
             "over_represented": self.over_represented,
             "under_represented": self.under_represented,
+            "camera": [{**asdict(suspect), "sentence": suspect.sentence} for suspect in self.camera],
+            "groups": None if self.groups is None else self.groups.typical,
+            "skipped": [*self.biased.skipped, *self.reference.skipped],
         }
 
 
-def audit(biased: ImageSet, reference: ImageSet, ratio: DensityRatio, *, reference_share: float = 0.0, seed: int = 0) -> AuditResult:
-    """Diagnostics, histograms, shares and the most telling images of two sets, from a ratio fitted on them."""
+def audit(
+    biased: ImageSet,
+    reference: ImageSet,
+    ratio: DensityRatio,
+    *,
+    features: RatioFeatures | None = None,
+    reference_share: float = 0.0,
+    seed: int = 0,
+) -> AuditResult:
+    """Diagnostics, histograms, shares and the most telling images of two sets, from a ratio fitted on them.
+
+    `features` (those of the fit) give the groups that stand in for labels where the sets have none in common.
+    """
     of_biased, of_reference = ratio.log_ratio_biased, ratio.log_ratio_reference
     levels = [
         diagnose(sigma, b, r, train, reference_share)
@@ -94,6 +124,10 @@ def audit(biased: ImageSet, reference: ImageSet, ratio: DensityRatio, *, referen
     verdict = judge(levels)
     level = next((k for k, d in enumerate(levels) if d.sigma == verdict.reliable_from), 0)
     order = ratio.scored[np.argsort(of_biased[level], kind="stable")]
+    labels, groups = _labels(biased, reference, ratio), None
+    if labels is None and features is not None:
+        groups = _groups(features, ratio, seed)
+        labels = pd.DataFrame({"group": groups.biased.astype(str)}), pd.DataFrame({"group": groups.reference.astype(str)})
     return AuditResult(
         biased,
         reference,
@@ -101,35 +135,48 @@ def audit(biased: ImageSet, reference: ImageSet, ratio: DensityRatio, *, referen
         tuple(levels),
         *histograms(of_biased, of_reference),
         verdict,
-        tuple(_shares(biased, reference, ratio, of_biased[level], seed)),
+        tuple(_shares(*labels, of_biased[level], seed)) if labels is not None else (),
         over_represented=order[:REPRESENTATIVES],
         under_represented=order[::-1][:REPRESENTATIVES],
+        camera=tuple(camera_check(biased, reference, seed)),
+        groups=groups,
     )
 
 
-def _shares(biased: ImageSet, reference: ImageSet, ratio: DensityRatio, log_ratio: np.ndarray, seed: int) -> list[SetShare]:
-    """Moment check: shares of the biased set, as it is and reweighted by r, against the reference's (docs/METHOD.md)."""
+def _labels(biased: ImageSet, reference: ImageSet, ratio: DensityRatio) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Attributes that both sets have, of the scored biased and the reference images, with their crossings."""
+    if biased.attributes is None or reference.attributes is None:
+        return None
+    common = [name for name in biased.attributes if name in reference.attributes]
+    if not common:
+        return None
+    return with_crossings(biased.attributes.iloc[ratio.scored][common]), with_crossings(reference.attributes[common])
+
+
+def _groups(features: RatioFeatures, ratio: DensityRatio, seed: int) -> Groups:
+    level = int(np.argmin(np.abs(np.log(ratio.sigmas / NEAREST_SIGMA))))
+    of_biased, of_reference, typical = group_images(features.biased[level].numpy(), features.reference[level, 0].numpy(), seed)
+    items = np.r_[features.scored, features.n_biased + np.arange(len(of_reference))]
+    return Groups(of_biased, of_reference, tuple(tuple(items[row[row >= 0]].tolist()) for row in typical))
+
+
+def _shares(biased: pd.DataFrame, reference: pd.DataFrame, log_ratio: np.ndarray, seed: int) -> list[SetShare]:
+    """Moment check: shares of the scored biased images, as they are and reweighted by r, against the reference's (docs/METHOD.md)."""
     from scipy.stats import binomtest
 
-    if biased.attributes is None or reference.attributes is None:
-        return []
     found = []
     weight = np.exp(log_ratio.astype(np.float64))
     ess = float(weight.sum() ** 2 / (weight**2).sum())
-    labels = {"biased": with_crossings(biased.attributes), "reference": with_crossings(reference.attributes)}
-    scored = labels["biased"].iloc[ratio.scored]
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(weight), size=(BOOTSTRAP, len(weight)))
     total = weight[draws].sum(1)
-    for attribute in labels["biased"]:
-        if attribute not in labels["reference"]:
-            continue
-        for value in sorted(set(labels["biased"][attribute]) | set(labels["reference"][attribute])):
-            for name in ("biased", "reference"):
-                is_value = labels[name][attribute] == value
+    for attribute in biased:
+        for value in sorted(set(biased[attribute]) | set(reference[attribute])):
+            for name, labels in (("biased", biased), ("reference", reference)):
+                is_value = labels[attribute] == value
                 interval = binomtest(int(is_value.sum()), len(is_value)).proportion_ci(method="wilson")
                 found.append(SetShare(attribute, value, name, float(is_value.mean()), (interval.low, interval.high), len(is_value)))
-            mask = (scored[attribute] == value).to_numpy()
+            mask = (biased[attribute] == value).to_numpy()
             low, high = np.quantile((weight * mask)[draws].sum(1) / total, [0.025, 0.975])
             found.append(SetShare(attribute, value, "reweighted", float(weight @ mask / weight.sum()), (float(low), float(high)), ess))
     return found

@@ -62,9 +62,10 @@ def properties(images: np.ndarray) -> dict[str, np.ndarray]:
     grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
     mean = x.mean((1, 2))
     laplacian = 4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    by_blocks = {"compression": _blockiness(grey)} if grey.shape[2] > 16 else {}
     return {
         "borders": _border(grey),
-        "compression": _blockiness(grey),
+        **by_blocks,
         "sharpness": np.log(laplacian.var((1, 2)) + 1e-8) - np.log(grey.var((1, 2)) + 1e-8),
         "brightness": grey.mean((1, 2)),
         "contrast": grey.std((1, 2)),
@@ -135,7 +136,7 @@ def _content(images: np.ndarray) -> np.ndarray:
 
 
 def _explained(content: np.ndarray, value: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """What the content says the value is, [N], by ridge regression on biased images only; for those by folds, so that no set fits better."""
+    """What the content says the value is, [N], by ridge regression on biased images only; those by folds, so that no set fits better."""
     model = RidgeCV(np.logspace(0, 4, 5))
     own = label == 0
     predicted = np.empty(len(value))

@@ -1,0 +1,66 @@
+"""The camera check on sets that differ in one way only: how the images were made, or what they show."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tiw.camera import camera_check, properties
+from tiw.data import ImageSet, load_demo
+
+
+def jpeg(image):
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=40)
+    return np.asarray(Image.open(data))
+
+
+def blurred(image):
+    return np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BOX).resize((64, 64), Image.Resampling.BICUBIC))
+
+
+def framed(image):
+    image = image.copy()
+    image[:3] = image[-3:] = 0
+    return image
+
+
+def dimmed(image):
+    return (image * 0.8).astype(np.uint8)
+
+
+def warmed(image):
+    return (image * np.array([1.15, 1, 1])).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"), [(jpeg, "compression"), (blurred, "sharpness"), (framed, "borders"), (dimmed, "brightness"), (warmed, "red cast")]
+)
+def test_one_change_of_the_camera_is_named_first(change, name):
+    demo = load_demo(200)
+    heldout = demo.heldout.take(range(800))  # of the same make-up as the reference
+    changed = ImageSet(np.stack([change(x) for x in demo.reference.images]))
+    found = camera_check(heldout, changed)
+    of_kind = [s for s in found if s.subject == (name in ("brightness", "red cast"))]
+    assert of_kind[0].name == name and of_kind[0].auc.interval[0] > 0.6
+    assert name in found[0].sentence or found[0].name != name
+    assert set(found[0].examples) <= set(range(1000))
+
+
+def test_what_the_images_show_is_not_the_cameras():
+    """The demo's sets differ in skin and hair, which moves sharpness and brightness; nothing else differs."""
+    demo = load_demo()
+    assert camera_check(demo.biased.take(range(1500)), demo.reference) == []
+
+
+def test_properties_see_what_they_are_named_for():
+    flat = np.full((1, 32, 32, 3), 128, np.uint8)
+    red = flat.copy()
+    red[..., 0] = 178
+    assert properties(red)["red cast"][0] - properties(flat)["red cast"][0] == pytest.approx(50 / 255, abs=1e-5)
+    assert properties(flat + 51)["brightness"][0] - properties(flat)["brightness"][0] == pytest.approx(0.2, abs=1e-5)
+    noisy = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    framed_ = noisy.copy()
+    framed_[:, 0] = framed_[:, :, -1] = 0
+    assert properties(noisy)["borders"][0] == 0 and properties(framed_)["borders"][0] == 2
