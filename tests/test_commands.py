@@ -9,9 +9,11 @@ from conftest import blobs
 from safetensors.torch import load_file
 
 from tiw import commands
+from tiw import inputs as inputs_module
 from tiw.errors import UserInputError
 from tiw.options import AuditOptions, CompareOptions, DebiasOptions, SampleOptions, TrainOptions
 from tiw.runs import RunFolder, Stopped
+from tiw.strength import Estimate, StrengthMatch
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def debias_options(inputs, **changes):
 
 
 def test_audit_debias_compare(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(commands, "match_strength", lambda *a, **k: commands.StrengthMatch(1.1, commands.Estimate(1.0, (0.8, 1.2))))
+    monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2))))
     audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
     scores = pd.read_parquet(audited.path / "scores.parquet")
     assert len(scores) == 160 and set(scores["light"]) == {"bright", "dark"}
@@ -61,6 +63,23 @@ def test_audit_debias_compare(inputs, tmp_path, monkeypatch):
     compared, result = run(tmp_path / "compare", "compare", options)
     assert np.load(compared.path / "samples.npz")["debiased"].shape == (70, 16, 16, 3)
     assert {s["set"] for s in result["shares"]} == {"baseline", "debiased", "reference"}
+
+
+def test_an_audit_without_a_model_and_without_labels(inputs, tmp_path):
+    """Pixels stand in for the model's features, groups for labels; every biased image ends with a score."""
+    for name in ("biased", "reference"):
+        with np.load(inputs[name]) as arrays:
+            np.savez(inputs[name], images=arrays["images"])
+    audited, result = run(tmp_path / "audit", "audit", AuditOptions(**{**inputs, "baseline": "none"}, scored=100, folds=3, map=False))
+    assert result["levels"][0]["auc"]["value"] > 0.6
+    assert not (audited.path / "strength.json").exists() and result["groups"] and result["shares"]
+    rest, scores = (pd.read_parquet(audited.path / f"{name}.parquet") for name in ("rest", "scores"))
+    assert sorted([*rest["item"], *scores.loc[scores["set"] == "biased", "item"]]) == list(range(200))
+    page = (audited.path / "report.html").read_text()
+    assert result["verdict"]["sentence"] in page and page.count("data:image/webp") >= 2 + len(result["groups"])
+    with pytest.raises(UserInputError, match=r"baseline.*train"):
+        bare = debias_options({**inputs, "baseline": "none"})
+        commands.debias(RunFolder.create(tmp_path / "debias", "debias", bare), bare)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(inputs, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ ORDER = [
         "compare",
         "report",
     ),
-    *("runs", "training", "commands", "execute", "jobs", "__main__"),
+    *("runs", "inputs", "training", "commands", "execute", "jobs", "__main__"),
 ]
 # Guidance needs the gradient of log r, which the objectives define.
 EXCEPTIONS = {("sampling", "objectives")}

@@ -26,7 +26,7 @@ app = typer.Typer(
 HELP = {
     "biased": "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.",
     "reference": "The small set drawn from the distribution you want; a path like those of --biased, or demo.",
-    "baseline": "Folder of the diffusion model trained on the biased set, or demo.",
+    "baseline": "Folder of the diffusion model trained on the biased set, or demo; audit: or none.",
     "debiased": "Folder of the debiased model (RUN/model).",
     "model": "Folder of the model to sample, or demo.",
     "data": "Images to train on, or to split by their labels; or demo.",
@@ -36,7 +36,9 @@ HELP = {
     "references": "Use this many of the reference images; 0: all.",
     "scored": "Biased images drawn for charts and map.",
     "folds": "Folds of the cross-fit: every image is scored by a model that did not see it.",
+    "estimator": "convex, network, or auto: the one with the lower held-out cross-entropy.",
     "map": "Draw the map after the charts.",
+    "score_all": "Score the biased images that were not drawn for the charts too, at the end.",
     "objective": f"{', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}.",
     "strength": "A number, or auto: matched to the reference without any label.",
     "anchor": "Share of the frozen baseline in the target, 0 (the paper) to 1.",

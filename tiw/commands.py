@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,17 +11,27 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .attributes import AttributeClassifier, fit_attribute_classifier
 from .audit import audit as run_audit
 from .compare import measure
-from .data import ImageSet, demo_path, load_demo, load_set, parse_shares, write_split
+from .data import ImageSet, demo_path, load_demo, parse_shares, write_split
 from .debias import DebiasConfig, TrainStep
 from .debias import debias as run_debias
 from .denoiser import Denoiser
 from .device import pick_device, pick_precision
 from .embedding import layouts, principal_plane
 from .errors import UserInputError
-from .features import RatioConfig, RatioFeatures, ratio_features
+from .features import RatioConfig, RatioFeatures, features_at, ratio_features
+from .inputs import (
+    check_resolution,
+    open_classifier,
+    open_denoiser,
+    open_inputs,
+    open_inputs_and_ratio,
+    read_set,
+    report,
+    report_of,
+    strength_of,
+)
 from .networks import PRESETS
 from .options import (
     AuditOptions,
@@ -36,42 +45,66 @@ from .options import (
 )
 from .pictures import contact_sheet
 from .ratio import DensityRatio, fit_to_features
-from .runs import RunFolder, Stopped, now, write_atomic
+from .report import audit_html, compare_html
+from .runs import RunFolder, now, write_atomic
 from .sampling import sample as draw_samples
-from .strength import Estimate, StrengthMatch, gap_closed, match_strength
+from .strength import gap_closed
 from .training import train_to_folder
-
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
 
 def audit(run: RunFolder, o: AuditOptions) -> dict:
-    """Ratio, diagnostics and charts; then the map, while the charts are already there."""
-    biased, reference, denoiser = _inputs(run, o)
-    config = RatioConfig(folds=o.folds, biased_images=o.scored, seed=o.seed)
-    features = ratio_features(biased, reference, denoiser, config, _report(run, "Encoding images at every noise level"))
+    """Ratio, diagnostics and charts; then, while they are there already, the map, the strength and the images not drawn for the charts."""
+    biased, reference, encoder = open_inputs(run, o)
+    config = RatioConfig(folds=o.folds, estimator=o.estimator, biased_images=o.scored, seed=o.seed)
+    features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
-    ratio = fit_to_features(features, denoiser.requires_grad_(False).eval(), config)
+    ratio = fit_to_features(features, encoder, config)
     ratio.save(run.path / "ratio")
     run.progress("Measuring", 0, 1)
-    found = run_audit(biased, reference, ratio, seed=o.seed)
+    found = run_audit(biased, reference, ratio, features=features, seed=o.seed)
     found.scores().to_parquet(run.path / "scores.parquet", index=False)
     result = found.to_json()
     run.write_result(result)
+    write_atomic(run.path / "report.html", audit_html(run.result(), biased, reference).encode())
     if o.map:
         _write_map(run, features, o.seed)
-        del features
-    _strength(run, run.path, "auto", denoiser, ratio, biased, reference, o.seed)  # so that a preview takes seconds
+    del features
+    if isinstance(encoder, Denoiser):
+        strength_of(run, run.path, "auto", encoder, ratio, biased, reference, o.seed)  # so that a preview takes seconds
+    if o.score_all:
+        _score_rest(run, biased, ratio, o.seed)
     return result
+
+
+def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int) -> None:
+    """RUN/rest.parquet: the biased images that the fit has not seen, scored by the mean of the folds."""
+    rest = np.setdiff1d(np.arange(len(biased)), ratio.scored)
+    scores = np.empty((len(ratio.sigmas), len(rest)), np.float32)
+    say = report(run, "Scoring all other images")
+    for start in range(0, len(rest), 512):
+        rows = rest[start : start + 512]
+        features = features_at(ratio.denoiser, biased.images[rows], rows, ratio.sigmas, seed)[:, 0]
+        for level, sigma in enumerate(ratio.sigmas):
+            own = features[level].to(ratio.log_sigmas.device)
+            scores[level, start : start + 512] = ratio.from_features(own, own.new_full((len(rows),), float(sigma))).cpu()
+        say(min(start + 512, len(rest)), len(rest))
+    table = pd.DataFrame({"item": rest, "set": "biased", "index": rest}, index=rest)
+    table = pd.concat([table, pd.DataFrame({f"log_ratio_{k}": row for k, row in enumerate(scores)}, index=rest)], axis=1)
+    if biased.attributes is not None:
+        table = pd.concat([table, biased.attributes.iloc[rest].set_index(rest)], axis=1)
+    data = io.BytesIO()
+    table.to_parquet(data, index=False)
+    write_atomic(run.path / "rest.parquet", data.getvalue())
 
 
 def preview(run: RunFolder, o: PreviewOptions) -> dict:
     """The baseline's samples, plain and guided at the matched strength, from the same seeds."""
-    biased, reference, denoiser, ratio = _inputs_and_ratio(run, o)
-    match = _strength(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
+    biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
+    match = strength_of(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
     seeds = range(o.seed, o.seed + o.count)
     common = {"steps": o.sampling_steps, "solver": o.solver}
-    plain = draw_samples(denoiser, seeds, on_batch=_report_of(run, "Sampling the baseline", o.count), **common)
-    report = _report_of(run, "Sampling with guidance", o.count)
+    plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
+    report = report_of(run, "Sampling with guidance", o.count)
     guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
     np.savez(run.path / "samples.npz", seeds=np.array(seeds), baseline=plain, debiased=guided)
     return {
@@ -85,10 +118,10 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     """Fine-tune the baseline; see `tiw.debias`. Ends with the debiased model in RUN/model."""
     needs_ratio = o.objective not in ("dsm-ref", "dsm-obs")
     if needs_ratio:
-        biased, reference, denoiser, ratio = _inputs_and_ratio(run, o)
-        match = _strength(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
+        biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
+        match = strength_of(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
-        (biased, reference, denoiser), ratio, match = _inputs(run, o), None, None
+        (biased, reference, denoiser), ratio, match = open_inputs(run, o), None, None
     config = DebiasConfig(
         objective=o.objective,
         strength=1.0 if match is None else match.strength,
@@ -120,11 +153,11 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     """Train a baseline from scratch: DSM on one set. Ends with the model in RUN/model."""
     if o.preset not in PRESETS:
         raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of {', '.join(PRESETS)}")
-    data = _read(run, o, o.data, "biased")
+    data = read_set(run, o, o.data, "biased")
     torch.manual_seed(o.seed)
     device = pick_device(o.device)
     denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
-    _check_resolution("data", data, denoiser)
+    check_resolution("data", data, denoiser)
     config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
     empty = data.take([])  # DSM on one set needs no reference
     return train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))
@@ -132,9 +165,9 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
 
 def sample(run: RunFolder, o: SampleOptions) -> dict:
     """Images from one model, one seed each."""
-    denoiser = _denoiser(o.model, o.device)
+    denoiser = open_denoiser(o.model, o.device)
     seeds = range(o.seed, o.seed + o.count)
-    report = _report_of(run, "Sampling", o.count)
+    report = report_of(run, "Sampling", o.count)
     images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
     np.savez(run.path / "samples.npz", images=images, seeds=np.array(seeds))
     write_atomic(run.path / "sheet.webp", contact_sheet(images[:64]))
@@ -143,19 +176,22 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
 
 def compare(run: RunFolder, o: CompareOptions) -> dict:
     """Sample both models from the same seeds and measure them against the reference."""
-    reference = _read(run, o, o.reference, "reference")
+    reference = read_set(run, o, o.reference, "reference")
     demo = o.reference == "demo"
-    heldout = _read(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
-    classifier = _classifier(run, o, o.labels or ("demo" if demo else ""))
+    heldout = read_set(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
+    classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""))
     seeds = range(o.seed, o.seed + o.count)
     images = {}
     for name, path in (("baseline", o.baseline), ("debiased", o.debiased)):
-        report = _report_of(run, f"Sampling the {name} model", o.count)
-        images[name] = draw_samples(_denoiser(path, o.device), seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
+        report = report_of(run, f"Sampling the {name} model", o.count)
+        images[name] = draw_samples(open_denoiser(path, o.device), seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
     np.savez(run.path / "samples.npz", seeds=np.array(seeds), **images)
     run.progress("Measuring", 0, 1)
     truth = load_demo().truth["shares"]["reference"] if demo else None
-    return measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
+    result = measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
+    run.write_result(result)
+    write_atomic(run.path / "report.html", compare_html(run.result(), images).encode())
+    return result
 
 
 def make_split(run: RunFolder, o: SplitOptions) -> dict:
@@ -176,7 +212,7 @@ def demo(run: RunFolder, o: DemoOptions) -> dict:
     """Audit, debias and compare on the embedded demo, each in a run folder of its own below this one."""
     debias_options, count = DEMO[o.preset]
     common = {"seed": o.seed, "device": o.device}
-    audited = _stage(run, "audit", AuditOptions(map=False, **common))
+    audited = _stage(run, "audit", AuditOptions(map=False, score_all=False, **common))
     debiased = _stage(run, "debias", DebiasOptions(audit=str(run.path / "audit"), **debias_options, **common))
     options = CompareOptions(debiased=str(run.path / "debias" / "model"), count=count, **common)
     compared = _stage(run, "compare", options)
@@ -195,49 +231,6 @@ EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
     "make-split": make_split,
     "demo": demo,
 }
-
-
-def _inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser]:
-    """Both sets and the baseline, checked against each other before any work."""
-    run.progress("Reading images", 0, 1)
-    biased = _read(run, o, o.biased, "biased")
-    reference = _read(run, o, o.reference, "reference", o.references)
-    denoiser = _denoiser(o.baseline, o.device, getattr(o, "precision", "auto"))
-    _check_resolution("biased", biased, denoiser)
-    _check_resolution("reference", reference, denoiser)
-    return biased, reference, denoiser
-
-
-def _read(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
-    """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
-    images = load_set(path, role, references, o.resolution, o.skip_bad)
-    if images.skipped:
-        with (run.path / "log.txt").open("a", encoding="utf-8") as log:
-            log.writelines(f"{role}: left out {name}\n" for name in images.skipped)
-    return images
-
-
-def _inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
-    """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
-    biased, reference, denoiser = _inputs(run, o)
-    denoiser.requires_grad_(False).eval()
-    if o.audit:
-        about = RunFolder.open(o.audit).options
-        for field in ("biased", "reference", "baseline", "references", "resolution", "skip_bad"):
-            if getattr(about, field) != getattr(o, field):
-                found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
-                raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
-    folder = (Path(o.audit) if o.audit else run.path) / "ratio"
-    if (folder / "ratio.json").is_file():
-        return biased, reference, denoiser, DensityRatio.load(folder, denoiser)
-    if o.audit:
-        raise UserInputError("audit", f"{o.audit} holds no ratio", "wait until the audit has finished, or leave audit empty")
-    config = RatioConfig(seed=o.seed)
-    features = ratio_features(biased, reference, denoiser, config, _report(run, "Encoding images at every noise level"))
-    run.progress("Fitting the density ratio", 0, 1)
-    ratio = fit_to_features(features, denoiser, config)
-    ratio.save(folder)
-    return biased, reference, denoiser, ratio
 
 
 def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
@@ -260,63 +253,6 @@ def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
         run.progress("Drawing the map", level + 1, len(of_level))
         if run.stop_requested():
             return
-
-
-def _strength(
-    run: RunFolder,
-    folder: Path,
-    wanted: str,
-    denoiser: Denoiser,
-    ratio: DensityRatio,
-    biased: ImageSet,
-    reference: ImageSet,
-    seed: int,
-) -> StrengthMatch:
-    """A number as given, or matched; the match is kept beside its ratio, in `folder`, since it is the ratio's."""
-    if wanted != "auto":
-        return StrengthMatch(float(wanted), None)
-    kept = folder / "strength.json"
-    if kept.is_file():
-        raw = json.loads(kept.read_text())
-        return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
-    match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=_report(run, "Matching the strength"))
-    write_atomic(kept, json.dumps(asdict(match)).encode())
-    return match
-
-
-def _denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
-    where = pick_device(device)
-    denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
-    return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
-
-
-def _classifier(run: RunFolder, o: CompareOptions, labels: str) -> AttributeClassifier | None:
-    if labels == "demo":
-        return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
-    return fit_attribute_classifier(_read(run, o, labels, "labels")) if labels else None
-
-
-def _check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
-    side = denoiser.shape[-1]
-    if images.images.shape[1] != side:
-        found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
-        raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
-
-
-def _report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
-    """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again."""
-
-    def report(done: int, total: int) -> None:
-        run.progress(stage, done, total)
-        if run.stop_requested():
-            raise Stopped
-
-    return report
-
-
-def _report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
-    report = _report(run, stage)
-    return lambda done: report(done, total)
 
 
 def _stage(run: RunFolder, kind: str, options: object) -> dict:

@@ -24,11 +24,13 @@ class AuditOptions:
 
     biased: str = "demo"
     reference: str = "demo"
-    baseline: str = "demo"  # denoiser whose features feed the ratio
+    baseline: str = "demo"  # denoiser whose features feed the ratio; "none": pixels do
     references: int = 0  # use this many of the reference images; 0: all
     scored: int = 2000  # biased images drawn, stratified by nothing but the seed, for charts and map
     folds: int = 5
+    estimator: str = "auto"  # convex, network, or auto: the one with the lower held-out cross-entropy
     map: bool = True  # UMAP layouts, after the charts
+    score_all: bool = True  # the other biased images too, at the end
     resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
     skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0
@@ -176,7 +178,13 @@ _NOT_NEGATIVE = (
     *("references", "steps", "minutes", "weight_clip", "sigma_min", "sigma_max", "preview_every", "checkpoint_every", "seed"),
     *("resolution", "size", "reference_percent", "heldout_percent"),
 )
-_CHOICES = {"objective": OBJECTIVES, "solver": SOLVERS, "precision": ("auto", "float32", "bfloat16"), "kind": SPLITS}
+_CHOICES = {
+    "estimator": ("auto", "convex", "network"),
+    "objective": OBJECTIVES,
+    "solver": SOLVERS,
+    "precision": ("auto", "float32", "bfloat16"),
+    "kind": SPLITS,
+}
 
 
 def validate(kind: str, options: object) -> None:

@@ -156,7 +156,7 @@ class SharedPass:
 def fit_density_ratio(
     biased: ImageSet,
     reference: ImageSet,
-    denoiser: Denoiser,
+    denoiser: Encoder,
     config: RatioConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DensityRatio:
@@ -164,11 +164,12 @@ def fit_density_ratio(
 
     Freezes `denoiser`. `on_progress(done, total)` counts encoder passes.
     """
-    denoiser.requires_grad_(False).eval()
+    if isinstance(denoiser, Denoiser):
+        denoiser.requires_grad_(False).eval()
     return fit_to_features(ratio_features(biased, reference, denoiser, config, on_progress), denoiser, config)
 
 
-def fit_to_features(features: RatioFeatures, denoiser: Denoiser, config: RatioConfig | None = None) -> DensityRatio:
+def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioConfig | None = None) -> DensityRatio:
     """The fit of `fit_density_ratio` on features already computed by `denoiser`."""
     config = config or RatioConfig()
     rng = np.random.default_rng([config.seed, 2])

@@ -1,0 +1,127 @@
+"""What a run works on, opened and checked before any work: sets, models, the ratio, its strength, the classifier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from .attributes import AttributeClassifier, fit_attribute_classifier
+from .data import ImageSet, load_set
+from .denoiser import Denoiser
+from .device import pick_device, pick_precision
+from .errors import UserInputError
+from .features import PixelEncoder, RatioConfig, ratio_features
+from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions
+from .ratio import DensityRatio, fit_to_features
+from .runs import RunFolder, Stopped, write_atomic
+from .strength import Estimate, StrengthMatch, match_strength
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+
+
+def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser | PixelEncoder]:
+    """Both sets and the baseline, checked against each other before any work."""
+    run.progress("Reading images", 0, 1)
+    biased = read_set(run, o, o.biased, "biased")
+    reference = read_set(run, o, o.reference, "reference", o.references)
+    if isinstance(o, AuditOptions) and o.baseline == "none":
+        if biased.resolution != reference.resolution:
+            found = f"its images are {reference.resolution} pixels wide, the biased ones {biased.resolution}"
+            raise UserInputError("reference", found, "set resolution to crop and resize both")
+        return biased, reference, PixelEncoder()
+    denoiser = open_denoiser(o.baseline, o.device, getattr(o, "precision", "auto")).requires_grad_(False).eval()
+    check_resolution("biased", biased, denoiser)
+    check_resolution("reference", reference, denoiser)
+    return biased, reference, denoiser
+
+
+def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
+    """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
+    images = load_set(path, role, references, o.resolution, o.skip_bad)
+    if images.skipped:
+        with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+            log.writelines(f"{role}: left out {name}\n" for name in images.skipped)
+    return images
+
+
+def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
+    """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
+    biased, reference, denoiser = open_inputs(run, o)
+    if o.audit:
+        about = RunFolder.open(o.audit).options
+        for field in ("biased", "reference", "baseline", "references", "resolution", "skip_bad"):
+            if getattr(about, field) != getattr(o, field):
+                found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
+                raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
+    folder = (Path(o.audit) if o.audit else run.path) / "ratio"
+    if (folder / "ratio.json").is_file():
+        return biased, reference, denoiser, DensityRatio.load(folder, denoiser)
+    if o.audit:
+        raise UserInputError("audit", f"{o.audit} holds no ratio", "wait until the audit has finished, or leave audit empty")
+    config = RatioConfig(seed=o.seed)
+    features = ratio_features(biased, reference, denoiser, config, report(run, "Encoding images at every noise level"))
+    run.progress("Fitting the density ratio", 0, 1)
+    ratio = fit_to_features(features, denoiser, config)
+    ratio.save(folder)
+    return biased, reference, denoiser, ratio
+
+
+def strength_of(
+    run: RunFolder,
+    folder: Path,
+    wanted: str,
+    denoiser: Denoiser,
+    ratio: DensityRatio,
+    biased: ImageSet,
+    reference: ImageSet,
+    seed: int,
+) -> StrengthMatch:
+    """A number as given, or matched; the match is kept beside its ratio, in `folder`, since it is the ratio's."""
+    if wanted != "auto":
+        return StrengthMatch(float(wanted), None)
+    kept = folder / "strength.json"
+    if kept.is_file():
+        raw = json.loads(kept.read_text())
+        return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
+    match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
+    write_atomic(kept, json.dumps(asdict(match)).encode())
+    return match
+
+
+def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
+    if path in ("", "none"):
+        raise UserInputError("baseline", "no model is named", "give a diffusion model's folder, or train one first: python -m tiw train")
+    where = pick_device(device)
+    denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
+    return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
+
+
+def open_classifier(run: RunFolder, o: CompareOptions, labels: str) -> AttributeClassifier | None:
+    if labels == "demo":
+        return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
+    return fit_attribute_classifier(read_set(run, o, labels, "labels")) if labels else None
+
+
+def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
+    side = denoiser.shape[-1]
+    if images.images.shape[1] != side:
+        found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
+        raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
+
+
+def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
+    """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again."""
+
+    def report(done: int, total: int) -> None:
+        run.progress(stage, done, total)
+        if run.stop_requested():
+            raise Stopped
+
+    return report
+
+
+def report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
+    both = report(run, stage)
+    return lambda done: both(done, total)
