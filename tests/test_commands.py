@@ -78,8 +78,7 @@ def test_an_audit_without_a_model_and_without_labels(inputs, tmp_path):
     page = (audited.path / "report.html").read_text()
     assert result["verdict"]["sentence"] in page and page.count("data:image/webp") >= 2 + len(result["groups"])
     with pytest.raises(UserInputError, match=r"baseline.*train"):
-        bare = debias_options({**inputs, "baseline": "none"})
-        commands.debias(RunFolder.create(tmp_path / "debias", "debias", bare), bare)
+        RunFolder.create(tmp_path / "debias", "debias", debias_options({**inputs, "baseline": "none"}))
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(inputs, tmp_path, monkeypatch):

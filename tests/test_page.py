@@ -149,6 +149,7 @@ def _audit(page: Any, home: Path) -> dict:
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     _fill_slider(page, "#audit-scored", "200")
     page.get_by_label("Draw the map").uncheck()
+    page.get_by_label("Score all images").uncheck()
     page.locator("#audit-go").click()
     result = _result(home, "audit")
     page.get_by_text(result["verdict"]["sentence"]).wait_for(timeout=20_000)

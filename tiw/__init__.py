@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 CONTENTS = {
     "errors": ["UserInputError"],
-    "data": ["ImageSet", "load_images", "load_demo"],
+    "data": ["ImageSet", "load_images", "load_demo", "make_split", "reference_from_shares"],
     "denoiser": ["Denoiser"],
     "features": ["RatioConfig"],
     "ratio": ["DensityRatio", "fit_density_ratio"],

@@ -218,5 +218,7 @@ def validate(kind: str, options: object) -> None:
         raise UserInputError("sigma_max", f"it is {options.sigma_max}, not above sigma_min {options.sigma_min}", "widen the window")
     if hasattr(options, "minutes") and not options.steps and not options.minutes:
         raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
+    if kind in ("preview", "debias", "compare") and options.baseline in ("", "none"):
+        raise UserInputError("baseline", "no model is named", "give a diffusion model's folder, or train one first: python -m tiw train")
     if kind == "compare" and not options.debiased:
         raise UserInputError("debiased", "no model is named", "give the folder of the debiased model, RUN/model")

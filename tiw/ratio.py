@@ -183,7 +183,7 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
     of_biased = features.biased[gap_level] @ gap_map
     return DensityRatio(
         denoiser,
-        log_sigmas=torch.tensor(config.sigmas).log(),
+        log_sigmas=torch.tensor(config.sigmas, dtype=torch.float32).log(),
         head=found.head,
         folds=torch.from_numpy(folds),
         scored=features.scored,

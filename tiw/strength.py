@@ -22,7 +22,7 @@ from .ratio import GAP_SIGMA, DensityRatio
 from .sampling import sample
 
 BOOTSTRAP = 500
-AIM = 1.12  # what the meter must read for the gap to be closed: guidance moves samples within a group too (benchmarks/strength.py)
+AIM = 1.12  # what the meter must read for the gap to be closed: guidance moves samples within a group too (docs/METHOD.md)
 FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
 

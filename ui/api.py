@@ -26,7 +26,8 @@ def load_images(biased: str = "demo", reference: str = "demo", references: int =
     """
     with _said():
         store.check_paths({"biased": biased, "reference": reference})
-        sets = {"biased": pictures.open_set(biased, "biased"), "reference": pictures.open_set(reference, "reference", references)}
+        named = {"biased": biased, "reference": reference, "references": references}
+        sets = {role: pictures.open_set(named, role) for role in ("biased", "reference")}
         found = check_sets(*sets.values())
     return {**{role: _about(images) for role, images in sets.items()}, "problems": [str(problem) for problem in found]}
 

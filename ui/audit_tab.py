@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
+import numpy as np
 
-from . import explorer, store, theme, words
+from tiw.errors import UserInputError
+
+from . import data_tab, explorer, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, stop, stop_button
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
@@ -25,7 +28,7 @@ class AuditTab:
     stopped: gr.events.Dependency
 
 
-def build(sets: gr.BrowserState, current: gr.BrowserState) -> AuditTab:
+def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> AuditTab:
     theme.html(
         words.lead(
             "Where does the set depart from the reference?",
@@ -42,7 +45,11 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> AuditTab:
             200, 5000, 2000, step=100, label="Biased images to score", info="Drawn at random by the seed.", elem_id="audit-scored"
         )
         folds = gr.Slider(2, 10, 5, step=1, label="Folds", info="Each image is scored by the folds that did not see it.")
+        estimator = gr.Dropdown(
+            words.ESTIMATORS, value="auto", label="Estimator", info="The better one is the one with the lower held-out cross-entropy."
+        )
         layouts = gr.Checkbox(True, label="Draw the map", info="Half a minute more, after the charts.")
+        score_all = gr.Checkbox(True, label="Score all images", info="At the end, the biased images that the charts do not show.")
         seed = gr.Number(0, precision=0, label="Seed")
     message = theme.html()
     state = theme.html()
@@ -57,17 +64,35 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> AuditTab:
     )
     tables = theme.html()
 
-    def begin(sets: dict, current: dict, scored: int, folds: int, layouts: bool, seed: int) -> tuple[dict, str]:
-        return start("audit", current, {**sets, "scored": int(scored), "folds": int(folds), "map": layouts, "seed": int(seed or 0)})
+    def begin(sets: dict, current: dict, scored: int, folds: int, seed: int, *rest: object) -> tuple[dict, str]:
+        chosen = dict(zip(("estimator", "map", "score_all"), rest, strict=True))
+        return start("audit", current, {**sets, "scored": int(scored), "folds": int(folds), "seed": int(seed or 0), **chosen})
 
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None
         first = _verdict(run.result) if measured else ""
         return [state_of(run), stop_button(run), NOTHING if run is None else first, explorer.value(run), _tables(run) if measured else ""]
 
-    started = go.click(begin, [sets, current, scored, folds, layouts, seed], [current, message], **QUIET)
+    started = go.click(begin, [sets, current, scored, folds, seed, estimator, layouts, score_all], [current, message], **QUIET)
+    explore.select(_move_to_reference, sets, [sets, message], **QUIET).then(data_tab.show, sets, view, **QUIET)
     stopped = halt.click(stop("audit"), current, None, **QUIET)
     return AuditTab(Panel("audit", [state, halt, verdict, explore, tables], render), started, stopped)
+
+
+def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
+    """The selection becomes a part of the reference set; the next audit sees it."""
+    asked = event._data.get("value") or {}
+    run = store.open_run(str(asked.get("run", "")))
+    if run is None or run.result is None:
+        return sets, ""
+    try:
+        changed = explorer.with_more_references(run, asked.get("items") or [])
+    except UserInputError as problem:
+        gr.Warning(str(problem))
+        return sets, words.error(str(problem))
+    n = len(pictures.open_set(changed, "reference"))
+    gr.Info(f"The reference set now has {n:,} images. Press “Audit” to see what changes.")
+    return changed, ""
 
 
 def _verdict(result: dict) -> str:
@@ -77,7 +102,9 @@ def _verdict(result: dict) -> str:
         f"{biased['scored']:,} of {biased['n']:,} images of “{escape(biased['name'])}” against {reference['n']:,} of "
         f"“{escape(reference['name'])}” · {words.duration(result['seconds'])} · {escape(result['estimator'])} estimator"
     )
-    return words.card(
+    camera = "".join(f"<li>{escape(suspect['sentence'].capitalize())}</li>" for suspect in result["camera"])
+    first = words.card(f"<h3>Is it the people, or the camera?</h3><ul>{camera}</ul>", "camera") if camera else ""
+    return first + words.card(
         f'<div class="mark" aria-hidden="true">{MARKS[verdict["level"]]}</div>'
         f"<div><h3>{escape(verdict['sentence'])}</h3><ul>{reasons}</ul><small>{about}</small></div>",
         f"verdict {verdict['level']}",
@@ -86,11 +113,26 @@ def _verdict(result: dict) -> str:
 
 def _tables(run: store.Run) -> str:
     links = f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
+    links += f'<a class="button" href="tiw/{run.id}/report.html" download>Report (HTML)</a>'
+    links += f'<a class="button" href="tiw/{run.id}/scores.csv" download>Every image\'s scores (CSV)</a>'
     shares = ""
     if run.result["shares"]:
         links += f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>'
-        shares = words.card(_shares(run.result["shares"]))
+        shares = words.card(_shares(run.result["shares"])) + _groups(run)
     return f'<div class="stack">{shares}{words.card(_diagnostics(run.result["levels"]) + links + "</div>")}</div>'
+
+
+def _groups(run: store.Run) -> str:
+    """Sets without labels: what the numbered groups look like."""
+    if not run.result["groups"]:
+        return ""
+    sets = {role: pictures.open_set(run.options, role) for role in ("biased", "reference")}
+    sheets = []
+    for k, items in enumerate(run.result["groups"], 1):
+        images = np.stack([sets[role].images[index] for role, index in explorer.chosen(run, items)])
+        sheets.append(f"<div><h4>Group {k}</h4>{pictures.sheet(images, f'{len(images)} typical images of group {k}', 6)}</div>")
+    text = "Without labels, groups of alike images stand in for them. They are numbered by size, not named: look what they share."
+    return words.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{"".join(sheets)}</div>')
 
 
 def _shares(rows: list[dict]) -> str:

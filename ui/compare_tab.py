@@ -120,6 +120,7 @@ def _numbers(run: store.Run) -> str:
     rest = _memory(result.get("closer_to_reference"), result.get("gap_closed"))
     links = (
         f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
+        f'<a class="button" href="tiw/{run.id}/report.html" download>Report (HTML)</a>'
         f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>{_model_link(run)}</div>'
     )
     return f'<div class="stack"><div class="tiw-two">{"".join(cards)}</div>{rest}{links}</div>'

@@ -7,14 +7,16 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 
-from tiw.data import ImageSet, check_sets, load_demo
+from tiw.data import ImageSet, check_sets, load_demo, load_images, parse_shares, reference_rows, write_rows
 from tiw.errors import UserInputError
+from tiw.power import power
 
 from . import pictures, store, theme, words
 from .panel import QUIET
 
-DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo"}
+DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "resolution": 0, "skip_bad": False}
 SHOWN = 40  # sample images of a set
 SUBGROUPS = {"lighter": "lighter skin", "darker": "darker skin", "long": "long hair", "short": "short hair"}
 
@@ -53,10 +55,20 @@ def build() -> DataTab:
             baseline = gr.Textbox(
                 "",
                 label="Diffusion model trained on the biased set (folder with a diffusers checkpoint)",
-                info="Empty: the demo's own, which paints 64x64 portraits. Its features drive the audit; debiasing starts from it.",
+                info="Its features drive the audit; debiasing starts from it. Empty: a weaker audit, of the pixels alone.",
                 placeholder="/path/to/model",
                 visible=not store.ON_SPACE,
             )
+            with gr.Row(elem_classes="tiw-stack"):
+                resolution = gr.Number(0, precision=0, label="Resolution", info="Crop and resize every image to it. 0: they have one size.")
+                skip_bad = gr.Checkbox(False, label="Leave out images that cannot be read", info="They are listed either way.")
+            with gr.Accordion("No reference set? Build one from labels", open=False), gr.Row(elem_classes="tiw-stack"):
+                shares = gr.Textbox("", label="Wanted shares (%)", placeholder="darker=50, lighter=50", elem_id="wanted-shares")
+                attribute = gr.Textbox(
+                    "", label="Attribute", info="A label of the biased set; empty: its first.", elem_id="wanted-attribute"
+                )
+                count = gr.Number(400, precision=0, label="Images", elem_id="wanted-count")
+                build_reference = gr.Button("Build it", elem_classes="tiw-go", elem_id="build-reference")
             load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go")
     message = theme.html()
     view = theme.html(
@@ -71,7 +83,9 @@ def build() -> DataTab:
 
     source.input(switch, [source, references], [demo_box, own_box, sets, view], **QUIET)
     references.input(choose_demo, references, [sets, view], **QUIET)
-    load.click(choose_own, [*paths, baseline], [sets, view, message], api_visibility="private")
+    own = [*paths, baseline, resolution, skip_bad]
+    load.click(choose_own, own, [sets, view, message], api_visibility="private")
+    build_reference.click(from_labels, [paths[0], attribute, shares, count], [*paths, message], api_visibility="private")
     return DataTab(sets, view, following, [source, references, demo_box, own_box, view])
 
 
@@ -81,7 +95,7 @@ def _source(role: str) -> gr.Textbox:
         path = gr.Textbox(
             "",
             label=f"{role.capitalize()} set",
-            info="Upload a zip of images." if store.ON_SPACE else "A folder, zip, npz or parquet file on this computer.",
+            info="Upload a zip of images." if store.ON_SPACE else "A folder, zip, npz, parquet file or a known data set on this computer.",
             placeholder="" if store.ON_SPACE else "/path/to/images",
             interactive=not store.ON_SPACE,
             elem_id=f"{role}-path",
@@ -93,6 +107,7 @@ def _source(role: str) -> gr.Textbox:
 
 def restore(sets: dict) -> tuple:
     """After a reload: the sets that this browser had chosen."""
+    sets = {**DEMO, **sets}  # kept by an earlier version perhaps
     demo = sets["biased"] == "demo"
     source = "Demo portraits" if demo else "My own images"
     return source, sets["references"] if demo else 0, gr.update(visible=demo), gr.update(visible=not demo), show(sets)
@@ -103,16 +118,37 @@ def choose_demo(references: int) -> tuple[dict, str]:
     return sets, show(sets)
 
 
-def choose_own(biased: str, reference: str, baseline: str) -> tuple[dict | object, str | object, str]:
+def from_labels(biased: str, attribute: str, shares: str, count: int) -> tuple[str | object, str | object, str]:
+    """Two lists of rows: a reference set of the wanted shares, and the biased set without its images. The paths of both."""
+    try:
+        if not biased.strip():
+            raise UserInputError("biased set", "nothing was given", "name a folder or upload a zip first")
+        store.check_paths({"biased": biased.strip()})
+        images = load_images(biased.strip(), field="biased")
+        wanted = parse_shares(shares)
+        if not wanted:
+            raise UserInputError("shares", "none are given", "write VALUE=PER CENT, with commas between: darker=50, lighter=50")
+        rows = reference_rows(images.attributes, {attribute.strip(): wanted} if attribute.strip() else wanted, int(count or 0))
+        folder = store.new_upload_folder()
+        write_rows(folder / "reference.json", biased.strip(), rows)
+        write_rows(folder / "biased.json", biased.strip(), np.setdiff1d(np.arange(len(images)), rows))
+    except UserInputError as problem:
+        gr.Warning(str(problem))
+        return gr.skip(), gr.skip(), words.error(str(problem))
+    gr.Info(f"A reference set of {len(rows):,} images is ready. Press “Load my images”.")
+    return str(folder / "biased.json"), str(folder / "reference.json"), ""
+
+
+def choose_own(biased: str, reference: str, baseline: str, resolution: int, skip_bad: bool) -> tuple[dict | object, str | object, str]:
     """Read and check both sets before anything is kept; on a problem the previous choice stays."""
     try:
         chosen = {"biased": biased.strip(), "reference": reference.strip()}
         missing = [role for role, path in chosen.items() if not path]
         if missing:
             raise UserInputError(f"{' and '.join(missing)} set", "nothing was given", "name a folder or upload a zip for both sets")
-        sets = {**chosen, "references": 0, "baseline": baseline.strip() or "demo"}
+        sets = {**chosen, "references": 0, "baseline": baseline.strip() or "none", "resolution": int(resolution or 0), "skip_bad": skip_bad}
         store.check_paths(sets)
-        found = check_sets(*(pictures.open_set(sets[role], role) for role in ("biased", "reference")))
+        found = check_sets(*(pictures.open_set(sets, role) for role in ("biased", "reference")))
     except UserInputError as problem:
         gr.Warning(str(problem))
         return gr.skip(), gr.skip(), words.error(str(problem))
@@ -123,15 +159,33 @@ def choose_own(biased: str, reference: str, baseline: str) -> tuple[dict | objec
 def show(sets: dict) -> str:
     """Both sets side by side and, for the demo, what is known of the truth."""
     try:
-        biased = pictures.open_set(sets["biased"], "biased")
-        reference = pictures.open_set(sets["reference"], "reference", sets["references"])
+        biased, reference = (pictures.open_set(sets, role) for role in ("biased", "reference"))
     except UserInputError as problem:
         return words.error(f"{problem} (the demo can be chosen above)")
     cards = _set_card("Biased set", "biased", biased, sets["biased"]) + _set_card(
         "Reference set", "reference", reference, sets["reference"]
     )
     truth = _truth() if sets["biased"] == "demo" else ""
-    return f'<div class="stack"><div class="tiw-two">{cards}</div>{truth}</div>'
+    return f'<div class="stack"><div class="tiw-two">{cards}</div>{_power(len(reference), len(biased))}{truth}</div>'
+
+
+def _power(n_reference: int, n_biased: int) -> str:
+    """What a reference set of this size can show, before anything is started."""
+
+    def sentence(share: float) -> str:
+        found = power(n_reference, n_biased, share)
+        about = f"of an attribute that {words.percent(share)} of the biased images have"
+        if found.smallest is None:
+            return f"no shift up to {100 * found.curve[-1].shift:.0f} points {about}"
+        low, high = found.interval
+        edges = f"{100 * low:.0f} to {100 * high:.0f}" if high else f"{100 * low:.0f} or more"
+        return f"a shift of <b>{100 * found.smallest:.0f} points</b> ({edges}) {about}"
+
+    text = (
+        f"With {n_reference:,} reference images an audit sees, in four of five cases, {sentence(0.5)}, and {sentence(0.1)}. Smaller "
+        "differences may be there and stay unseen. From simulated audits of a clearly visible attribute."
+    )
+    return words.card(f"<h3>What this reference set can show</h3><p>{text}</p>")
 
 
 def _set_card(title: str, role: str, images: ImageSet, path: str) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tempfile
+import zipfile
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from tiw.data import ImageSet, noisy_strip
+from tiw.data import ImageSet, demo_path, noisy_strip, write_rows
+from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 
 from . import pictures, store
 
 ROLES = ("biased", "reference")
+MOST_ZIPPED = 5000  # images of one download
 
 
 def value(run: store.Run | None) -> str:
@@ -23,7 +30,14 @@ def value(run: store.Run | None) -> str:
         return ""
     base = f"tiw/{run.id}"
     version = f"{store.stamp(run.path / 'result.json')}-{store.stamp(run.path / 'map.parquet')}"
-    return json.dumps({"url": f"{base}/explorer.json?{version}", "sprite": f"{base}/sprite.webp", "strip": f"{base}/strip"})
+    return json.dumps(
+        {
+            "url": f"{base}/explorer.json?{version}",
+            "sprite": f"{base}/sprite.webp",
+            "strip": f"{base}/strip",
+            "zip": f"{base}/selection.zip",
+        }
+    )
 
 
 def payload(run: store.Run) -> dict:
@@ -84,6 +98,44 @@ def strip(run: store.Run, item: int) -> bytes | None:
     return contact_sheet(shown, len(sigmas), gap=0)
 
 
+def chosen(run: store.Run, items: list[int]) -> list[tuple[str, int]]:
+    """(set, index) of items of the audit, in their order; unknown ones are left out."""
+    n, m = run.result["biased"]["n"], run.result["reference"]["n"]
+    return [("biased", i) if i < n else ("reference", i - n) for i in items if isinstance(i, int) and 0 <= i < n + m]
+
+
+def zipped(run: store.Run, items: list[int]) -> IO[bytes]:
+    """The images of these items as PNG files in a zip, with a table of their scores; an open temporary file."""
+    sets, packed = _sets(run), tempfile.TemporaryFile()  # noqa: SIM115  (closed by the stream)
+    with zipfile.ZipFile(packed, "w") as archive:  # stored: PNG does not compress
+        for role, index in chosen(run, items)[:MOST_ZIPPED]:
+            png = io.BytesIO()
+            Image.fromarray(sets[role].images[index]).save(png, "PNG")
+            archive.writestr(f"{role}-{index:06d}.png", png.getvalue())
+        scores = pd.read_parquet(run.path / "scores.parquet")
+        archive.writestr("scores.csv", scores[scores["item"].isin(items)].to_csv(index=False))
+    packed.seek(0)
+    return packed
+
+
+def with_more_references(run: store.Run, items: list[int]) -> dict:
+    """The sets of the audit with these biased images moved to the reference set; both are kept with the uploads. The options' fields."""
+    sets = _sets(run)
+    rows = sorted({index for role, index in chosen(run, items) if role == "biased"})
+    if not rows:
+        raise UserInputError("selection", "it holds no image of the biased set", "draw a lasso round some, or click a bar")
+    biased, reference = sets["biased"], sets["reference"]
+    folder = store.new_upload_folder()
+    arrays = {"images": np.concatenate([reference.images, biased.images[rows]])}
+    if biased.attributes is not None and reference.attributes is not None:
+        for name in set(biased.attributes) & set(reference.attributes):
+            arrays[str(name)] = np.concatenate([reference.attributes[name], biased.attributes[name].iloc[rows]]).astype(str)
+    np.savez(folder / "reference.npz", **arrays)
+    source = run.options["biased"]
+    write_rows(folder / "biased.json", demo_path("biased") if source == "demo" else source, np.setdiff1d(np.arange(len(biased)), rows))
+    kept = {name: run.options[name] for name in ("baseline", "resolution", "skip_bad")}
+    return {**kept, "biased": str(folder / "biased.json"), "reference": str(folder / "reference.npz"), "references": 0}
+
+
 def _sets(run: store.Run) -> dict[str, ImageSet]:
-    options = run.options
-    return {role: pictures.open_set(options[role], role, options["references"] if role == "reference" else 0) for role in ROLES}
+    return {role: pictures.open_set(run.options, role) for role in ROLES}

@@ -28,7 +28,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Data", id="data"):
                 data = data_tab.build()
             with gr.Tab("Audit", id="audit"):
-                audit = audit_tab.build(data.sets, current)
+                audit = audit_tab.build(data.sets, data.view, current)
             with gr.Tab("Debias", id="debias"):
                 debias = debias_tab.build(data.sets, current)
             with gr.Tab("Compare", id="compare"):

@@ -28,14 +28,16 @@ def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
 
 
 @lru_cache(maxsize=4)
-def image_set(path: str, role: str, references: int, changed: str) -> ImageSet:
+def image_set(path: str, role: str, references: int, resolution: int, skip_bad: bool, changed: str) -> ImageSet:
     """A set by its path, kept while it is on screen. `changed` is the path's time stamp."""
-    return load_set(path, role, references)
+    return load_set(path, role, references, resolution, skip_bad)
 
 
-def open_set(path: str, role: str, references: int = 0) -> ImageSet:
-    """The biased or reference set that a path names; a reference set may be cut to some of its images."""
-    return image_set(path, role, references, "" if path == "demo" else store.stamp(Path(path)))
+def open_set(sets: dict, role: str) -> ImageSet:
+    """The biased or reference set that options name, as a run with these options sees it."""
+    path, references = sets[role], sets["references"] if role == "reference" else 0
+    changed = "" if path == "demo" else store.stamp(Path(path))
+    return image_set(path, role, references, sets.get("resolution", 0), sets.get("skip_bad", False), changed)
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,9 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from typing import IO
 
+import pandas as pd
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -17,19 +19,29 @@ from starlette.routing import Route
 from . import explorer, pictures, store
 
 CHUNK = 1 << 20
+POSTED = ("selection.zip",)  # too many items for an address
 SHARE_FIELDS = ["attribute", "value", "set", "count", "n", "share", "low", "high"]
 
 
 def routes() -> list[Route]:
     """For FastAPI's `routes`: they stand before Gradio's own."""
-    return [Route(f"/tiw/{{run_id}}/{path}", _gate(answer)) for path, answer in ANSWERS.items()]
+    return [
+        Route(f"/tiw/{{run_id}}/{path}", _gate(answer), methods=["POST" if path in POSTED else "GET"]) for path, answer in ANSWERS.items()
+    ]
 
 
 def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Callable:
     async def endpoint(request: Request) -> Response:
+        params = dict(request.path_params)
+        if request.method == "POST":
+            try:
+                params["body"] = await request.json()
+            except ValueError:
+                return Response("The request is no JSON.", 400, media_type="text/plain")
+
         def respond() -> Response | None:
-            run = store.open_run(request.path_params["run_id"])
-            return None if run is None else answer(run, request.path_params)
+            run = store.open_run(params["run_id"])
+            return None if run is None else answer(run, params)
 
         try:
             response = await run_in_threadpool(respond)
@@ -52,6 +64,28 @@ def _strip(run: store.Run, params: dict[str, str]) -> Response | None:
     item = params["item"]
     picture = explorer.strip(run, int(item)) if run.result and item.isdecimal() else None
     return picture and _webp(picture)
+
+
+def _selection(run: store.Run, params: dict) -> Response | None:
+    items = params["body"].get("items") if isinstance(params["body"], dict) else None
+    if not run.result or not isinstance(items, list):
+        return None
+    return _stream(explorer.zipped(run, items), "selection.zip")
+
+
+def _report(run: store.Run, params: dict[str, str]) -> Response:
+    return _download((run.path / "report.html").read_bytes(), f"{run.kind}-report.html", "text/html")
+
+
+def _scores(run: store.Run, params: dict[str, str]) -> Response:
+    """Every score of the audit: the images of the charts, then all others once they are scored."""
+    parts = [pd.read_parquet(path) for name in ("scores", "rest") if (path := run.path / f"{name}.parquet").is_file()]
+    if not parts:
+        raise FileNotFoundError
+    table = pd.concat(parts)
+    for column in table.select_dtypes(["object", "string"]):
+        table[column] = table[column].map(_as_text)
+    return _download(table.to_csv(index=False).encode(), "audit-scores.csv", "text/csv")
 
 
 def _preview(run: store.Run, params: dict[str, str]) -> Response | None:
@@ -92,12 +126,7 @@ def _model(run: store.Run, params: dict[str, str]) -> Response | None:
             if file.is_file():
                 archive.write(file, file.relative_to(folder.parent))
     packed.seek(0)
-
-    def chunks() -> Iterator[bytes]:
-        with packed:
-            yield from iter(lambda: packed.read(CHUNK), b"")
-
-    return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment("debiased-model.zip"))
+    return _stream(packed, "debiased-model.zip")
 
 
 ANSWERS = {
@@ -108,8 +137,21 @@ ANSWERS = {
     "pairs/{page}.webp": _pairs,
     "result.json": _result,
     "shares.csv": _shares,
+    "scores.csv": _scores,
+    "report.html": _report,
+    "selection.zip": _selection,
     "model.zip": _model,
 }
+
+
+def _stream(packed: IO[bytes], name: str) -> Response:
+    """An open temporary file as a download; closed, and so gone, at its end."""
+
+    def chunks() -> Iterator[bytes]:
+        with packed:
+            yield from iter(lambda: packed.read(CHUNK), b"")
+
+    return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment(name))
 
 
 def _as_text(value: str) -> str:

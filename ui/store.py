@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from tiw.jobs import BUSY, RUN_ID, Jobs
 from tiw.options import OPTIONS
 from tiw.runs import RunFolder
 
+KEPT_SECONDS = 30 * 24 * 3600  # of uploads that no run names
 ON_SPACE = "SPACE_ID" in os.environ
 WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet")
 
@@ -108,9 +110,19 @@ def matching_audit(sets: dict) -> str:
 
 def keep_upload(path: str) -> str:
     """Move an uploaded zip out of Gradio's cache, which every visitor can read, into TIW_HOME; its new path."""
-    folder = home() / "uploads" / uuid.uuid4().hex
+    return str(shutil.move(path, new_upload_folder() / "images.zip"))
+
+
+def new_upload_folder() -> Path:
+    """A folder of its own for images that the app keeps; those that no run names go after a month."""
+    uploads = home() / "uploads"
+    named = {str(value) for run in all_runs() for value in run.options.values()}
+    for old in uploads.iterdir() if uploads.is_dir() else ():
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS and not any(str(old) in value for value in named):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = uploads / uuid.uuid4().hex
     folder.mkdir(parents=True)
-    return str(shutil.move(path, folder / "images.zip"))
+    return folder
 
 
 def check_paths(fields: dict) -> None:

@@ -21,8 +21,14 @@ KINDS = {
     "compare": "Comparison",
     "sample": "Samples",
     "train": "Training",
+    "make-split": "Split",
     "demo": "Demo",
 }
+ESTIMATORS = [
+    ("The better of both", "auto"),
+    ("Convex: linear, in seconds", "convex"),
+    ("Network: can bend, for many references", "network"),
+]
 OBJECTIVES = [
     ("TIW-DSM: time-dependent weights and correction (recommended)", "tiw-dsm"),
     ("IW-DSM: one weight per image", "iw-dsm"),

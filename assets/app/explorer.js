@@ -106,7 +106,8 @@ function draw_gallery() {
   $("count").textContent = gallery === "selection" && !selection.length ? "Draw a lasso on the map or click a bar." : `${rows.length} of ${total} shown`;
   const { columns } = data.sprite, count = data.points.item.length;
   $("thumbs").innerHTML = rows.map((p) => `<button type="button" class="thumb" data-point="${p}" aria-pressed="${p === current}" title="${set_of(p)} ${data.points.index[p]}, log r ${number(ratio(p))}" aria-label="${set_of(p)} image ${data.points.index[p]}, log ratio ${number(ratio(p))}" style="${sprite_style(p, links.sprite, columns, count)}"><i style="background:${COLOUR[set_of(p)]}"></i></button>`).join("");
-  element.querySelector("[data-csv=selection]").disabled = !selection.length;
+  element.querySelector("[data-csv=selection]").disabled = $("zip").disabled = !selection.length;
+  $("reference").disabled = !selection.some((p) => data.points.set[p] === 0);
 }
 
 function draw() {
@@ -134,6 +135,16 @@ function save_selection() {
   const head = ["set", "index", "item", ...attributes.map(([name]) => name), ...data.levels.map((l) => `log_ratio at ${level_name(l.sigma)}`)];
   save("selection.csv", [head, ...selection.map((p) => [set_of(p), data.points.index[p], data.points.item[p], ...attributes.map(([, a]) => a.values[a.codes[p]]), ...data.points.log_ratio.map((r) => r[p])])]);
 }
+async function save_images() {
+  const answer = await fetch(links.zip, { method: "POST", body: JSON.stringify({ items: selection.map((p) => data.points.item[p]) }) });
+  if (!answer.ok) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob()); link.download = "selection.zip"; link.click(); URL.revokeObjectURL(link.href);
+}
+function move_to_reference() {
+  const items = selection.filter((p) => data.points.set[p] === 0).map((p) => data.points.item[p]);
+  trigger("select", { value: { run: data.run, items } });
+}
 function save_histogram() {
   save("histogram.csv", [["noise level", "from", "to", "biased density", "reference density"],
     ...data.levels.flatMap((l) => l.histogram.biased.map((b, i) => [l.sigma, l.histogram.edges[i], l.histogram.edges[i + 1], b, l.histogram.reference[i]]))]);
@@ -149,6 +160,8 @@ function wire() {
   $("thumbs").onclick = (e) => { const b = e.target.closest("[data-point]"); if (b) inspect(Number(b.dataset.point)); };
   element.querySelector("[data-csv=selection]").onclick = save_selection;
   element.querySelector("[data-csv=histogram]").onclick = save_histogram;
+  $("zip").onclick = save_images;
+  $("reference").onclick = move_to_reference;
   const chart = $("histogram"), map = $("map");
   if (!chart.wired) {
     chart.wired = true;

@@ -4,7 +4,7 @@ from .checks import Problem, check_sets
 from .demo import Demo, demo_path, load_demo, load_set
 from .image_set import Fingerprint, ImageSet, noisy_strip
 from .load import load_images
-from .splits import Split, make_split, parse_shares, reference_from_shares, write_split
+from .splits import Split, make_split, parse_shares, reference_from_shares, reference_rows, write_rows, write_split
 
 __all__ = [
     "Demo",
@@ -21,5 +21,7 @@ __all__ = [
     "noisy_strip",
     "parse_shares",
     "reference_from_shares",
+    "reference_rows",
+    "write_rows",
     "write_split",
 ]

@@ -101,20 +101,27 @@ def reference_from_shares(
     in the set its values alone are enough. Shares add up to 1 or to 100. Raises UserInputError naming how many images a group has where
     it has too few.
     """
+    return images.take(reference_rows(images.attributes, shares, n, seed))
+
+
+def reference_rows(
+    attributes: pd.DataFrame | None, shares: Mapping[str, Mapping[str, float]] | Mapping[str, float], n: int, seed: int = 0
+) -> np.ndarray:
+    """The rows that `reference_from_shares` draws, ascending, int [n]."""
     nested = isinstance(next(iter(shares.values()), None), Mapping)
     if nested and len(shares) != 1:
         raise UserInputError(
             "shares", f"{len(shares)} attributes are named", 'name one, or cross two: {"skin,hair": {"darker/long": 0.25}}'
         )
     attribute, stated = next(iter(shares.items())) if nested else ("", shares)
-    groups = _groups(images.attributes, "joint" if "," in attribute else "skew", attribute)
+    groups = _groups(attributes, "joint" if "," in attribute else "skew", attribute)
     counts = _ordered_counts(groups)
     part = apportion(_checked("shares", stated, counts), n)
     short = np.flatnonzero(part > counts.to_numpy())
     if short.size:
         listed = ", ".join(f"{counts.index[g]} has {counts.iloc[g]:,} of {part[g]:,}" for g in short)
         raise UserInputError("shares", f"there are too few images for {n:,} references: {listed}", "ask for fewer, or label more images")
-    return images.take(_draw(groups, counts, (part,), seed)[0])
+    return _draw(groups, counts, (part,), seed)[0]
 
 
 def parse_shares(text: str, field: str = "shares") -> dict[str, float]:
@@ -159,6 +166,19 @@ def write_split(out: Path, data: str | Path, kind: str, attribute: str = "", **h
         made = {**about, "set": role, "recipe": recipe, "shares": split.shares[role], "rows": rows.tolist(), "labels": labels}
         Path(out, f"{role}.json").write_text(json.dumps(made))
     return {"source": source, "attributes": columns, "sizes": {role: len(getattr(split, role)) for role in ROLES}, "shares": split.shares}
+
+
+def write_rows(out: Path, data: str | Path, rows: np.ndarray) -> None:
+    """Leave OUT, a list of some rows of the images at `data` (itself such a list, or any other source), for `load_images` to read."""
+    source, rows = data, np.sort(np.asarray(rows, dtype=np.int64))
+    if str(data).endswith(".json"):
+        made = json.loads(Path(data).read_bytes())
+        source, rows = made["source"], np.array(made["rows"], dtype=np.int64)[rows]
+    elif not str(data).startswith("hub:"):
+        source = Path(data).expanduser().resolve()
+    listing = read_listing(source, "data")
+    about = {"schema_version": SCHEMA_VERSION, "source": str(source), "source_images": len(listing), "source_key": listing.key()}
+    Path(out).write_text(json.dumps({**about, "rows": rows.tolist()}))
 
 
 def read_rows(path: Path, field: str) -> Listing:
