@@ -6,7 +6,10 @@ python benchmarks/baseline.py
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiw
 from tiw.attributes import shares, with_crossings

@@ -16,6 +16,7 @@ ORDER = [
         "toys",
         "data",
         "pictures",
+        "world",
         "device",
         "noise",
         "torchvision_ops",

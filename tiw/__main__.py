@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from dataclasses import fields
+import tempfile
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, get_type_hints
 
 import typer
 
-from . import __version__, runs
+from . import __version__, runs, world
 from .errors import UserInputError
 from .execute import execute
 from .options import OBJECTIVES, OPTIONS, SOLVERS, SPLITS
@@ -83,7 +84,10 @@ def _command(kind: str) -> None:
         try:
             there = not chosen and (out / "config.json").is_file()  # then its config says what to do
             options = RunFolder.open(out).options if there else options_class(**chosen)
-            run = RunFolder.create(out, kind, options)
+            if world.is_first():
+                run = RunFolder.create(out, kind, options)
+            else:
+                run = replace(RunFolder.create(tempfile.mkdtemp(), kind, options), leader=out)
             code = execute(run)
         except UserInputError as error:
             print(error, file=sys.stderr)
@@ -91,7 +95,9 @@ def _command(kind: str) -> None:
         finally:
             if isinstance(runs.ON_PROGRESS, _Bar):
                 runs.ON_PROGRESS.close()
-        if code == 0:
+        if not world.is_first():
+            run.delete()
+        elif code == 0:
             _say(run)
         else:
             print(run.status()["message"], file=sys.stderr)
@@ -195,7 +201,8 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
-    runs.ON_PROGRESS = _Bar() if sys.stderr.isatty() else _Lines()
+    if world.is_first():
+        runs.ON_PROGRESS = _Bar() if sys.stderr.isatty() else _Lines()
 
 
 if __name__ == "__main__":

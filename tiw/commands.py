@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from . import world
 from .audit import audit as run_audit
 from .compare import measure
 from .data import ImageSet, demo_path, load_demo, parse_shares, write_split
@@ -100,7 +101,7 @@ def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int
 def preview(run: RunFolder, o: PreviewOptions) -> dict:
     """The baseline's samples, plain and guided at the matched strength, from the same seeds."""
     biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
-    match = strength_of(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
+    match = strength_of(run, Path(o.audit) if o.audit else run.shared, o.strength, denoiser, ratio, biased, reference, o.seed)
     seeds = range(o.seed, o.seed + o.count)
     common = {"steps": o.sampling_steps, "solver": o.solver}
     plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
@@ -119,7 +120,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     needs_ratio = o.objective not in ("dsm-ref", "dsm-obs")
     if needs_ratio:
         biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
-        match = strength_of(run, Path(o.audit) if o.audit else run.path, o.strength, denoiser, ratio, biased, reference, o.seed)
+        match = strength_of(run, Path(o.audit) if o.audit else run.shared, o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
         (biased, reference, denoiser), ratio, match = open_inputs(run, o), None, None
     config = DebiasConfig(
@@ -156,6 +157,7 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     data = read_set(run, o, o.data, "biased")
     torch.manual_seed(o.seed)
     device = pick_device(o.device)
+    world.join(device)
     denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
     check_resolution("data", data, denoiser)
     config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)

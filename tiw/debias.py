@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import world
 from .data import ImageSet
 from .denoiser import Denoiser
+from .errors import UserInputError
 from .noise import to_x0
-from .objectives import dsm, iw_dsm, log_weight, tiw_dsm
+from .objectives import DenoiserFn, dsm, iw_dsm, log_weight, tiw_dsm
 from .ratio import DensityRatio
 
 
@@ -63,6 +65,9 @@ def debias(
     `ratio` may be None for DSM(ref) and DSM(obs). Everything random in step k comes from (seed, k), so a run that
     is taken up again with `resume` (keys step, model, optimizer: state dicts) goes on exactly as if it had not stopped.
     """
+    if config.batch_size % world.size():
+        found = f"{config.batch_size} images cannot be shared equally by {world.size()} processes"
+        raise UserInputError("batch_size", found, f"give a multiple of {world.size()}")
     student = copy.deepcopy(denoiser).requires_grad_(True).train()
     scaled = None if ratio is None else ratio.scaled(config.strength)
     optimizer = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
@@ -71,19 +76,21 @@ def debias(
         student.load_state_dict(resume["model"])
         optimizer.load_state_dict(resume["optimizer"])
         first = resume["step"] + 1
+    trained = world.shared(student)
     for step in range(first, config.steps + 1):
         batch = _draw(student, biased, reference, config, step)
         learning_rate = config.learning_rate * _schedule(step, config.steps)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        loss, weight = _losses(student, denoiser, scaled, batch, config)
+        loss, weight = _losses(student, trained, denoiser, scaled, batch, config)
         optimizer.zero_grad()
         loss.mean().backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
-        mean_loss = float(loss.detach().mean())
+        mean_loss = float(world.gathered(loss.detach()).mean())
         if not math.isfinite(mean_loss):
             raise FloatingPointError(f"the loss is {mean_loss} at step {step}: lower the learning rate or clip the weights")
+        weight = None if weight is None else world.gathered(weight)
         ess = None if weight is None else float(weight.sum() ** 2 / weight.square().sum() / len(weight))
         largest = None if weight is None else float(weight.max())
         yield TrainStep(step, config.steps, mean_loss, learning_rate, ess, largest, student, optimizer)
@@ -98,7 +105,7 @@ class _Batch:
 
 
 def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
-    """A batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
+    """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
     seed = int(np.random.SeedSequence([config.seed, step]).generate_state(1, np.uint64)[0])
     generator = torch.Generator().manual_seed(seed % 2**63)
     torch.manual_seed(seed % 2**63)  # dropout, where a user's network has it
@@ -106,21 +113,27 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     n_reference = round(share * config.batch_size)
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
     of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
-    x0 = to_x0(np.concatenate([biased.images[of_biased.numpy()], reference.images[of_reference.numpy()]]))
-    noise = torch.randn(x0.shape, generator=generator)
-    sigma = student.config.noise.draw(len(x0), generator)
+    noise = torch.randn((config.batch_size, *student.shape), generator=generator)
+    sigma = student.config.noise.draw(config.batch_size, generator)
     sigma = sigma.clamp(config.sigma_min or None, config.sigma_max or None) if config.sigma_min or config.sigma_max else sigma
     items = torch.cat([of_biased, len(biased) + of_reference])
-    return _Batch(*(t.to(student.device) for t in (x0, noise, sigma, items)))
+    own = world.part(config.batch_size)
+    items = items[own]
+    x0 = to_x0(np.stack([_image(biased, reference, item) for item in items.tolist()]))
+    return _Batch(*(t.to(student.device) for t in (x0, noise[own], sigma[own], items)))
+
+
+def _image(biased: ImageSet, reference: ImageSet, item: int) -> np.ndarray:
+    return biased.images[item] if item < len(biased) else reference.images[item - len(biased)]
 
 
 def _losses(
-    student: Denoiser, baseline: Denoiser, ratio: DensityRatio | None, batch: _Batch, config: DebiasConfig
+    student: Denoiser, trained: DenoiserFn, baseline: Denoiser, ratio: DensityRatio | None, batch: _Batch, config: DebiasConfig
 ) -> tuple[Tensor, Tensor | None]:
-    """Loss per example [B] and the weights [B] it used, if the objective has any."""
+    """Loss per example [B] of `trained`, the student as several processes share it, and the weights [B] it used, if there are any."""
     x0, noise, sigma = batch.x0, batch.noise, batch.sigma
     if config.objective in ("dsm-ref", "dsm-obs"):
-        return dsm(student, x0, noise, sigma, loss_weight=student.loss_weight), None
+        return dsm(trained, x0, noise, sigma, loss_weight=student.loss_weight), None
     assert ratio is not None, f"{config.objective} needs a density ratio"
     held_out = ratio.held_out(batch.items)
     if config.objective == "iw-dsm":
@@ -128,7 +141,7 @@ def _losses(
         with torch.no_grad():
             weight = log_weight(held_out(x0 + lowest[0] * noise, lowest), config.reference_share).exp()
         weight = weight.clamp(max=config.weight_clip) if config.weight_clip else weight
-        return iw_dsm(student, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
+        return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
     shared = held_out.shared_pass() if config.anchor and ratio.shares_pass(baseline) else None
     seen: list[Tensor] = []
@@ -138,7 +151,7 @@ def _losses(
         return seen[-1]
 
     loss = tiw_dsm(
-        student,
+        trained,
         x0,
         noise,
         sigma,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from . import world
+
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` takes the first GPU if there is one, else the CPU."""
+    """`auto` takes the first GPU if there is one (each of several processes its own), else the CPU."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", world.local_rank())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from . import world
 from .attributes import AttributeClassifier, fit_attribute_classifier
 from .data import ImageSet, load_set
 from .denoiser import Denoiser
@@ -55,9 +56,16 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
             if getattr(about, field) != getattr(o, field):
                 found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
                 raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
-    folder = (Path(o.audit) if o.audit else run.path) / "ratio"
+    with world.first_goes_first():
+        return biased, reference, denoiser, _open_or_fit_ratio(run, o, biased, reference, denoiser)
+
+
+def _open_or_fit_ratio(
+    run: RunFolder, o: PreviewOptions | DebiasOptions, biased: ImageSet, reference: ImageSet, denoiser: Denoiser
+) -> DensityRatio:
+    folder = (Path(o.audit) if o.audit else run.shared) / "ratio"
     if (folder / "ratio.json").is_file():
-        return biased, reference, denoiser, DensityRatio.load(folder, denoiser)
+        return DensityRatio.load(folder, denoiser)
     if o.audit:
         raise UserInputError("audit", f"{o.audit} holds no ratio", "wait until the audit has finished, or leave audit empty")
     config = RatioConfig(seed=o.seed)
@@ -65,7 +73,7 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, denoiser, config)
     ratio.save(folder)
-    return biased, reference, denoiser, ratio
+    return ratio
 
 
 def strength_of(
@@ -82,18 +90,20 @@ def strength_of(
     if wanted != "auto":
         return StrengthMatch(float(wanted), None)
     kept = folder / "strength.json"
-    if kept.is_file():
-        raw = json.loads(kept.read_text())
-        return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
-    match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
-    write_atomic(kept, json.dumps(asdict(match)).encode())
-    return match
+    with world.first_goes_first():
+        if kept.is_file():
+            raw = json.loads(kept.read_text())
+            return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
+        match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
+        write_atomic(kept, json.dumps(asdict(match)).encode())
+        return match
 
 
 def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
     if path in ("", "none"):
         raise UserInputError("baseline", "no model is named", "give a diffusion model's folder, or train one first: python -m tiw train")
     where = pick_device(device)
+    world.join(where)
     denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
     return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
 

@@ -47,6 +47,12 @@ class RunFolder:
     kind: str
     options: object  # of tiw.options.OPTIONS[kind]
     parent: RunFolder | None = None  # the run that this one is a part of
+    leader: Path | None = None  # the first process's run folder, where this is the throw-away one of another process
+
+    @property
+    def shared(self) -> Path:
+        """Where the files lie that every process of the run reads."""
+        return self.leader or self.path
 
     @classmethod
     def create(cls, path: str | Path, kind: str, options: object) -> RunFolder:

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 import torch
 from diffusers.training_utils import EMAModel
 
+from . import world
 from .debias import DebiasConfig, TrainStep
 from .denoiser import Denoiser
 from .options import DebiasOptions, TrainOptions
@@ -65,7 +66,8 @@ def train_to_folder(
         began = time.monotonic()
         preview(shown, 0)
         preview_seconds = time.monotonic() - began
-        config = replace(config, steps=o.steps or _steps_in(60 * o.minutes - PREVIEWS * preview_seconds, config, steps_of, run))
+        steps = o.steps or world.agreed(_steps_in(60 * o.minutes - PREVIEWS * preview_seconds, config, steps_of, run))
+        config = replace(config, steps=steps)
         ema = EMAModel(shown.parameters(), decay=o.ema)
     else:
         config = replace(config, steps=resume["steps"])
@@ -86,12 +88,12 @@ def train_to_folder(
         run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
         remaining = training_seconds / last.step * (config.steps - last.step)
         run.progress("Training", last.step, config.steps, remaining)
-        stop = run.stop_requested()
-        if stop or last.step % checkpoint_every == 0:
+        stop = bool(world.agreed(run.stop_requested()))
+        if world.is_first() and (stop or last.step % checkpoint_every == 0):
             _save_checkpoint(run, last, ema, training_seconds)
         if stop:
             raise Stopped
-        if last.step % every == 0 or last.step == config.steps:
+        if world.is_first() and (last.step % every == 0 or last.step == config.steps):
             ema.copy_to(shown.parameters())
             preview(shown, last.step)
         clock = time.monotonic()
@@ -138,7 +140,7 @@ def _save_checkpoint(run: RunFolder, last: TrainStep, ema: EMAModel, seconds: fl
 
 
 def _load_checkpoint(run: RunFolder) -> dict | None:
-    path = run.path / "checkpoint.pt"
+    path = run.shared / "checkpoint.pt"
     return torch.load(path, weights_only=True) if path.is_file() else None
 
 
