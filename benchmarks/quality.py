@@ -1,0 +1,396 @@
+"""Does it work? Every method against the same reference sets: shares, distances, variety and memorising, over seeds.
+
+    make bench-quality                              # all of it: hours on 2 cores; what is there already is not done again
+    python benchmarks/quality.py --grids tuning rival --workers 2
+
+Settings: the demo, with references of its own distribution drawn afresh for each seed (assets/build_demo.py --pool); Fashion-MNIST
+(Debian's dataset-fashion-mnist) with a long tail over its ten classes, imbalance 100, and an even reference.
+Methods: the objectives of the paper, guidance without training, and the rival that fine-tunes on the reference alone.
+
+A budget in minutes is turned into steps by the speeds in SPEED, so that a cell is the same on any machine. A cell is one line of
+benchmarks/results/quality.jsonl; evaluation draws 1,000 samples from seeds that no other stage uses. Rates are chosen in the grid
+`tuning`, the same number of trials for each method, on a seed that is not used again. `benchmarks/figures.py` draws the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+RESULTS = ROOT / "benchmarks" / "results" / "quality.jsonl"
+WORK = ROOT / "runs" / "quality"  # pool of references, baselines, ratios: made once
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+BATCH, EMA = 48, 0.95  # the defaults of `python -m tiw debias`
+SAMPLES = 1000
+# Images a second on 2 quiet cores at the demo's size (benchmarks/step.py); the long-tail set's network has a quarter of the positions.
+SPEED = {"dsm": 165, "tiw": 130, "anchored": 117}
+PAPER = ("dsm-ref", "dsm-obs", "iw-dsm", "tiw-dsm", "correction-only", "weight-only")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trained and measured model."""
+
+    setting: str  # demo, long-tail
+    method: str  # an objective, guidance, or baseline
+    references: int = 0
+    seed: int = 0
+    minutes: float = 0.0
+    anchor: float = 0.0
+    rate: float = 0.0
+
+
+def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
+    """The cells of every grid; `best`: learning rate per method, from the tuning."""
+
+    def cell(setting: str, method: str, references: int, seed: int, minutes: float) -> Cell:
+        name, _, anchored = method.partition("+")
+        return Cell(setting, name, references, seed, minutes, float(anchored == "anchor"), best.get(method, best["tiw-dsm"]))
+
+    tuning = [
+        Cell("demo", name, 100, 100, 1.0, float(name_anchor == "anchor"), rate)
+        for method in ("dsm-ref", "tiw-dsm+anchor", "tiw-dsm")
+        for name, _, name_anchor in [method.partition("+")]
+        for rate in (3e-4, 1e-3)
+    ]
+    seeds = (0, 1, 2)
+    rival = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400) for m in ("dsm-ref", "tiw-dsm+anchor")]
+    longer = [cell("demo", m, n, s, t) for t in (3.0, 8.0) for s in seeds for n in (100, 50, 400) for m in ("dsm-ref", "tiw-dsm+anchor")]
+    others = ("dsm-obs", "iw-dsm", "tiw-dsm", "correction-only", "weight-only")
+    table = [Cell("demo", "baseline", seed=s) for s in seeds]
+    table += [Cell("demo", "guidance", n, s) for s in seeds for n in (400, 100)]
+    table += [cell("demo", m, 400, s, 1.0) for s in seeds for m in others]
+    sizes = [cell("demo", m, n, s, 1.0) for n in (160, 800, 2000) for s in seeds for m in ("tiw-dsm+anchor", "dsm-ref", *others)]
+    tail = [Cell("long-tail", "baseline", seed=s) for s in seeds]
+    tail += [Cell("long-tail", "guidance", 620, s) for s in seeds]
+    tail += [cell("long-tail", m, 620, s, 2.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
+    return {"tuning": tuning, "rival": rival, "table": table, "tail": tail, "longer": longer, "sizes": sizes}
+
+
+def best_rates(rows: list[dict]) -> dict[str, float]:
+    """Per method of the tuning, the rate with the least discrepancy; the weighted objectives share TIW-DSM's, DSM(obs) DSM(ref)'s."""
+    found: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        c = row["cell"]
+        if c["seed"] == 100:
+            name = c["method"] + ("+anchor" if c["anchor"] else "")
+            found[name] = min(found.get(name, (9.0, 0.0)), (row["fairness_discrepancy"], c["rate"]))
+    rates = {name: rate for name, (_, rate) in found.items()}
+    rates = {"tiw-dsm": 1e-3, "dsm-ref": 1e-3, "tiw-dsm+anchor": 1e-3} | rates
+    return rates | {"dsm-obs": rates["dsm-ref"]}
+
+
+def read_rows() -> list[dict]:
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.is_file() else []
+
+
+# ---------------------------------------------------------------- settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the cells of one setting share."""
+
+    biased: object  # tiw.ImageSet
+    pool: object  # references, labelled, even
+    heldout: object
+    baseline: object  # tiw.Denoiser
+    target: object  # shares [K] that the reference should have, as the classifier sees held-out images
+    target_n: int | None
+    counts: object  # images -> counts [K]
+    classifier_accuracy: float
+    speed: float  # of the demo's
+
+
+def demo_setting() -> Setting:
+    import numpy as np
+    import torch
+
+    import tiw
+    from tiw.attributes import with_crossings
+    from tiw.device import pick_device, pick_precision
+
+    demo = tiw.load_demo()
+    classifier = tiw.AttributeClassifier.from_pretrained(ROOT / "checkpoints" / "classifier")
+    joint = list(demo.truth["shares"]["reference"])
+    device = pick_device()
+    baseline = tiw.Denoiser.from_pretrained(ROOT / "checkpoints" / "baseline").prepare(device, pick_precision(device))
+    torch.set_grad_enabled(True)
+
+    def counts(images: np.ndarray) -> np.ndarray:
+        labels = with_crossings(classifier.predict(images)).iloc[:, -1]
+        return labels.value_counts().reindex(joint, fill_value=0).to_numpy()
+
+    target = np.array(list(demo.truth["shares"]["reference"].values()))
+    right = np.prod([a / n for a, n in (classifier.accuracy(name) for name in classifier.values)])
+    pool = tiw.load_images(WORK / "pool" / "pool.parquet")
+    return Setting(demo.biased, pool, demo.heldout, baseline.requires_grad_(False).eval(), target, None, counts, float(right), 1.0)
+
+
+def fashion(part: str):
+    """Fashion-MNIST as colour images of 32x32, tiw.ImageSet with the class as its attribute."""
+    import gzip
+
+    import numpy as np
+    import pandas as pd
+
+    import tiw
+
+    raw = gzip.decompress((FASHION / f"{part}-images-idx3-ubyte.gz").read_bytes())
+    labels = np.frombuffer(gzip.decompress((FASHION / f"{part}-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+    grey = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
+    images = np.repeat(np.pad(grey, ((0, 0), (2, 2), (2, 2)))[..., None], 3, axis=3)
+    return tiw.ImageSet(images, pd.DataFrame({"class": labels.astype(str)}), f"Fashion-MNIST {part}")
+
+
+def tail_setting() -> Setting:
+    import numpy as np
+    import torch
+
+    import tiw
+    from tiw.device import pick_device, pick_precision
+
+    train = fashion("train")
+    split = tiw.make_split(train, "long-tail", "class", reference_percent=20.0, heldout_percent=1.0, seed=0)
+    heldout = fashion("t10k").take(range(5000))
+    device = pick_device()
+    baseline = tiw.Denoiser.from_pretrained(WORK / "tail-baseline").prepare(device, pick_precision(device)).requires_grad_(False).eval()
+    net = _classifier_net()
+    net.load_state_dict(torch.load(WORK / "tail-classifier.pt", weights_only=True))
+    net.eval()
+
+    @torch.no_grad()
+    def predict(images: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(images[:, 2:30, 2:30].mean(3)).float()[:, None] / 255
+        return torch.cat([net(part).argmax(1) for part in x.split(512)]).numpy()
+
+    def counts(images: np.ndarray) -> np.ndarray:
+        return np.bincount(predict(images), minlength=10)
+
+    accuracy = float((predict(heldout.images) == heldout.attributes["class"].astype(int)).mean())
+    seen = counts(heldout.images)
+    pool = train.take(split.reference)
+    return Setting(train.take(split.biased), pool, heldout, baseline, seen / seen.sum(), int(seen.sum()), counts, accuracy, 4.0)
+
+
+def _classifier_net():
+    from torch import nn
+
+    def block(a: int, b: int) -> list[nn.Module]:
+        return [nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(), nn.MaxPool2d(2)]
+
+    return nn.Sequential(*block(1, 32), *block(32, 64), *block(64, 64), nn.Flatten(), nn.Dropout(0.3), nn.Linear(576, 10))
+
+
+def make_tail() -> None:
+    """The long-tail set's classifier, trained on images outside its sets, and its baseline: about a quarter of an hour on 2 cores."""
+    import numpy as np
+    import torch
+    from diffusers.training_utils import EMAModel
+
+    import tiw
+    from tiw.device import pick_device, pick_precision
+    from tiw.networks import NetworkConfig
+
+    train = fashion("train")
+    split = tiw.make_split(train, "long-tail", "class", reference_percent=20.0, heldout_percent=1.0, seed=0)
+    torch.manual_seed(0)
+    if not (WORK / "tail-classifier.pt").is_file():
+        rows = torch.from_numpy(np.setdiff1d(np.arange(len(train)), np.r_[split.biased, split.reference]))
+        x = torch.from_numpy(train.images[:, 2:30, 2:30, :1]).permute(0, 3, 1, 2)
+        y = torch.from_numpy(train.attributes["class"].astype(int).to_numpy())
+        net, epochs = _classifier_net(), 5
+        optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=epochs * (len(rows) // 128))
+        for _ in range(epochs):
+            for batch in rows[torch.randperm(len(rows))].split(128)[: len(rows) // 128]:
+                loss = torch.nn.functional.cross_entropy(net(x[batch].float() / 255), y[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+        torch.save(net.state_dict(), WORK / "tail-classifier.pt")
+    if not (WORK / "tail-baseline").is_dir():
+        device = pick_device()
+        torch.manual_seed(0)
+        fresh = tiw.Denoiser.new(NetworkConfig(32, 4)).prepare(device, pick_precision(device))
+        biased = train.take(split.biased)
+        config = tiw.DebiasConfig("dsm-obs", steps=2000, reference_share=0.0, batch_size=128, learning_rate=1e-3)
+        ema = EMAModel(fresh.parameters(), decay=0.999)
+        for step in tiw.debias(fresh, biased, biased.take([]), None, config):
+            ema.step(step.denoiser.parameters())
+        ema.copy_to(fresh.parameters())
+        fresh.save_pretrained(WORK / "tail-baseline")
+
+
+SETTINGS = {"demo": demo_setting, "long-tail": tail_setting}
+
+
+# ---------------------------------------------------------------- one cell
+
+
+def reference_of(setting: Setting, n: int, seed: int):
+    """`n` references drawn from the pool, every group equally often."""
+    import numpy as np
+
+    groups = setting.pool.attributes.agg("-".join, axis=1)
+    rng = np.random.default_rng([seed, 77])
+    order = rng.permutation(len(groups))
+    turn = groups.iloc[order].groupby(groups.iloc[order]).cumcount().to_numpy()
+    return setting.pool.take(np.sort(order[np.argsort(turn, kind="stable")[:n]]))
+
+
+def ratio_of(setting: Setting, name: str, n: int, seed: int):
+    """(DensityRatio, strength), fitted once for all methods."""
+    from filelock import FileLock
+
+    import tiw
+    from tiw.features import RatioConfig
+    from tiw.ratio import DensityRatio
+
+    folder = WORK / "ratios" / f"{name}-{n}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        reference = reference_of(setting, n, seed)
+        if not (folder / "strength.json").is_file():
+            ratio = tiw.fit_density_ratio(setting.biased, reference, setting.baseline, RatioConfig(seed=seed))
+            ratio.save(folder)
+            match = tiw.match_strength(setting.baseline, ratio, setting.biased, reference, seed=seed)
+            (folder / "strength.json").write_text(json.dumps(asdict(match)))
+        strength = json.loads((folder / "strength.json").read_text())["strength"]
+        return reference, DensityRatio.load(folder, setting.baseline), strength
+
+
+def train(setting: Setting, cell: Cell):
+    """(model or baseline, guidance arguments of `tiw.sample`, what to report)."""
+    import copy
+
+    from diffusers.training_utils import EMAModel
+
+    import tiw
+
+    if cell.method == "baseline":
+        return setting.baseline, {}, {}
+    if cell.method in ("dsm-ref", "dsm-obs"):
+        reference, ratio, strength = reference_of(setting, cell.references, cell.seed), None, 1.0
+    else:
+        reference, ratio, strength = ratio_of(setting, cell.setting, cell.references, cell.seed)
+    if cell.method == "guidance":
+        return setting.baseline, {"guidance": ratio, "strength": strength}, {"strength": strength}
+    kind = "dsm" if ratio is None or cell.method == "iw-dsm" else "anchored" if cell.anchor else "tiw"
+    steps = max(1, round(60 * cell.minutes * SPEED[kind] * setting.speed / BATCH))
+    config = tiw.DebiasConfig(
+        cell.method, steps, strength, anchor=cell.anchor, batch_size=BATCH, learning_rate=cell.rate, seed=1000 + cell.seed
+    )
+    shown = copy.deepcopy(setting.baseline)
+    ema, effective = EMAModel(shown.parameters(), decay=EMA), []
+    for step in tiw.debias(setting.baseline, setting.biased, reference, ratio, config):
+        ema.step(step.denoiser.parameters())
+        if step.effective_sample_size is not None:
+            effective.append(step.effective_sample_size)
+    ema.copy_to(shown.parameters())
+    report = {"steps": steps, "strength": None if ratio is None else strength}
+    return shown, {}, report | {"effective_sample_size": sum(effective) / len(effective) if effective else None}
+
+
+def measure(setting: Setting, cell: Cell) -> dict:
+    import tiw
+    from tiw.attributes import fairness_discrepancy
+    from tiw.quality import closer_to_reference, fit_encoder, frechet_distance, kernel_distance, neighbour_shares
+
+    began = time.monotonic()
+    model, guidance, report = train(setting, cell)
+    trained = time.monotonic()
+    first = 10_000_000 + 10_000 * cell.seed
+    images = tiw.sample(model.eval(), range(first, first + SAMPLES), **guidance)
+    counts = setting.counts(images)
+    discrepancy = fairness_discrepancy(counts, setting.target, setting.target_n)
+    encoder = fit_encoder(setting.heldout.images, "the held-out images")
+    found, real = encoder(images), encoder(setting.heldout.images)
+    near = asdict(neighbour_shares(found, real))
+    row = {
+        "cell": asdict(cell),
+        "n": SAMPLES,
+        "counts": counts.tolist(),
+        "fairness_discrepancy": discrepancy.value,
+        "fairness_discrepancy_interval": discrepancy.interval,
+        "frechet_distance": frechet_distance(found, real).value,
+        "kernel_distance": kernel_distance(found, real),
+        **near,
+        **report,
+    }
+    if cell.references:
+        reference = reference_of(setting, cell.references, cell.seed)
+        row["closer_to_reference"] = closer_to_reference(found, encoder(reference.images), real, cell.seed).value
+    return row | {"core_seconds_training": trained - began, "core_seconds": time.monotonic() - began}
+
+
+def floors(setting: Setting) -> dict:
+    """What a perfect generator would score at this n: discrepancy, Frechet and kernel distance of held-out halves."""
+    from tiw.attributes import floor
+    from tiw.quality import fit_encoder, frechet_floor, kernel_distance
+
+    features = fit_encoder(setting.heldout.images, "the held-out images")(setting.heldout.images)
+    return {
+        "fairness_discrepancy": asdict(floor(SAMPLES, setting.target)),
+        "frechet_distance": asdict(frechet_floor(features, SAMPLES)),
+        "kernel_distance": kernel_distance(features[::2], features[1::2]),
+        "classifier_accuracy": setting.classifier_accuracy,
+    }
+
+
+_SETTINGS: dict[str, Setting] = {}
+
+
+def work(cell: Cell) -> dict:
+    """In a worker: the setting is opened once."""
+    if cell.setting not in _SETTINGS:
+        _SETTINGS[cell.setting] = SETTINGS[cell.setting]()
+    return measure(_SETTINGS[cell.setting], cell)
+
+
+def prepare(names: set[str]) -> None:
+    WORK.mkdir(parents=True, exist_ok=True)
+    if "demo" in names and not (WORK / "pool" / "pool.parquet").is_file():
+        subprocess.run([sys.executable, "assets/build_demo.py", "--pool", "4000", "--out", str(WORK / "pool")], cwd=ROOT, check=True)
+    if "long-tail" in names:
+        make_tail()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--grids", nargs="+", default=["tuning", "rival", "table", "tail", "longer", "sizes"])
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes of one thread each")
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # several cells side by side beat several threads in one
+    spawn = multiprocessing.get_context("spawn")
+    for name in args.grids:
+        cells = grids(best_rates(read_rows()))[name]
+        done = {json.dumps(row["cell"], sort_keys=True) for row in read_rows()}
+        left = [c for c in dict.fromkeys(cells) if json.dumps(asdict(replace(c)), sort_keys=True) not in done]
+        if not left:
+            continue
+        prepare({c.setting for c in left})
+        with spawn.Pool(min(args.workers, len(left))) as pool:
+            for row in pool.imap_unordered(work, left):
+                with RESULTS.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                c = row["cell"]
+                shown = {k: round(row[k], 4) for k in ("fairness_discrepancy", "frechet_distance", "core_seconds")}
+                print(name, c["method"], c["references"], c["minutes"], c["anchor"], c["rate"], "seed", c["seed"], shown, flush=True)
+    opened = {name: SETTINGS[name]() for name in {row["cell"]["setting"] for row in read_rows()}}
+    (RESULTS.parent / "quality_floors.json").write_text(json.dumps({k: floors(v) for k, v in opened.items()}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
