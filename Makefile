@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help app test test-slow test-gpu lint demo bench-loop screenshots clean
+.PHONY: help app test test-slow test-gpu lint demo bench-loop bench-quality screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,10 @@ lint: $(VENV)/dev
 
 bench-loop: $(VENV)/app  ## the numbers of the demo loop, results into benchmarks/results/
 	$(BIN)/python benchmarks/demo_loop.py
+
+bench-quality: $(VENV)/dev  ## every method against the same references, over seeds: hours, goes on where it was
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/figures.py
 
 screenshots: $(VENV)/dev  ## the README's pictures, from the real page
 	$(BIN)/python docs/screenshots.py

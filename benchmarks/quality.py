@@ -55,7 +55,15 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
 
     def cell(setting: str, method: str, references: int, seed: int, minutes: float) -> Cell:
         name, _, anchored = method.partition("+")
-        return Cell(setting, name, references, seed, minutes, float(anchored == "anchor"), best.get(method, best["tiw-dsm"]))
+        return Cell(
+            setting,
+            name,
+            references,
+            seed,
+            minutes,
+            float(anchored == "anchor"),
+            best.get(method, best["tiw-dsm+anchor" if anchored else "tiw-dsm"]),
+        )
 
     tuning = [
         Cell("demo", name, 100, 100, 1.0, float(name_anchor == "anchor"), rate)
@@ -74,7 +82,8 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     tail = [Cell("long-tail", "baseline", seed=s) for s in seeds]
     tail += [Cell("long-tail", "guidance", 620, s) for s in seeds]
     tail += [cell("long-tail", m, 620, s, 2.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
-    return {"tuning": tuning, "rival": rival, "table": table, "tail": tail, "longer": longer, "sizes": sizes}
+    refresh = [cell("demo", "refresh+anchor", n, s, 2.0) for n in (400, 100) for s in seeds]
+    return {"refresh": refresh, "tuning": tuning, "rival": rival, "table": table, "tail": tail, "longer": longer, "sizes": sizes}
 
 
 def best_rates(rows: list[dict]) -> dict[str, float]:
@@ -196,11 +205,11 @@ def make_tail() -> None:
     """The long-tail set's classifier, trained on images outside its sets, and its baseline: about a quarter of an hour on 2 cores."""
     import numpy as np
     import torch
-    from diffusers.training_utils import EMAModel
 
     import tiw
     from tiw.device import pick_device, pick_precision
     from tiw.networks import NetworkConfig
+    from tiw.training import EMAModel
 
     train = fashion("train")
     split = tiw.make_split(train, "long-tail", "class", reference_percent=20.0, heldout_percent=1.0, seed=0)
@@ -273,11 +282,8 @@ def ratio_of(setting: Setting, name: str, n: int, seed: int):
 
 def train(setting: Setting, cell: Cell):
     """(model or baseline, guidance arguments of `tiw.sample`, what to report)."""
-    import copy
-
-    from diffusers.training_utils import EMAModel
-
     import tiw
+    from tiw.features import RatioConfig
 
     if cell.method == "baseline":
         return setting.baseline, {}, {}
@@ -288,19 +294,47 @@ def train(setting: Setting, cell: Cell):
     if cell.method == "guidance":
         return setting.baseline, {"guidance": ratio, "strength": strength}, {"strength": strength}
     kind = "dsm" if ratio is None or cell.method == "iw-dsm" else "anchored" if cell.anchor else "tiw"
-    steps = max(1, round(60 * cell.minutes * SPEED[kind] * setting.speed / BATCH))
+    rounds = 2 if cell.method == "refresh" else 1
+    steps = max(1, round(60 * cell.minutes * SPEED[kind] * setting.speed / BATCH / rounds))
     config = tiw.DebiasConfig(
-        cell.method, steps, strength, anchor=cell.anchor, batch_size=BATCH, learning_rate=cell.rate, seed=1000 + cell.seed
+        "tiw-dsm" if rounds == 2 else cell.method,
+        steps,
+        strength,
+        anchor=cell.anchor,
+        batch_size=BATCH,
+        learning_rate=cell.rate,
+        seed=1000 + cell.seed,
     )
-    shown = copy.deepcopy(setting.baseline)
+    model, effective = fine_tuned(setting.baseline, setting.biased, reference, ratio, config)
+    report = {"steps": rounds * steps, "strength": None if ratio is None else strength, "effective_sample_size": effective}
+    if rounds == 1:
+        return model, {}, report
+    # The refresh: the model's own samples take the place of the biased set, unless held-out folds cannot tell them from the references.
+    own = tiw.ImageSet(tiw.sample(model, range(30_000_000, 30_000_000 + 2 * SAMPLES)), name="own samples")
+    ratio = tiw.fit_density_ratio(own, reference, model, RatioConfig(seed=cell.seed))
+    verdict = tiw.audit(own, reference, ratio).verdict
+    if verdict.level == "no-difference":
+        return model, {}, report | {"verdict": verdict.level}
+    strength = tiw.match_strength(model, ratio, own, reference, seed=cell.seed).strength
+    again = fine_tuned(model, own, reference, ratio, replace(config, strength=strength, seed=2000 + cell.seed))[0]
+    return again, {}, report | {"verdict": verdict.level, "second_strength": strength}
+
+
+def fine_tuned(baseline, biased, reference, ratio, config):
+    """(the moving average of the fine-tuned weights, mean effective sample size)."""
+    import copy
+
+    import tiw
+    from tiw.training import EMAModel
+
+    shown = copy.deepcopy(baseline).requires_grad_(False).eval()
     ema, effective = EMAModel(shown.parameters(), decay=EMA), []
-    for step in tiw.debias(setting.baseline, setting.biased, reference, ratio, config):
+    for step in tiw.debias(baseline, biased, reference, ratio, config):
         ema.step(step.denoiser.parameters())
         if step.effective_sample_size is not None:
             effective.append(step.effective_sample_size)
     ema.copy_to(shown.parameters())
-    report = {"steps": steps, "strength": None if ratio is None else strength}
-    return shown, {}, report | {"effective_sample_size": sum(effective) / len(effective) if effective else None}
+    return shown, sum(effective) / len(effective) if effective else None
 
 
 def measure(setting: Setting, cell: Cell) -> dict:
@@ -335,8 +369,10 @@ def measure(setting: Setting, cell: Cell) -> dict:
     return row | {"core_seconds_training": trained - began, "core_seconds": time.monotonic() - began}
 
 
-def floors(setting: Setting) -> dict:
-    """What a perfect generator would score at this n: discrepancy, Frechet and kernel distance of held-out halves."""
+def about(setting: Setting, name: str) -> dict:
+    """What a perfect generator would score at this n, and the share of the biased images that a ratio all but drops, over noise levels."""
+    import numpy as np
+
     from tiw.attributes import floor
     from tiw.quality import fit_encoder, frechet_floor, kernel_distance
 
@@ -346,6 +382,12 @@ def floors(setting: Setting) -> dict:
         "frechet_distance": asdict(frechet_floor(features, SAMPLES)),
         "kernel_distance": kernel_distance(features[::2], features[1::2]),
         "classifier_accuracy": setting.classifier_accuracy,
+        "weights": [
+            {"references": n, "sigma": ratio.sigmas.tolist(), "below_0.01": (ratio.log_ratio_biased < np.log(0.01)).mean(1).tolist()}
+            for n in (400, 620)
+            if (WORK / "ratios" / f"{name}-{n}-0" / "ratio.json").is_file()
+            for _, ratio, _ in [ratio_of(setting, name, n, 0)]
+        ],
     }
 
 
@@ -369,7 +411,8 @@ def prepare(names: set[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grids", nargs="+", default=["tuning", "rival", "table", "tail", "longer", "sizes"])
+    parser.add_argument("--grids", nargs="+", default=["tuning", "rival", "table", "tail", "longer", "refresh", "sizes"])
+    parser.add_argument("--methods", nargs="+", default=[*PAPER, "guidance", "refresh", "baseline"])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes of one thread each")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # several cells side by side beat several threads in one
@@ -377,7 +420,7 @@ def main() -> None:
     for name in args.grids:
         cells = grids(best_rates(read_rows()))[name]
         done = {json.dumps(row["cell"], sort_keys=True) for row in read_rows()}
-        left = [c for c in dict.fromkeys(cells) if json.dumps(asdict(replace(c)), sort_keys=True) not in done]
+        left = [c for c in dict.fromkeys(cells) if c.method in args.methods and json.dumps(asdict(c), sort_keys=True) not in done]
         if not left:
             continue
         prepare({c.setting for c in left})
@@ -389,7 +432,8 @@ def main() -> None:
                 shown = {k: round(row[k], 4) for k in ("fairness_discrepancy", "frechet_distance", "core_seconds")}
                 print(name, c["method"], c["references"], c["minutes"], c["anchor"], c["rate"], "seed", c["seed"], shown, flush=True)
     opened = {name: SETTINGS[name]() for name in {row["cell"]["setting"] for row in read_rows()}}
-    (RESULTS.parent / "quality_floors.json").write_text(json.dumps({k: floors(v) for k, v in opened.items()}, indent=2) + "\n")
+    described = {name: about(setting, name) for name, setting in opened.items()}
+    (RESULTS.parent / "quality_settings.json").write_text(json.dumps(described, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,192 @@
+"""Draw the figures of docs/ from benchmarks/results/ and print the tables: methods against minutes, sampler, maturity, weights.
+
+python benchmarks/figures.py                    # needs Chromium, like `make screenshots`
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import statistics
+from pathlib import Path
+
+import plotly.graph_objects as go
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from plotly.subplots import make_subplots
+
+ROOT = Path(__file__).parents[1]
+RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs"
+NAMES = {
+    "baseline": "baseline",
+    "dsm-ref": "reference alone, DSM(ref)",
+    "dsm-obs": "both sets, DSM(obs)",
+    "iw-dsm": "IW-DSM",
+    "weight-only": "TIW, weight only",
+    "correction-only": "TIW, correction only",
+    "tiw-dsm": "TIW-DSM",
+    "tiw-dsm+anchor": "TIW-DSM, anchored",
+    "refresh+anchor": "TIW-DSM, anchored, refreshed",
+    "guidance": "guidance, no training",
+}
+COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm+anchor": "#0072b2"}  # told apart by the colour-blind
+MEASURES = {
+    "fairness_discrepancy": "fairness discrepancy",
+    "frechet_distance": "Frechet distance",
+    "closer_to_reference": "nearer to a reference image",
+}
+
+
+def method_of(row: dict) -> str:
+    return row["cell"]["method"] + ("+anchor" if row["cell"]["anchor"] else "")
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half the width of its 95 % interval (Student's t) over the seeds."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return values[0], float("nan")
+    return statistics.mean(values), float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
+def save(figure: go.Figure, name: str, width: int, height: int) -> None:
+    """docs/NAME.webp, drawn by Chromium."""
+    figure.update_layout(template="plotly_white", font={"family": "Inter, Arial, sans-serif", "size": 14}, width=width, height=height)
+    chromium = next(found for c in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(c)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-background-networking"])
+        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=2)
+        page.set_content(figure.to_html(include_plotlyjs=True, config={"displayModeBar": False}))
+        page.locator(".main-svg").first.wait_for()
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        browser.close()
+    picture.save(DOCS / f"{name}.webp", quality=88)
+    print(f"docs/{name}.webp")
+
+
+def minutes(rows: list[dict], about: dict) -> None:
+    """Methods against minutes of fine-tuning, one column per number of references."""
+    rows = [r for r in rows if r["cell"]["setting"] == "demo" and r["cell"]["seed"] < 100 and method_of(r) in COLOURS]
+    sizes = sorted({r["cell"]["references"] for r in rows if r["cell"]["references"] in (50, 100, 400)})
+    figure = make_subplots(
+        len(MEASURES), len(sizes), shared_xaxes=True, column_titles=[f"{n} references" for n in sizes], vertical_spacing=0.06
+    )
+    for i, (measure, title) in enumerate(MEASURES.items(), 1):
+        floor = 0.5 if measure == "closer_to_reference" else about["demo"][measure]["value"]
+        for j, n in enumerate(sizes, 1):
+            for method, colour in COLOURS.items():
+                cells = [r for r in rows if r["cell"]["references"] == n and method_of(r) == method]
+                times = sorted({r["cell"]["minutes"] for r in cells})
+                found = [interval([r[measure] for r in cells if r["cell"]["minutes"] == t]) for t in times]
+                figure.add_scatter(
+                    x=times,
+                    y=[m for m, _ in found],
+                    error_y={"array": [h for _, h in found], "color": colour},
+                    mode="lines+markers",
+                    name=NAMES[method],
+                    line={"color": colour, "width": 3},
+                    showlegend=i == j == 1,
+                    row=i,
+                    col=j,
+                )
+            figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=i, col=j)
+        figure.update_yaxes(title_text=title, row=i, col=1, rangemode="tozero" if i < 3 else "normal")
+        figure.update_yaxes(matches="y" if i == 1 else f"y{(i - 1) * len(sizes) + 1}", row=i)
+    figure.update_xaxes(type="log", dtick="D2")
+    figure.update_xaxes(title_text="minutes on 2 cores", row=len(MEASURES))
+    figure.update_layout(legend={"orientation": "h", "y": -0.1}, margin={"l": 70, "r": 20, "t": 40, "b": 90})
+    save(figure, "methods_minutes", 1100, 820)
+
+
+def table(rows: list[dict], setting: str, minutes_: float) -> str:
+    """Markdown: one row a method and reference size, mean and 95 % interval over the seeds."""
+    head = ("method", "references", "discrepancy", "Frechet", "kernel", "precision", "recall", "coverage", "nearer to reference", "seeds")
+    columns = ("fairness_discrepancy", "frechet_distance", "kernel_distance", "precision", "recall", "coverage", "closer_to_reference")
+    digits = (3, 0, 2, 2, 2, 2, 2)
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    chosen = [r for r in rows if r["cell"]["setting"] == setting and r["cell"]["seed"] < 100 and r["cell"]["minutes"] in (0, minutes_)]
+    for n in sorted({r["cell"]["references"] for r in chosen}):
+        for method, name in NAMES.items():
+            cells = [r for r in chosen if r["cell"]["references"] == n and method_of(r) == method]
+            if not cells:
+                continue
+            shown = []
+            for column, digit in zip(columns, digits, strict=True):
+                values = [c[column] for c in cells if column in c]
+                mean, half = interval(values) if values else (float("nan"), float("nan"))
+                shown.append(f"{mean:.{digit}f} ± {half:.{digit}f}" if values else "")
+            lines.append(f"| {name} | {n or ''} | {' | '.join(shown)} | {len(cells)} |")
+    return "\n".join(lines)
+
+
+def sampler(found: dict) -> None:
+    figure = go.Figure()
+    for solver, colour in (("dpm", "#0072b2"), ("heun", "#d55e00")):
+        rows = [r for r in found["settings"] if r["solver"] == solver]
+        figure.add_scatter(
+            x=[r["seconds_for_64"] for r in rows],
+            y=[r["frechet_distance"] for r in rows],
+            text=[str(r["steps"]) for r in rows],
+            textposition="top center",
+            mode="lines+markers+text",
+            name={"dpm": "DPM-Solver++(2M)", "heun": "Heun"}[solver] + ", steps",
+            line={"color": colour},
+        )
+    figure.add_hline(y=found["floor"], line={"dash": "dot", "color": "#666"}, annotation_text="two halves of the data")
+    figure.update_xaxes(title_text="seconds for 64 images, 2 cores")
+    figure.update_yaxes(title_text=f"Frechet distance to the biased set, n = {found['n']:,}", rangemode="tozero")
+    figure.update_layout(margin={"l": 70, "r": 20, "t": 20, "b": 60}, legend={"x": 0.6, "y": 0.95})
+    save(figure, "sampler", 760, 440)
+
+
+def maturity(found: dict) -> None:
+    rows, ours = found["lengths"], found["library"]
+    figure = make_subplots(1, 3, subplot_titles=("cross-entropy, nats", "fairness discrepancy", "Frechet distance"))
+    x = [r["length"] for r in rows]
+    lines = [("train", "#999999", 1, "on what it saw"), ("held_out", "#0072b2", 1, "held out")]
+    lines += [("fairness_discrepancy", "#0072b2", 2, ""), ("frechet_distance", "#0072b2", 3, "")]
+    for key, colour, column, name in lines:
+        figure.add_scatter(
+            x=x, y=[r[key] for r in rows], mode="lines+markers", line={"color": colour}, name=name, showlegend=bool(name), row=1, col=column
+        )
+        if key != "train":
+            figure.add_hline(y=ours[key], line={"dash": "dot", "color": "#666"}, row=1, col=column)
+    figure.update_xaxes(type="log", title_text="training steps of the discriminator", dtick=1)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(margin={"l": 50, "r": 20, "t": 40, "b": 60}, legend={"orientation": "h", "y": -0.2})
+    save(figure, "maturity", 1100, 420)
+
+
+def weights(about: dict) -> None:
+    figure = go.Figure()
+    for (name, setting), colour in zip(about.items(), ("#0072b2", "#d55e00"), strict=False):
+        for found in setting["weights"]:
+            shares = [100 * x for x in found["below_0.01"]]
+            figure.add_scatter(x=found["sigma"], y=shares, mode="lines+markers", name=f"{name}, {found['references']} references")
+            figure.data[-1].line.color = colour
+    figure.update_xaxes(type="log", title_text="noise level sigma", dtick=1)
+    figure.update_yaxes(title_text="biased images with a weight below 0.01, %", rangemode="tozero")
+    figure.update_layout(margin={"l": 70, "r": 20, "t": 20, "b": 60}, legend={"x": 0.5, "y": 0.95})
+    save(figure, "weights_noise", 760, 420)
+
+
+def main() -> None:
+    def read(name: str) -> dict | None:
+        path = RESULTS / name
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    rows = [json.loads(line) for line in (RESULTS / "quality.jsonl").read_text().splitlines()]
+    about = read("quality_settings.json")
+    minutes(rows, about)
+    weights(about)
+    for name, draw in (("sampler", sampler), ("maturity", maturity)):
+        if (found := read(f"{name}.json")) is not None:
+            draw(found)
+    for setting, budget in (("demo", 1.0), ("demo", 3.0), ("long-tail", 2.0)):
+        print(f"\n{setting}, {budget:g} minutes\n{table(rows, setting, budget)}")
+
+
+if __name__ == "__main__":
+    main()
