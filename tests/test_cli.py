@@ -76,7 +76,7 @@ def test_defaults_are_those_of_the_dataclass(kind, calls):
 def test_options_reach_the_work_and_the_config(calls):
     words = ["--anchor", 0.5, "--steps", 7, "--strength", 1.5, "--reference-share", 0, "--biased", "photos"]
     assert tiw("debias", "--out", "run", *words).exit_code == 0
-    wanted = DebiasOptions(anchor=0.5, steps=7, strength="1.5", reference_share=0.0, biased="photos")
+    wanted = DebiasOptions(anchor="0.5", steps=7, strength="1.5", reference_share=0.0, biased="photos")
     assert calls == [("debias", wanted)]
     assert json.loads(Path("run/config.json").read_text())["options"]["biased"] == "photos"
     assert tiw("audit", "--out", "other", "--no-map").exit_code == 0
@@ -84,7 +84,7 @@ def test_options_reach_the_work_and_the_config(calls):
 
 
 def test_a_config_that_is_there_gives_the_options(calls):
-    options = DebiasOptions(anchor=0.25, seed=3)
+    options = DebiasOptions(anchor="0.25", seed=3)
     RunFolder.create("run", "debias", options)
     assert tiw("debias", "--out", "run").exit_code == 0
     assert tiw("debias", "--out", "run", "--anchor", 0.25, "--seed", 3).exit_code == 0
@@ -100,7 +100,7 @@ def test_what_has_finished_is_shown_and_not_done_again(calls):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["debias", "--out", "new", "--anchor", 2], "anchor: it is 2.0; give a number from 0 to 1\n"),
+        (["debias", "--out", "new", "--anchor", 2], "anchor: it is '2'; give a number from 0 to 1, or two"),
         (["debias", "--out", "new", "--objective", "x"], "objective: it is 'x'"),
         (["debias", "--out", "there"], "out: there holds a run of audit, not of debias"),
         (["audit", "--out", "there", "--folds", 4], "out: there holds a run with folds 5, this one has 4"),
@@ -119,7 +119,7 @@ def test_a_users_error_is_one_sentence_and_code_2(words, sentence, calls, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "words", [["audit"], ["debias", "--out", "new", "--anchor", "much"], ["paint"], ["audit", "--out", "x", "--colour", 1]]
+    "words", [["audit"], ["debias", "--out", "new", "--seed", "much"], ["paint"], ["audit", "--out", "x", "--colour", 1]]
 )
 def test_wrong_usage_is_code_2(words, calls):
     assert tiw(*words).exit_code == 2 and calls == []

@@ -3,12 +3,16 @@
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import kstest, truncnorm
 
-from tiw.debias import DebiasConfig, _draw, debias
+from tiw.debias import DebiasConfig, _anchor, _draw, _losses, debias
+from tiw.errors import UserInputError
 from tiw.estimators import ConvexHead
 from tiw.features import RatioConfig
+from tiw.noise import UniformSteps
 from tiw.options import OBJECTIVES
 from tiw.ratio import fit_density_ratio
 
@@ -63,12 +67,60 @@ def test_batches_hold_the_exact_share_and_depend_on_seed_and_step_alone(blob_set
     assert (_draw(tiny_denoiser, *blob_sets, replace(config, objective="dsm-ref"), 3).items >= len(blob_sets[0])).all()
 
 
-def test_window_and_clip_are_kept(blob_sets, ratio):
-    config = replace(CONFIG, sigma_min=0.3, sigma_max=0.6)
-    sigma = _draw(ratio.denoiser, *blob_sets, config, 1).sigma
+def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
+    """Within it log sigma is the normal variable it was, cut off at both ends: against SciPy's."""
+    config = replace(CONFIG, sigma_min=0.3, sigma_max=0.6, batch_size=2000)
+    sigma = _draw(tiny_denoiser, *blob_sets, config, 1).sigma
     assert sigma.min() >= 0.3 and sigma.max() <= 0.6
-    for step in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, weight_clip=0.9, reference_share=0.0)):
-        assert step.largest_weight <= 0.9 + 1e-6
+    noise = tiny_denoiser.config.noise
+    ends = (np.log([0.3, 0.6]) - noise.mean) / noise.std
+    assert kstest(sigma.log().numpy(), truncnorm(*ends, noise.mean, noise.std).cdf).pvalue > 1e-3
+    assert UniformSteps((0.1, 0.3, 0.5, 0.7)).within(0.3, 0.6).sigmas == (0.3, 0.5)
+    for levels in (noise, UniformSteps((0.1, 0.7))):
+        with pytest.raises(UserInputError, match=r"sigma_min.*between 100 and inf"):
+            levels.within(100.0)
+
+
+@pytest.mark.parametrize("objective", ["tiw-dsm", "weight-only", "iw-dsm", "correction-only"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_clip_is_the_largest_factor_of_a_loss(objective, share, blob_sets, ratio):
+    """Clipped, each loss is min(w, clip) / w of the unclipped one; the correction alone has no factor to clip."""
+    config = replace(CONFIG, objective=objective, reference_share=share, anchor=0.0)
+    batch = _draw(ratio.denoiser, *blob_sets, config, 1)
+    loss, weight = _losses(ratio.denoiser, ratio.denoiser, ratio.denoiser, ratio, batch, config, 0.0)
+    clip = float(weight.median())
+    clipped, shown = _losses(ratio.denoiser, ratio.denoiser, ratio.denoiser, ratio, batch, replace(config, weight_clip=clip), 0.0)
+    if objective == "correction-only":
+        assert torch.equal(clipped, loss)
+    else:
+        torch.testing.assert_close(clipped, loss * (clip / weight).clamp(max=1))
+        assert shown.max() <= clip < weight.max()
+
+
+def test_the_anchor_goes_in_a_line_from_the_first_step_to_the_last():
+    config = replace(CONFIG, steps=5, anchor=(0.8, 0.0))
+    assert [_anchor(config, step) for step in range(1, 6)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
+    assert _anchor(replace(config, steps=1), 1) == 0.8
+    assert [_anchor(replace(config, anchor=0.3), step) for step in (1, 5)] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize(("schedule", "step"), [((0.7, 0.7), 2), ((0.4, 0.7), 4)])
+def test_a_schedule_trains_with_the_anchor_of_its_step(schedule, step, blob_sets, ratio):
+    """A step's loss, before any weight has moved, is that of a constant anchor of the same size."""
+
+    def loss(anchor):
+        still = replace(CONFIG, anchor=anchor, learning_rate=0.0)
+        return [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, still)][step - 1]
+
+    assert loss(schedule) == pytest.approx(loss(0.7), rel=1e-5)
+    assert loss(schedule) != pytest.approx(loss(0.4), rel=1e-3)
+
+
+def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
+    losses = [
+        [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only", anchor=c))] for c in (0.0, 1.0)
+    ]
+    assert losses[0] == losses[1] and losses[0][0] > 0
 
 
 def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ratio):

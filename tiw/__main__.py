@@ -42,7 +42,7 @@ HELP = {
     "score_all": "Score the biased images that were not drawn for the charts too, at the end.",
     "objective": f"{', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}.",
     "strength": "A number, or auto: matched to the reference without any label.",
-    "anchor": "Share of the frozen baseline in the target, 0 (the paper) to 1.",
+    "anchor": "Share of the frozen baseline in the target, 0 (the paper) to 1; C0:C1: from the first step to the last.",
     "reference_share": "Share of reference images in a batch, from 0 up to, but not 1.",
     "steps": "Number of steps; 0: as many as fit into --minutes.",
     "minutes": "Budget, turned into steps at the start.",

@@ -43,6 +43,7 @@ from .options import (
     SampleOptions,
     SplitOptions,
     TrainOptions,
+    parse_anchor,
 )
 from .pictures import contact_sheet
 from .ratio import DensityRatio, fit_to_features
@@ -126,7 +127,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     config = DebiasConfig(
         objective=o.objective,
         strength=1.0 if match is None else match.strength,
-        anchor=o.anchor,
+        anchor=parse_anchor(o.anchor),
         reference_share=o.reference_share,
         batch_size=o.batch_size,
         learning_rate=o.learning_rate,

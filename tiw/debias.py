@@ -27,7 +27,7 @@ class DebiasConfig:
     objective: str = "tiw-dsm"
     steps: int = 60
     strength: float = 1.0
-    anchor: float = 1.0  # share of the frozen baseline in the target
+    anchor: float | tuple[float, float] = 1.0  # share of the frozen baseline in the target; (first, last step): linear between them
     reference_share: float = 0.5
     batch_size: int = 48  # the anchored target is free of x0's noise: many small steps beat few large ones
     learning_rate: float = 1e-3  # warmed up over the first tenth, then decayed to zero along a cosine
@@ -82,7 +82,7 @@ def debias(
         learning_rate = config.learning_rate * _schedule(step, config.steps)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        loss, weight = _losses(student, trained, denoiser, scaled, batch, config)
+        loss, weight = _losses(student, trained, denoiser, scaled, batch, config, _anchor(config, step))
         optimizer.zero_grad()
         loss.mean().backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -114,8 +114,7 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
     of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
     noise = torch.randn((config.batch_size, *student.shape), generator=generator)
-    sigma = student.config.noise.draw(config.batch_size, generator)
-    sigma = sigma.clamp(config.sigma_min or None, config.sigma_max or None) if config.sigma_min or config.sigma_max else sigma
+    sigma = student.config.noise.within(config.sigma_min, config.sigma_max).draw(config.batch_size, generator)
     items = torch.cat([of_biased, len(biased) + of_reference])
     own = world.part(config.batch_size)
     items = items[own]
@@ -128,7 +127,13 @@ def _image(biased: ImageSet, reference: ImageSet, item: int) -> np.ndarray:
 
 
 def _losses(
-    student: Denoiser, trained: DenoiserFn, baseline: Denoiser, ratio: DensityRatio | None, batch: _Batch, config: DebiasConfig
+    student: Denoiser,
+    trained: DenoiserFn,
+    baseline: Denoiser,
+    ratio: DensityRatio | None,
+    batch: _Batch,
+    config: DebiasConfig,
+    anchor: float,
 ) -> tuple[Tensor, Tensor | None]:
     """Loss per example [B] of `trained`, the student as several processes share it, and the weights [B] it used, if there are any."""
     x0, noise, sigma = batch.x0, batch.noise, batch.sigma
@@ -143,7 +148,7 @@ def _losses(
         weight = weight.clamp(max=config.weight_clip) if config.weight_clip else weight
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
-    shared = held_out.shared_pass() if config.anchor and ratio.shares_pass(baseline) else None
+    shared = held_out.shared_pass() if anchor and ratio.shares_pass(baseline) else None
     seen: list[Tensor] = []
 
     def log_ratio(xt: Tensor, level: Tensor) -> Tensor:
@@ -159,7 +164,7 @@ def _losses(
         config.reference_share,
         use_weight=config.objective != "correction-only",
         use_correction=config.objective != "weight-only",
-        anchor=config.anchor,
+        anchor=anchor,
         baseline=baseline if shared is None else shared.denoiser,
         loss_weight=student.loss_weight,
     )
@@ -168,6 +173,15 @@ def _losses(
         loss = loss * (config.weight_clip / weight).clamp(max=1)
         weight = weight.clamp(max=config.weight_clip)
     return loss, weight
+
+
+def _anchor(config: DebiasConfig, step: int) -> float:
+    """Share of the baseline in step `step`'s target. Weight-only has none: without the correction the baseline is no control variate
+    for its target, and anchored to it the model would stay where it is."""
+    if config.objective == "weight-only":
+        return 0.0
+    first, last = config.anchor if isinstance(config.anchor, tuple) else (config.anchor, config.anchor)
+    return first + (last - first) * (step - 1) / max(1, config.steps - 1)
 
 
 def _schedule(step: int, steps: int) -> float:

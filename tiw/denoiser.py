@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from torch.nn import functional as F
 
 from .errors import UserInputError
 from .networks import NetworkConfig, UNet2DModel, make_unet
-from .noise import ImageLossWeight, NoiseDistribution, VPSchedule, edm_loss_weight, expand
+from .noise import ImageLossWeight, NoiseDistribution, UniformSteps, VPSchedule, expand
 
 CONFIG_FILE = "denoiser.json"
-PIPELINE_FILES = ("model_index.json", "scheduler/scheduler_config.json")  # of a diffusers pipeline
+INDEX_FILE, SCHEDULER_FILE = "model_index.json", "scheduler/scheduler_config.json"  # of a diffusers pipeline
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class DenoiserConfig:
     fold: int = 1  # pixels per side folded into channels
     sigma_data: float = 0.5  # standard deviation of x0
     time_scale: float = 250.0  # without a VP schedule, the U-Net's time is time_scale * log sigma (EDM, Table 1: 1/4)
-    noise: NoiseDistribution = field(default_factory=NoiseDistribution)
-    loss_weight: ImageLossWeight | None = None  # None: EDM's
+    noise: NoiseDistribution | UniformSteps = field(default_factory=NoiseDistribution)
+    loss_weight: ImageLossWeight | None = None  # None: errors of the network's output count alike at every level
 
 
 class Denoiser(nn.Module):
@@ -54,17 +56,28 @@ class Denoiser(nn.Module):
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of one image, (C, H, W)."""
-        side = self.unet.config.sample_size * self.config.fold
+        size = self.unet.config.sample_size
+        side = (size if isinstance(size, int) else size[0]) * self.config.fold
         return (self.unet.config.in_channels // self.config.fold**2, side, side)
 
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    @property
+    def sigma_max(self) -> float:
+        """The highest noise level it was trained on: sampling starts no higher."""
+        return self.config.noise.sigma_max
+
     def loss_weight(self, sigma: Tensor) -> Tensor:
-        """lambda(sigma) this checkpoint was trained with, [B]."""
-        weight = self.config.loss_weight
-        return edm_loss_weight(sigma, self.config.sigma_data) if weight is None else weight(sigma)
+        """lambda(sigma) this checkpoint was trained with, [B].
+
+        Unless its config says otherwise 1 / c_out^2: DDPM's unit weight on epsilon, v or x0 as well as EDM's (EDM, Eq. 8). Together
+        with its noise levels fine-tuning goes on where the training stopped, instead of moving the network's effort elsewhere.
+        """
+        if self.config.loss_weight is not None:
+            return self.config.loss_weight(sigma)
+        return self._preconditioning(sigma)[1] ** -2
 
     def _inputs(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """What the U-Net sees: its scaled, folded input and its time, [B]."""
@@ -80,21 +93,25 @@ class Denoiser(nn.Module):
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
             return self.unet(x, t, return_dict=False)[0]
 
-    def _denoised(self, output: Tensor, xt: Tensor, sigma: Tensor) -> Tensor:
-        """D from the U-Net's output (METHOD: VP checkpoints; EDM, Eq. 7)."""
-        f = F.pixel_shuffle(output, self.config.fold) if self.config.fold > 1 else output
-        f, s = f.to(xt.dtype), expand(sigma, xt)
+    def _preconditioning(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """c_skip and c_out, like sigma: D = c_skip xt + c_out F for the network's output F (EDM, Eq. 7; METHOD: VP checkpoints)."""
         match self.config.prediction:
             case "x0" | "sample":
-                return f
+                return torch.zeros_like(sigma), torch.ones_like(sigma)
             case "epsilon":
-                return xt - s * f
+                return torch.ones_like(sigma), -sigma
             case "v_prediction":
-                return xt / (1 + s**2) - s * (1 + s**2).rsqrt() * f
+                return 1 / (1 + sigma**2), -sigma * (1 + sigma**2).rsqrt()
             case "edm":
                 d = self.config.sigma_data
-                return xt * d**2 / (s**2 + d**2) + f * s * d * (s**2 + d**2).rsqrt()
+                return d**2 / (sigma**2 + d**2), sigma * d * (sigma**2 + d**2).rsqrt()
         raise AssertionError(self.config.prediction)
+
+    def _denoised(self, output: Tensor, xt: Tensor, sigma: Tensor) -> Tensor:
+        """D from the U-Net's output."""
+        f = F.pixel_shuffle(output, self.config.fold) if self.config.fold > 1 else output
+        c_skip, c_out = self._preconditioning(expand(sigma, xt))
+        return c_skip * xt + c_out * f.to(xt.dtype)
 
     def forward(self, xt: Tensor, sigma: Tensor) -> Tensor:
         """D(xt; sigma): xt [B,C,H,W] in units of x0, sigma [B] -> [B,C,H,W]."""
@@ -145,24 +162,28 @@ class Denoiser(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Denoiser:
-        """Read a folder of ours, or a diffusers pipeline with an unconditional `UNet2DModel` in pixel space.
+        """Read a folder of ours, or a diffusers pipeline with a `UNet2DModel` in pixel space; `OWNER/NAME`, where no such folder is
+        here, is fetched from the hub.
 
-        Raises UserInputError for a folder that holds neither, and for weights that are not safetensors.
+        Raises UserInputError for a folder that holds neither, for weights that are not safetensors, for a network or a scheduler of
+        another kind, and for a hub id that cannot be fetched.
         """
-        path = Path(path)
-        if (path / CONFIG_FILE).is_file():
-            raw = json.loads((path / CONFIG_FILE).read_text())
+        folder = Path(path)
+        if not folder.exists() and HUB_ID.fullmatch(str(path)):
+            folder = _fetch(str(path))
+        if (folder / CONFIG_FILE).is_file():
+            raw = json.loads((folder / CONFIG_FILE).read_text())
             raw.pop("schema_version")
             weight = raw.pop("loss_weight")
             config = DenoiserConfig(
                 **{**raw, "noise": NoiseDistribution(**raw["noise"])}, loss_weight=None if weight is None else ImageLossWeight(**weight)
             )
-            return cls(_load_unet(path / "unet"), config)
-        if (path / "model_index.json").is_file():
-            return _from_pipeline(path)
+            return cls(_load_unet(folder / "unet"), config)
+        if (folder / INDEX_FILE).is_file():
+            return _from_pipeline(folder)
         raise UserInputError(
             "baseline",
-            f"{path} holds neither {CONFIG_FILE} nor model_index.json",
+            f"{path} holds neither {CONFIG_FILE} nor {INDEX_FILE}" if folder.exists() else f"there is no folder {path}",
             "give the folder of a model saved by TIW Studio or diffusers",
         )
 
@@ -189,29 +210,67 @@ def _pool(h: Tensor) -> Tensor:
     return (F.adaptive_avg_pool2d(h, 4) if h.shape[-1] > 4 else h).flatten(1)
 
 
+def _fetch(hub_id: str) -> Path:
+    """The folder of a model on the hub, downloaded once: what `from_pretrained` reads, and nothing else."""
+    from huggingface_hub import snapshot_download
+
+    weights = [f"{folder}{name}" for folder in ("", "unet/") for name in ("config.json", "*.safetensors", "*.safetensors.index.json")]
+    try:
+        return Path(
+            snapshot_download(hub_id, allow_patterns=[INDEX_FILE, CONFIG_FILE, SCHEDULER_FILE, Path(SCHEDULER_FILE).name, *weights])
+        )
+    except Exception as error:  # no network, no such model, no access: the client has an error for each
+        reason = (str(error).splitlines() or [""])[0][:200]
+        found = f"there is no folder {hub_id}, and it could not be fetched from the hub ({type(error).__name__}: {reason})"
+        raise UserInputError("baseline", found, "check the name and the network, or give the folder of a model") from error
+
+
+def _refused(path: Path, found: str) -> UserInputError:
+    return UserInputError("baseline", f"{path} {found}", "give a pixel-space UNet2DModel of RGB images with a DDPM, DDIM or EDM scheduler")
+
+
 def _load_unet(folder: Path) -> UNet2DModel:
     if not any(folder.glob("*.safetensors")):
         found = ", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing"
         raise UserInputError(
             "baseline", f"{folder} holds {found}, no .safetensors file", "save the weights as safetensors; pickles are never read"
         )
+    kind = json.loads((folder / "config.json").read_text()).get("_class_name")
+    if kind != "UNet2DModel":
+        raise _refused(folder, f"holds a {kind}")
     return UNet2DModel.from_pretrained(folder, use_safetensors=True)
 
 
 def _from_pipeline(path: Path) -> Denoiser:
-    """Wrap a DDPM/DDIM or EDM pipeline folder; its scheduler's config says what the network predicts."""
+    """Wrap a DDPM/DDIM or EDM pipeline folder; its scheduler's config says what the network predicts.
+
+    Parts without a folder of their own lie in the root, as the oldest pipelines have them.
+    """
     from diffusers import DDPMScheduler, EDMEulerScheduler
 
-    unet = _load_unet(path / "unet")
-    files = {name: (path / name).read_text() for name in PIPELINE_FILES}
-    raw = json.loads(files["scheduler/scheduler_config.json"])
-    if raw.get("_class_name", "").startswith("EDM"):
+    parts = json.loads((path / INDEX_FILE).read_text())
+    if other := sorted(name for name, part in parts.items() if isinstance(part, list) and name not in ("unet", "scheduler")):
+        raise _refused(path, f"holds {', '.join(other)} beside the U-Net")
+    unet = _load_unet(path / "unet" if (path / "unet").is_dir() else path)
+    channels, size = (unet.config.in_channels, unet.config.out_channels), unet.config.sample_size
+    if channels != (3, 3):
+        raise _refused(path, f"has a U-Net of {channels[0]} channels in and {channels[1]} out")
+    if not isinstance(size, int) and len(set(size or (0, 1))) > 1:
+        raise _refused(path, f"has a U-Net with sample_size {size}")
+    scheduler_file = path / SCHEDULER_FILE
+    scheduler_file = scheduler_file if scheduler_file.is_file() else path / scheduler_file.name
+    files = {INDEX_FILE: (path / INDEX_FILE).read_text(), SCHEDULER_FILE: scheduler_file.read_text()}
+    raw = json.loads(files[SCHEDULER_FILE])
+    kind = raw.get("_class_name", "")
+    if kind.startswith("EDM"):
         edm = EDMEulerScheduler.from_config(raw).config
         if edm.prediction_type != "epsilon":
             raise UserInputError("baseline", f"{path} is an EDM model of {edm.prediction_type}", "give one that predicts epsilon")
         config = DenoiserConfig("edm", sigma_data=edm.sigma_data, time_scale=0.25, noise=NoiseDistribution(-1.2, 1.2))
         return Denoiser(unet, config, pipeline=files)
+    if "beta_schedule" not in raw:
+        raise _refused(path, f"has the scheduler {kind}")
     scheduler = DDPMScheduler.from_config(raw)
-    sigmas = ((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod).sqrt()
-    noise = NoiseDistribution(-1.2, 1.2, float(sigmas[0]), float(sigmas[-1]))
-    return Denoiser(unet, DenoiserConfig(scheduler.config.prediction_type, noise=noise), scheduler.alphas_cumprod, files)
+    alphas = scheduler.alphas_cumprod[scheduler.alphas_cumprod > 0]  # a last step of pure noise has no sigma
+    sigmas = ((1 - alphas) / alphas).sqrt()
+    return Denoiser(unet, DenoiserConfig(scheduler.config.prediction_type, noise=UniformSteps(tuple(sigmas.tolist()))), alphas, files)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .errors import UserInputError
+
 
 @dataclass(frozen=True)
 class NoiseDistribution:
-    """Log-normal distribution of the noise level: log sigma ~ N(mean, std^2), clipped to [sigma_min, sigma_max] (EDM, Table 1)."""
+    """Log-normal distribution of the noise level: log sigma ~ N(mean, std^2) within [sigma_min, sigma_max] (EDM, Table 1)."""
 
     mean: float = -0.2
     std: float = 1.6
@@ -20,8 +23,49 @@ class NoiseDistribution:
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` noise levels, float32 [n]."""
-        z = torch.randn(n, generator=generator)
-        return (self.mean + self.std * z).exp().clamp(self.sigma_min, self.sigma_max)
+        ends = torch.tensor([self.sigma_min, self.sigma_max], dtype=torch.float64)
+        low, high = torch.special.ndtr((ends.log() - self.mean) / self.std)
+        # A draw beyond the ends is not moved to them, where a narrow window would pile half its draws: its quantile is taken within.
+        quantile = low + (high - low) * torch.special.ndtr(torch.randn(n, generator=generator).double())
+        return (self.mean + self.std * torch.special.ndtri(quantile)).exp().clamp(*ends.tolist()).float()
+
+    def within(self, low: float = 0.0, high: float = 0.0) -> NoiseDistribution:
+        """The same on the levels from `low` to `high` alone (0: its own end). Raises UserInputError where nothing is left."""
+        ends = max(low, self.sigma_min), min(high or math.inf, self.sigma_max)
+        if ends[0] >= ends[1]:
+            raise _nothing_left(self, low, high or math.inf)
+        return replace(self, sigma_min=ends[0], sigma_max=ends[1])
+
+
+@dataclass(frozen=True)
+class UniformSteps:
+    """Every step of a VP schedule equally often, as DDPM draws them (Ho et al. 2020, Algorithm 1)."""
+
+    sigmas: tuple[float, ...]  # [T] noise level of each step, increasing
+
+    @property
+    def sigma_min(self) -> float:
+        return self.sigmas[0]
+
+    @property
+    def sigma_max(self) -> float:
+        return self.sigmas[-1]
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` noise levels, float32 [n]."""
+        return torch.tensor(self.sigmas)[torch.randint(len(self.sigmas), (n,), generator=generator)]
+
+    def within(self, low: float = 0.0, high: float = 0.0) -> UniformSteps:
+        """The steps from `low` to `high` alone (0: its own end). Raises UserInputError where there is none."""
+        inside = tuple(s for s in self.sigmas if low <= s <= (high or math.inf))
+        if not inside:
+            raise _nothing_left(self, low, high or math.inf)
+        return UniformSteps(inside)
+
+
+def _nothing_left(noise: NoiseDistribution | UniformSteps, low: float, high: float) -> UserInputError:
+    found = f"no noise level that the model was trained on lies between {low:g} and {high:g}"
+    return UserInputError("sigma_min", found, f"its own run from {noise.sigma_min:.3g} to {noise.sigma_max:.3g}: widen the window")
 
 
 @dataclass(frozen=True)

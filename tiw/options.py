@@ -67,7 +67,7 @@ class DebiasOptions:
     references: int = 0
     objective: str = "tiw-dsm"
     strength: str = "auto"
-    anchor: float = 1.0
+    anchor: str = "1"  # share of the frozen baseline in the target, C, or C0:C1 from the first step to the last
     reference_share: float = 0.5
     steps: int = 0  # 0: as many as fit into `minutes`
     minutes: float = 2.0
@@ -206,8 +206,8 @@ def validate(kind: str, options: object) -> None:
             raise UserInputError(name, f"it is {value!r}", "choose quick or full")
         if name == "strength" and value != "auto" and not (re.fullmatch(r"\d+(\.\d+)?", value) and float(value) <= MAX_STRENGTH):
             raise UserInputError(name, f"it is {value!r}", f"give auto, or a number from 0 to {MAX_STRENGTH}")
-        if name == "anchor" and not 0 <= value <= 1:
-            raise UserInputError(name, f"it is {value}", "give a number from 0 to 1")
+        if name == "anchor":
+            parse_anchor(value)
         if name in ("reference_share", "ema") and not 0 <= value < 1:
             raise UserInputError(name, f"it is {value}", "give a number from 0 up to, but not 1")
         if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
@@ -222,3 +222,11 @@ def validate(kind: str, options: object) -> None:
         raise UserInputError("baseline", "no model is named", "give a diffusion model's folder, or train one first: python -m tiw train")
     if kind == "compare" and not options.debiased:
         raise UserInputError("debiased", "no model is named", "give the folder of the debiased model, RUN/model")
+
+
+def parse_anchor(text: str) -> float | tuple[float, float]:
+    """`C` as a number, `C0:C1` as the pair (at the first step, at the last). Raises UserInputError for anything else."""
+    if not re.fullmatch(r"(0(\.\d+)?|1(\.0+)?)(:(0(\.\d+)?|1(\.0+)?))?", text):
+        raise UserInputError("anchor", f"it is {text!r}", "give a number from 0 to 1, or two as first:last for a change over the run")
+    ends = tuple(float(part) for part in text.split(":"))
+    return ends[0] if len(ends) == 1 else ends

@@ -25,6 +25,7 @@ def solve(denoiser: DenoiserFn, xt: Tensor, sigmas: Tensor, solver: str = "dpm")
     """Follow the ODE dx/dsigma = (x - D(x; sigma)) / sigma from `xt` [B, ...] at sigmas[0]; yields x after each step.
 
     `heun`: second order, two denoiser calls a step (EDM, Algorithm 1, without churn).
+    `euler`: first order, one call a step; on a VP checkpoint's own noise levels this is DDIM with eta 0 (Song et al. 2021, Eq. 14).
     `dpm`: second-order multistep in log sigma, one call a step (DPM-Solver++(2M), Lu et al. 2022, for D as the data prediction).
     """
     previous: Tensor | None = None  # D of the step before, and the step in log sigma that followed it
@@ -34,6 +35,8 @@ def solve(denoiser: DenoiserFn, xt: Tensor, sigmas: Tensor, solver: str = "dpm")
         denoised = denoiser(xt, level)
         if sigma_next == 0:
             xt = denoised
+        elif solver == "euler":
+            xt = xt + (sigma_next - sigma) * (xt - denoised) / sigma
         elif solver == "heun":
             slope = (xt - denoised) / sigma
             ahead = xt + (sigma_next - sigma) * slope
@@ -82,8 +85,6 @@ def sample(
     strength: float = 1.0,
     antithetic: bool = False,
     batch_size: int = 64,
-    sigma_min: float = SIGMA_MIN,
-    sigma_max: float = SIGMA_MAX,
     on_batch: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Images, one per seed, uint8 [N,H,W,3]; `denoiser` is a `tiw.Denoiser`.
@@ -97,10 +98,11 @@ def sample(
         model = guided(denoiser, scaled)
     else:
         model = denoiser
-    levels = sigma_steps(steps, sigma_min, sigma_max)
+    highest = min(SIGMA_MAX, denoiser.sigma_max)
+    levels = sigma_steps(steps, sigma_max=highest)
     images = []
     for start in range(0, len(seeds), batch_size):
-        xt = starting_noise(seeds[start : start + batch_size], denoiser.shape, sigma_max).to(denoiser.device)
+        xt = starting_noise(seeds[start : start + batch_size], denoiser.shape, highest).to(denoiser.device)
         xt = torch.cat([xt, -xt]) if antithetic else xt
         with torch.no_grad():
             for x in solve(model, xt, levels, solver):

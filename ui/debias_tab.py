@@ -63,7 +63,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                 anchor = gr.Slider(
                     0,
                     1,
-                    DEFAULT.anchor,
+                    float(DEFAULT.anchor),
                     step=0.05,
                     label="Anchor",
                     info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs.",
@@ -125,6 +125,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
         )
         whole = ("steps", "batch_size", "seed")
         chosen = {name: int(value or 0) if name in whole else float(value or 0) for name, value in zip(names, rest, strict=True)}
+        chosen["anchor"] = f"{chosen['anchor']:g}"
         return start("debias", current, {**fields(sets, automatic, strength), "objective": objective, **chosen})
 
     started = [

@@ -1,0 +1,235 @@
+"""Anyone's checkpoints, in and out: pipelines that diffusers made, fine-tuned by the real commands, sampled by diffusers alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from conftest import blobs
+from diffusers import (
+    DDIMPipeline,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    EDMEulerScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    UNet2DModel,
+)
+from safetensors.torch import load_file
+
+from tiw import commands
+from tiw.denoiser import Denoiser
+from tiw.errors import UserInputError
+from tiw.noise import to_x0
+from tiw.options import DebiasOptions
+from tiw.runs import RunFolder
+from tiw.sampling import solve
+
+ROOT = Path(__file__).parents[1]
+BIASED, REFERENCE = blobs(200, 0.2, 0), blobs(60, 0.6, 1)
+BLOCKS = {"down_block_types": ("DownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "UpBlock2D")}
+SCHEDULERS = {
+    "epsilon": DDPMScheduler(clip_sample=False, beta_end=0.015),  # not the defaults, so that defaults are told from what was given
+    "v_prediction": DDIMScheduler(
+        clip_sample=False, prediction_type="v_prediction", beta_schedule="squaredcos_cap_v2", num_train_timesteps=500
+    ),
+    "sample": DDPMScheduler(clip_sample=False, prediction_type="sample", beta_schedule="scaled_linear"),
+    "zero terminal SNR": DDIMScheduler(clip_sample=False, prediction_type="v_prediction", rescale_betas_zero_snr=True),
+}
+
+
+def tiny_unet(**changes):
+    torch.manual_seed(0)
+    size = {"sample_size": 16, "layers_per_block": 1, "block_out_channels": (16, 32), "norm_num_groups": 8, "attention_head_dim": 16}
+    return UNet2DModel(**{**size, **BLOCKS, **changes})
+
+
+def trained_pipeline(folder, scheduler, steps=60):
+    """A pipeline trained for a moment by diffusers' own means, so that its samples stay in range, and saved."""
+    unet = tiny_unet()
+    optimizer = torch.optim.Adam(unet.parameters(), 2e-3)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        x0 = to_x0(BIASED.images[torch.randint(200, (16,), generator=generator).numpy()])
+        noise = torch.randn(x0.shape, generator=generator)
+        t = torch.randint(scheduler.config.num_train_timesteps, (16,), generator=generator)
+        xt = scheduler.add_noise(x0, noise, t)
+        kind = scheduler.config.prediction_type
+        target = {"epsilon": noise, "sample": x0}.get(kind) if kind != "v_prediction" else scheduler.get_velocity(x0, noise, t)
+        optimizer.zero_grad()
+        (unet(xt, t).sample - target).square().mean().backward()
+        optimizer.step()
+    DDPMPipeline(unet, scheduler).save_pretrained(folder)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    for name, images in (("biased", BIASED), ("reference", REFERENCE)):
+        np.savez(tmp_path / f"{name}.npz", images=images.images, light=images.attributes["light"].to_numpy(str))
+    paths = {"biased": "biased.npz", "reference": "reference.npz", "baseline": "given"}
+    return {**{name: str(tmp_path / path) for name, path in paths.items()}, "device": "cpu"}
+
+
+def fine_tuned(inputs, out, **changes):
+    fixed = {"strength": "1", "anchor": "0.5", "steps": 2, "batch_size": 8, "precision": "float32"}
+    options = DebiasOptions(**{**inputs, **fixed, **changes})
+    folder = RunFolder.create(out, "debias", options)
+    return commands.debias(folder, options)
+
+
+def ours(folder, noise, timesteps):
+    """Euler in sigma on the trained steps `timesteps`, from VP noise; images in [0, 1]."""
+    denoiser = Denoiser.from_pretrained(folder).eval()
+    sigmas = denoiser.schedule.sigma(timesteps.float())
+    with torch.no_grad():
+        *_, x = solve(denoiser, noise * (1 + sigmas[0] ** 2).sqrt(), torch.cat([sigmas, torch.zeros(1)]), "euler")
+    return (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_a_fine_tuned_pipeline_is_sampled_by_diffusers_alone_as_by_us(kind, inputs, tmp_path):
+    trained_pipeline(tmp_path / "given", SCHEDULERS[kind])
+    fine_tuned(inputs, tmp_path / "run", objective="tiw-dsm" if kind == "epsilon" else "dsm-obs")
+    for part in ("model", "raw"):
+        folder = tmp_path / "run" / part
+        for file in ("model_index.json", "scheduler/scheduler_config.json"):
+            assert (folder / file).read_bytes() == (tmp_path / "given" / file).read_bytes()
+        assert not [file.name for file in folder.rglob("*") if file.is_file() and file.suffix not in (".json", ".safetensors")]
+        DDPMPipeline.from_pretrained(folder)(batch_size=1, num_inference_steps=2, output_type="np")
+
+        theirs = DDIMPipeline.from_pretrained(folder)
+        theirs.set_progress_bar_config(disable=True)
+        theirs.scheduler.set_timesteps(10)
+        timesteps = theirs.scheduler.timesteps
+        if kind == "zero terminal SNR":  # its last step is pure noise, which "leading" steps do not visit
+            assert timesteps.max() < 999
+        images = theirs(batch_size=4, generator=torch.Generator().manual_seed(5), eta=0.0, num_inference_steps=10, output_type="np").images
+        noise = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+        np.testing.assert_allclose(ours(folder, noise, timesteps), images, atol=1e-3)
+        assert images.std() > 0.05 and images.min() < images.max()
+        weights = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+        given = load_file(tmp_path / "given" / "unet" / "diffusion_pytorch_model.safetensors")
+        assert weights.keys() == given.keys() and any(not torch.equal(weights[name], given[name]) for name in given)
+
+
+def test_the_command_keeps_the_moving_average_and_the_raw_weights(inputs, tmp_path):
+    """After two steps the average is 2/11 w1 + 9/11 w2 (EMAModel's warm-up); Adam's first step moves every weight by its rate, 1e-3 / 5."""
+    trained_pipeline(tmp_path / "given", SCHEDULERS["epsilon"], steps=5)
+    words = {"objective": "dsm-obs", "steps": 2, "batch-size": 8, "precision": "float32", **inputs}
+    command = [sys.executable, "-m", "tiw", "debias", "--out", str(tmp_path / "run"), *(f"--{k}={v}" for k, v in words.items())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    given, raw, average = (
+        torch.cat([w.double().flatten() for w in load_file(folder / "unet" / "diffusion_pytorch_model.safetensors").values()])
+        for folder in (tmp_path / "given", tmp_path / "run" / "raw", tmp_path / "run" / "model")
+    )
+    first = (11 * average - 9 * raw) / 2
+    assert abs((first - given).abs().median() - 2e-4) < 2e-6 and (raw - average).abs().median() > 1e-5
+    DDPMPipeline.from_pretrained(tmp_path / "run" / "model")
+
+
+def test_an_edm_pipeline_goes_in_and_out(inputs, tmp_path):
+    scheduler = EDMEulerScheduler(sigma_data=0.6)
+    DDPMPipeline(tiny_unet(), scheduler).save_pretrained(tmp_path / "given")
+    fine_tuned(inputs, tmp_path / "run", objective="dsm-ref")
+    pipeline = DDPMPipeline.from_pretrained(tmp_path / "run" / "model")
+    assert isinstance(pipeline.scheduler, EDMEulerScheduler) and pipeline.scheduler.config.sigma_data == 0.6
+
+
+def test_the_oldest_layout_keeps_everything_in_the_root(tmp_path):
+    """As google/ddpm-cifar10-32 has it: config.json, weights and scheduler_config.json beside model_index.json."""
+    trained_pipeline(tmp_path / "given", SCHEDULERS["epsilon"], steps=1)
+    xt, sigma = torch.randn(2, 3, 16, 16), torch.tensor([0.3, 2.0])
+    expected = Denoiser.from_pretrained(tmp_path / "given").eval()(xt, sigma)
+    for file in [*(tmp_path / "given").glob("unet/*"), *(tmp_path / "given").glob("scheduler/*")]:
+        shutil.move(file, tmp_path / "given")
+    for name in ("unet", "scheduler"):
+        (tmp_path / "given" / name).rmdir()
+    flat = Denoiser.from_pretrained(tmp_path / "given").eval()
+    assert torch.equal(flat(xt, sigma), expected)
+    flat.save_pretrained(tmp_path / "saved")  # the layout of today
+    assert torch.equal(Denoiser.from_pretrained(tmp_path / "saved").eval()(xt, sigma), expected)
+    assert isinstance(DDPMPipeline.from_pretrained(tmp_path / "saved").scheduler, DDPMScheduler)
+
+
+@pytest.mark.parametrize(
+    ("unet", "scheduler", "sentence"),
+    [
+        ({"in_channels": 1, "out_channels": 1}, DDPMScheduler(), "1 channels in"),
+        ({"out_channels": 6}, DDPMScheduler(variance_type="learned_range"), "6 out"),
+        ({"sample_size": (16, 32)}, DDPMScheduler(), "sample_size"),
+        ({"sample_size": None}, DDPMScheduler(), "sample_size None"),
+        ({}, FlowMatchEulerDiscreteScheduler(), "FlowMatchEulerDiscreteScheduler"),
+    ],
+)
+def test_other_networks_and_schedulers_are_refused_by_name(unet, scheduler, sentence, tmp_path):
+    DDPMPipeline(tiny_unet(**unet), scheduler).save_pretrained(tmp_path)
+    with pytest.raises(UserInputError, match=sentence):
+        Denoiser.from_pretrained(tmp_path)
+
+
+def test_latent_pipelines_and_other_classes_are_refused_by_name(tmp_path):
+    trained_pipeline(tmp_path, DDPMScheduler(), steps=0)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    (tmp_path / "model_index.json").write_text(json.dumps({**index, "vqvae": ["diffusers", "VQModel"]}))
+    with pytest.raises(UserInputError, match="vqvae"):
+        Denoiser.from_pretrained(tmp_path)
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    config = json.loads((tmp_path / "unet" / "config.json").read_text())
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({**config, "_class_name": "UNet2DConditionModel"}))
+    with pytest.raises(UserInputError, match="UNet2DConditionModel"):
+        Denoiser.from_pretrained(tmp_path)
+
+
+def test_a_hub_id_is_fetched_only_where_no_folder_is(tmp_path, monkeypatch):
+    trained_pipeline(tmp_path / "cache", DDPMScheduler(), steps=0)
+    asked = []
+
+    def download(hub_id, allow_patterns):
+        asked.append((hub_id, allow_patterns))
+        if hub_id != "someone/faces-64":
+            raise OSError("no such model\nand much more")
+        return str(tmp_path / "cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert Denoiser.from_pretrained("someone/faces-64").shape == (3, 16, 16)
+    assert all(pattern.endswith((".json", ".safetensors")) for pattern in asked[0][1])
+    with pytest.raises(UserInputError, match=r"no folder some/typo, .*OSError: no such model\)"):
+        Denoiser.from_pretrained("some/typo")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tmp_path / "cache", tmp_path / "someone" / "faces-64")
+    Denoiser.from_pretrained("someone/faces-64")
+    for path in ("/no/where", "a/b/c", "nowhere", "../x", "someone"):
+        with pytest.raises(UserInputError, match="baseline"):
+            Denoiser.from_pretrained(path)
+    assert [hub_id for hub_id, _ in asked] == ["someone/faces-64", "some/typo"]
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_fine_tuning_goes_on_with_the_checkpoints_own_loss(kind, tmp_path):
+    """lambda * mean (D - x0)^2 is the plain error of what the network predicts, and the levels are its own steps, equally often."""
+    scheduler = SCHEDULERS[kind]
+    trained_pipeline(tmp_path, scheduler, steps=1)
+    denoiser = Denoiser.from_pretrained(tmp_path).eval()
+    x0, noise = torch.rand(3, 3, 16, 16) * 2 - 1, torch.randn(3, 3, 16, 16)
+    t = torch.tensor([3, 200, 450])
+    with torch.no_grad():
+        output = denoiser.unet(scheduler.add_noise(x0, noise, t), t).sample
+        target = {"epsilon": noise, "sample": x0, "v_prediction": scheduler.get_velocity(x0, noise, t)}[kind]
+        sigma = denoiser.schedule.sigma(t.float())
+        error = denoiser(x0 + sigma[:, None, None, None] * noise, sigma) - x0
+    ours = denoiser.loss_weight(sigma) * error.square().mean((1, 2, 3))
+    torch.testing.assert_close(ours, (output - target).square().mean((1, 2, 3)), rtol=2e-3, atol=0)
+
+    drawn = denoiser.schedule.t(denoiser.config.noise.draw(20_000, torch.Generator().manual_seed(0)))
+    steps = scheduler.config.num_train_timesteps
+    assert (drawn - drawn.round()).abs().max() < 0.01
+    assert abs(drawn.mean() / (steps - 1) - 0.5) < 4 * 12**-0.5 / 20_000**0.5
+    assert abs((drawn < steps / 4).double().mean() - 0.25) < 4 * (0.1875 / 20_000) ** 0.5
