@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from tiw.audit import audit
 from tiw.data import ImageSet
-from tiw.diagnostics import auc_delong, diagnose, histograms, judge, reliability
+from tiw.diagnostics import auc_delong, diagnose, histograms, judge, moment_check, reliability
 from tiw.features import RatioFeatures
 
 
@@ -81,6 +81,7 @@ class Ratio:
     def __init__(self, biased, reference):
         self.sigmas, self.strength = np.array([0.1, 1.0]), 1.0
         self.scored = np.arange(0, len(biased), 2)
+        self.folds = torch.arange(len(biased) + len(reference)) // 2 % 5
         truth = {"a": np.log(0.5 / 0.8), "b": np.log(0.5 / 0.2)}
         of = [np.array([truth[v] for v in s.attributes["kind"]]) for s in (biased.take(self.scored), reference)]
         self.log_ratio_biased, self.log_ratio_reference = (np.stack([x, x]).astype(np.float32) for x in of)
@@ -119,6 +120,7 @@ def test_groups_stand_in_where_there_are_no_labels():
     seen = RatioFeatures(ratio.scored, features(biased.take(ratio.scored)).repeat(2, 1, 1), features(reference).repeat(2, 1, 1, 1), 1000)
     bare = [ImageSet(s.images, None, s.name) for s in (biased, reference)]
     result = audit(*bare, ratio, features=seen)
+    assert [d.gap_closed.value for d in result.levels] == pytest.approx([1, 1], abs=0.15)  # the ratio is exact
     kinds = biased.attributes["kind"].to_numpy()[ratio.scored]
     for group in set(result.groups.biased):
         assert len(set(kinds[result.groups.biased == group])) == 1  # no group mixes the blobs
@@ -132,3 +134,22 @@ def test_groups_stand_in_where_there_are_no_labels():
     for group, items in enumerate(result.groups.typical, 1):
         index = [i for i in items if i < 1000]
         assert (result.groups.biased[np.searchsorted(ratio.scored, index)] == group).all()
+
+
+def test_the_moment_check_is_one_for_the_true_ratio_and_less_for_a_timid_one():
+    """Two directions of ten differ between N(0, I) and N(d, I), whose log ratio is d x - d^2 / 2."""
+    shift = np.r_[0.6, 0.4, np.zeros(8)]
+    fold_b, fold_r = np.arange(2000) % 5, np.arange(400) % 5
+    covered, found = 0, {1.0: [], 0.5: []}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        biased, reference = rng.normal(size=(2000, 10)), shift + rng.normal(size=(400, 10))
+        log_ratio = biased @ shift - shift @ shift / 2
+        for strength, values in found.items():
+            check = moment_check(biased, reference, strength * log_ratio, fold_b, fold_r, seed)
+            values.append(check.value)
+            covered += check.interval[0] <= strength <= check.interval[1]
+    assert np.mean(found[1.0]) == pytest.approx(1, abs=0.06) and np.mean(found[0.5]) == pytest.approx(0.5, abs=0.06)  # tilting moves by it
+    assert covered >= 36
+    noise = np.random.default_rng(0).normal(size=(100, 10))
+    assert moment_check(biased, noise, np.zeros(2000), fold_b, np.arange(100) % 5) is None

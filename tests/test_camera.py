@@ -1,6 +1,7 @@
 """The camera check on sets that differ in one way only: how the images were made, or what they show."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,17 @@ def test_one_change_of_the_camera_is_named_first(change, name):
     assert of_kind[0].name == name and of_kind[0].auc.interval[0] > 0.6
     assert name in found[0].sentence or found[0].name != name
     assert set(found[0].examples) <= set(range(1000))
+
+
+@pytest.mark.parametrize(("column", "factor", "name"), [(0, 1.6, "file size"), (1, 4, "original width")])
+def test_what_the_files_alone_tell_is_named(column, factor, name):
+    demo = load_demo(200)
+    files = demo.reference.files.copy()
+    files[:, column] = (files[:, column] * factor).astype(int)
+    (found,) = camera_check(demo.heldout.take(range(800)), replace(demo.reference, files=files))
+    assert found.name == name and not found.subject and name in found.sentence
+    without = replace(demo.reference, files=None)  # pixels that numpy saved have no files
+    assert camera_check(demo.heldout.take(range(800)), without) == []
 
 
 def test_what_the_images_show_is_not_the_cameras():

@@ -28,7 +28,11 @@ COMPARED = {
     "frechet_distance": {"baseline": MEASURED, "debiased": MEASURED, "baseline_resampled": MEASURED, "floor": MEASURED},
     "gap_closed": MEASURED,
 }
-VERDICT = {"verdict": {"sentence": "The sets differ.", "reasons": ["AUC 0.9"]}}
+VERDICT = {
+    "problems": [{"sentence": "The biased set shows 1 image(s) more than once."}],
+    "camera": [{"sentence": "sharpness alone tells the sets apart."}],
+    "verdict": {"sentence": "The sets differ.", "reasons": ["AUC 0.9"]},
+}
 RESULTS = {"audit": VERDICT, "demo": COMPARED, "compare": COMPARED}
 
 

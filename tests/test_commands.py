@@ -69,13 +69,18 @@ def test_an_audit_without_a_model_and_without_labels(inputs, tmp_path):
     """Pixels stand in for the model's features, groups for labels; every biased image ends with a score."""
     for name in ("biased", "reference"):
         with np.load(inputs[name]) as arrays:
-            np.savez(inputs[name], images=arrays["images"])
+            images = arrays["images"]
+        if name == "reference":
+            images[:2] = images[2]  # three alike
+        np.savez(inputs[name], images=images)
     audited, result = run(tmp_path / "audit", "audit", AuditOptions(**{**inputs, "baseline": "none"}, scored=100, folds=3, map=False))
     assert result["levels"][0]["auc"]["value"] > 0.6
     assert not (audited.path / "strength.json").exists() and result["groups"] and result["shares"]
     rest, scores = (pd.read_parquet(audited.path / f"{name}.parquet") for name in ("rest", "scores"))
     assert sorted([*rest["item"], *scores.loc[scores["set"] == "biased", "item"]]) == list(range(200))
     page = (audited.path / "report.html").read_text()
+    (problem,) = result["problems"]
+    assert (problem["kind"], problem["count"]) == ("duplicate", 2) and problem["sentence"] in page
     assert result["verdict"]["sentence"] in page and page.count("data:image/webp") >= 2 + len(result["groups"])
     with pytest.raises(UserInputError, match=r"baseline.*train"):
         RunFolder.create(tmp_path / "debias", "debias", debias_options({**inputs, "baseline": "none"}))

@@ -44,6 +44,9 @@ def test_a_folder_a_zip_and_class_folders(folder, tmp_path):
     found = load_images(folder)
     assert found.images.shape == (3, 8, 8, 3) and found.attributes["label"].tolist() == ["cat", "cat", "dog"]
     assert np.array_equal(found.images[0], np.asarray(Image.open(folder / "cat/1.png")))
+    small = load_images(folder, 4)
+    assert small.files.tolist() == [[(folder / name).stat().st_size, 8] for name in ("cat/1.png", "cat/2.png", "dog/3.png")]
+    assert small.take([2]).files.tolist() == small.files[2:].tolist()
     entries = {f"x/{p.relative_to(folder)}": p.read_bytes() for p in folder.rglob("*.png")}
     assert load_images(zipped(tmp_path / "a.zip", entries)).fingerprint == found.fingerprint
 
@@ -55,9 +58,10 @@ def test_metadata_names_files_and_labels(folder):
     (folder / "metadata.csv").write_text("file_name,skin\ndog/9.png,a\n")
     with pytest.raises(UserInputError, match=r"1 file.*dog/9\.png"):
         load_images(folder)
-    (folder / "metadata.csv").write_text("file_name,skin\ndog/3.png,=HYPERLINK(1)\n")
-    with pytest.raises(UserInputError, match="formula"):
-        load_images(folder)
+    for written in ("file_name,skin\ndog/3.png,=HYPERLINK(1)\n", "file_name,@skin\ndog/3.png,a\n"):
+        (folder / "metadata.csv").write_text(written)
+        with pytest.raises(UserInputError, match="formula"):
+            load_images(folder)
     (folder / "metadata.csv").write_text("name\nx\n")
     with pytest.raises(UserInputError, match="file_name"):
         load_images(folder)
@@ -66,6 +70,14 @@ def test_metadata_names_files_and_labels(folder):
         json.dumps({"file_name": "cat/1.png", "k": 1}) + "\n" + json.dumps({"file_name": "cat/2.png", "k": 2})
     )
     assert load_images(folder).attributes["k"].tolist() == ["1", "2"]
+
+
+def test_a_class_or_an_array_is_no_formula_either(folder, tmp_path):
+    (folder / "cat").rename(folder / "=1+1")
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8, 3), np.uint8), label=np.array(["a", "@SUM(1)"]))
+    for path in (folder, tmp_path / "a.npz"):
+        with pytest.raises(UserInputError, match="formula"):
+            load_images(path)
 
 
 def test_metadata_of_each_part_is_read(folder, tmp_path):
@@ -138,7 +150,11 @@ def test_all_bad_images_are_counted_with_an_example(folder):
         load_images(folder)
     for kind in ("5 of 8", "truncated", "unreadable", "CMYK", "16-bit", "animated", "cat/4.png"):
         assert kind in str(caught.value), kind
+    assert "object at" not in str(caught.value)
     assert len(load_images(folder, skip_bad=True)) == 3
+    (folder / "dog" / "9.png").write_bytes(png(9, (20, 10)))
+    with pytest.raises(UserInputError, match=r"5 of 9 .*2 size.*20x10.*skip_bad.*resolution"):
+        load_images(folder)
 
 
 def cmyk():

@@ -203,13 +203,13 @@ def test_the_command_makes_the_same_files(folder, tmp_path):
 
 
 def test_resolution_and_skip_bad_are_options_and_the_log_names_what_was_left_out(folder, tmp_path):
-    from tiw import commands  # loads torch
+    from tiw.inputs import read_set  # loads torch
 
     (folder / "dog" / "00.png").write_bytes(b"nonsense")
     run = RunFolder.create(tmp_path / "run", "audit", AuditOptions(biased=str(folder), resolution=16, skip_bad=True))
-    images = commands._read(run, run.options, run.options.biased, "biased")
+    images = read_set(run, run.options, run.options.biased, "biased")
     assert len(images) == 59 and images.resolution == 16
     assert (run.path / "log.txt").read_text().startswith("biased: left out dog/00.png (unreadable")
     for options in (AuditOptions(), PreviewOptions(), DebiasOptions(), TrainOptions(), CompareOptions(debiased="x")):
         assert (options.resolution, options.skip_bad) == (0, False)
-    assert commands._read(run, AuditOptions(resolution=16), "demo", "reference", 50).images.shape == (50, 16, 16, 3)
+    assert read_set(run, AuditOptions(resolution=16), "demo", "reference", 50).images.shape == (50, 16, 16, 3)

@@ -124,7 +124,8 @@ def _say(run: RunFolder) -> None:
         return
     result = run.result()
     if run.kind == "audit":
-        print(result["verdict"]["sentence"], *result["verdict"]["reasons"], sep="\n")
+        first = [found["sentence"] for found in (*result["problems"], *result["camera"])]
+        print(*first, result["verdict"]["sentence"], *result["verdict"]["reasons"], sep="\n")
     elif run.kind in ("demo", "compare"):
         print(_table(result))
     print(run.path / "result.json")

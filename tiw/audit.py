@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from .attributes import with_crossings
 from .camera import Suspect, camera_check
-from .data import ImageSet
-from .diagnostics import LevelDiagnostics, Verdict, diagnose, histograms, judge
+from .data import ImageSet, Problem
+from .diagnostics import Estimate, LevelDiagnostics, Verdict, diagnose, histograms, judge, moment_check
 from .features import RatioFeatures
 from .groups import NEAREST_SIGMA, group_images
-from .ratio import DensityRatio
+from .ratio import DensityRatio, whitening
 
 REPRESENTATIVES = 48  # most over- and under-represented images
 BOOTSTRAP = 400
@@ -57,6 +58,7 @@ class AuditResult:
     under_represented: np.ndarray
     camera: tuple[Suspect, ...]  # properties of how the images were made that alone tell the sets apart
     groups: Groups | None  # for sets without labels in common
+    problems: tuple[Problem, ...] = ()  # what the checks before the work found
 
     def scores(self) -> pd.DataFrame:
         """One row per scored item: item, set, index, log_ratio_0 .. (held out, ascending sigma), attributes where known."""
@@ -74,6 +76,23 @@ class AuditResult:
                 part = pd.concat([part, images.attributes.iloc[index].reset_index(drop=True)], axis=1)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The audit's numbers as tables: levels, reliability, histograms, shares, scores. Intervals are two columns, _low and _high."""
+        curves = [{"sigma": d.sigma, **asdict(b)} for d in self.levels for b in d.reliability]
+        bins = [
+            {"sigma": d.sigma, "log_ratio_from": low, "log_ratio_to": high, "biased_density": b, "reference_density": r}
+            for d, of_b, of_r in zip(self.levels, self.biased_density, self.reference_density, strict=True)
+            for low, high, b, r in zip(self.edges[:-1], self.edges[1:], of_b, of_r, strict=True)
+        ]
+        shares = [{**asdict(s), **_ends("share", s.interval)} for s in self.shares]
+        return {
+            "levels": pd.DataFrame([_flat(d) for d in self.levels]),
+            "reliability": pd.DataFrame(curves),
+            "histograms": pd.DataFrame(bins),
+            "shares": pd.DataFrame(shares).drop(columns="interval", errors="ignore"),
+            "scores": self.scores(),
+        }
 
     def to_json(self) -> dict:
         """The audit's result.json."""
@@ -99,8 +118,24 @@ class AuditResult:
             "under_represented": self.under_represented,
             "camera": [{**asdict(suspect), "sentence": suspect.sentence} for suspect in self.camera],
             "groups": None if self.groups is None else self.groups.typical,
+            "problems": [asdict(problem) for problem in self.problems],
             "skipped": [*self.biased.skipped, *self.reference.skipped],
         }
+
+
+def _flat(level: LevelDiagnostics) -> dict[str, float]:
+    """One row of a table: every number of a level but its reliability curve."""
+    row = {}
+    for name, value in vars(level).items():
+        if isinstance(value, Estimate):
+            row |= {name: value.value, **_ends(name, value.interval)}
+        elif name != "reliability":
+            row[name] = value
+    return row
+
+
+def _ends(name: str, interval: tuple[float, float]) -> dict[str, float]:
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
 def audit(
@@ -109,18 +144,22 @@ def audit(
     ratio: DensityRatio,
     *,
     features: RatioFeatures | None = None,
+    problems: Sequence[Problem] = (),
     reference_share: float = 0.0,
     seed: int = 0,
 ) -> AuditResult:
     """Diagnostics, histograms, shares and the most telling images of two sets, from a ratio fitted on them.
 
-    `features` (those of the fit) give the groups that stand in for labels where the sets have none in common.
+    `features` (those of the fit) give the moment check and the groups that stand in for labels where the sets have none in
+    common; `problems` (those that `tiw.data.check_sets` found before the fit) go with the result.
     """
     of_biased, of_reference = ratio.log_ratio_biased, ratio.log_ratio_reference
     levels = [
         diagnose(sigma, b, r, train, reference_share)
         for sigma, b, r, train in zip(ratio.sigmas, of_biased, of_reference, ratio.train_cross_entropy, strict=True)
     ]
+    if features is not None:
+        levels = [replace(d, gap_closed=_gap_closed(features, ratio, k, seed)) for k, d in enumerate(levels)]
     verdict = judge(levels)
     level = next((k for k, d in enumerate(levels) if d.sigma == verdict.reliable_from), 0)
     order = ratio.scored[np.argsort(of_biased[level], kind="stable")]
@@ -140,6 +179,7 @@ def audit(
         under_represented=order[::-1][:REPRESENTATIVES],
         camera=tuple(camera_check(biased, reference, seed)),
         groups=groups,
+        problems=tuple(problems),
     )
 
 
@@ -151,6 +191,14 @@ def _labels(biased: ImageSet, reference: ImageSet, ratio: DensityRatio) -> tuple
     if not common:
         return None
     return with_crossings(biased.attributes.iloc[ratio.scored][common]), with_crossings(reference.attributes[common])
+
+
+def _gap_closed(features: RatioFeatures, ratio: DensityRatio, level: int, seed: int) -> Estimate | None:
+    """The moment check of one level, on whitened principal components of its features."""
+    of_biased, of_reference = features.biased[level], features.reference[level, 0]
+    white, folds = whitening(of_biased, seed), ratio.folds.cpu().numpy()
+    components = [(x @ white).double().numpy() for x in (of_biased, of_reference)]
+    return moment_check(*components, ratio.log_ratio_biased[level], folds[features.scored], folds[features.n_biased :], seed)
 
 
 def _groups(features: RatioFeatures, ratio: DensityRatio, seed: int) -> Groups:

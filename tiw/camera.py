@@ -30,10 +30,10 @@ SUSPECTS = {
     "red cast": "balance the colours of both sets, unless they belong to the subject",
     "blue cast": "balance the colours of both sets, unless they belong to the subject",
     "file size": "save both sets with the same format and quality",
-    "width": "resize both sets from originals of one size",
+    "original width": "take both sets from originals of one size",
 }
-EXPLAINED = ("sharpness", "compression")  # as far as the subject explains them, they are not the camera's
-TAKEN = ("borders", "compression", "sharpness", "file size", "width")  # of the camera alone; the others may belong to the subject
+EXPLAINED = ("sharpness", "compression", "file size")  # as far as the subject explains them, they are not the camera's
+TAKEN = ("borders", "compression", "sharpness", "file size", "original width")  # of the camera alone; the others may belong to the subject
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ def camera_check(biased: ImageSet, reference: ImageSet, seed: int = 0) -> list[S
     rng = np.random.default_rng([seed, 4])
     rows = [np.sort(rng.permutation(len(s))[:MOST]) for s in (biased, reference)]
     pixels = [_pixels(s, r) for s, r in zip((biased, reference), rows, strict=True)]
-    found = [properties(x) for x in pixels]
+    found = [properties(x) | _of_files(s, r) for x, s, r in zip(pixels, (biased, reference), rows, strict=True)]
     content = _content(np.concatenate(pixels))
     items = np.r_[rows[0], len(biased) + rows[1]]
     label = np.repeat([0, 1], [len(r) for r in rows])
     suspects = []
     for name, fix in SUSPECTS.items():
-        if name not in found[0]:
+        if name not in found[0] or name not in found[1]:
             continue
         value = np.r_[found[0][name], found[1][name]]
         medians = [float(np.median(value[label == k])) for k in (0, 1)]
@@ -117,6 +117,11 @@ def camera_check(biased: ImageSet, reference: ImageSet, seed: int = 0) -> list[S
         typical = np.r_[np.argsort(logit)[:4], np.argsort(-logit)[:4]]
         suspects.append(Suspect(name, auc, *medians, fix, name not in TAKEN, tuple(items[typical].tolist())))
     return sorted(suspects, key=lambda s: (s.subject, -s.auc.value))
+
+
+def _of_files(images: ImageSet, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """What the images' files tell; nothing for images that came as pixels."""
+    return {} if images.files is None else dict(zip(("file size", "original width"), images.files[rows].T.astype(float), strict=True))
 
 
 def _pixels(images: ImageSet, rows: np.ndarray) -> np.ndarray:

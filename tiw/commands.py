@@ -14,7 +14,7 @@ import torch
 from . import world
 from .audit import audit as run_audit
 from .compare import measure
-from .data import ImageSet, demo_path, load_demo, parse_shares, write_split
+from .data import ImageSet, check_sets, demo_path, load_demo, parse_shares, write_split
 from .debias import DebiasConfig, TrainStep
 from .debias import debias as run_debias
 from .denoiser import Denoiser
@@ -55,16 +55,21 @@ from .training import train_to_folder
 
 
 def audit(run: RunFolder, o: AuditOptions) -> dict:
-    """Ratio, diagnostics and charts; then, while they are there already, the map, the strength and the images not drawn for the charts."""
+    """Ratio, diagnostics and charts, as JSON, CSV and one HTML file; then the map, the strength and the images not drawn for the charts."""
     biased, reference, encoder = open_inputs(run, o)
+    run.progress("Checking the images", 0, 1)
+    problems = check_sets(biased, reference)
     config = RatioConfig(folds=o.folds, estimator=o.estimator, biased_images=o.scored, seed=o.seed)
     features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, encoder, config)
     ratio.save(run.path / "ratio")
     run.progress("Measuring", 0, 1)
-    found = run_audit(biased, reference, ratio, features=features, seed=o.seed)
-    found.scores().to_parquet(run.path / "scores.parquet", index=False)
+    found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
+    tables = found.tables()
+    tables["scores"].to_parquet(run.path / "scores.parquet", index=False)
+    for name, table in tables.items():
+        write_atomic(run.path / f"{name}.csv", table.to_csv(index=False).encode())
     result = found.to_json()
     run.write_result(result)
     write_atomic(run.path / "report.html", audit_html(run.result(), biased, reference).encode())
@@ -79,7 +84,7 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
 
 
 def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int) -> None:
-    """RUN/rest.parquet: the biased images that the fit has not seen, scored by the mean of the folds."""
+    """RUN/rest.parquet, and the end of scores.csv: the biased images that the fit has not seen, scored by the mean of the folds."""
     rest = np.setdiff1d(np.arange(len(biased)), ratio.scored)
     scores = np.empty((len(ratio.sigmas), len(rest)), np.float32)
     say = report(run, "Scoring all other images")
@@ -97,6 +102,8 @@ def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int
     data = io.BytesIO()
     table.to_parquet(data, index=False)
     write_atomic(run.path / "rest.parquet", data.getvalue())
+    with (run.path / "scores.csv").open("ab") as file:
+        table.reindex(columns=pd.read_csv(run.path / "scores.csv", nrows=0).columns).to_csv(file, index=False, header=False)
 
 
 def preview(run: RunFolder, o: PreviewOptions) -> dict:

@@ -9,6 +9,7 @@ from scipy.stats import norm, rankdata
 
 BINS = 10  # of the reliability curve, equally filled
 HISTOGRAM_BINS = 48
+BOOTSTRAP = 200
 NEGLIGIBLE = 0.01  # a weight below this counts for nothing (the paper, Figure 2)
 
 
@@ -45,6 +46,7 @@ class LevelDiagnostics:
     effective_share: float  # the same as a share of the items
     largest_weight: float
     negligible_share: float  # biased items with w < 0.01
+    gap_closed: Estimate | None = None  # of the mean features' way from biased to reference, by weights r; 1 for the true ratio
 
 
 def diagnose(
@@ -78,6 +80,48 @@ def diagnose(
         largest_weight=float(w_biased.max()),
         negligible_share=float((w_biased < NEGLIGIBLE).mean()),
     )
+
+
+def moment_check(
+    biased: np.ndarray, reference: np.ndarray, log_ratio: np.ndarray, fold_b: np.ndarray, fold_r: np.ndarray, seed: int = 0
+) -> Estimate | None:
+    """How far weights r move the mean features of biased items [n, Q] to those of reference items [m, Q]: 0 not at all, 1 all the way.
+
+    Along d_k = mean(reference_k) - mean(biased_-k), k a fold: the weights of fold k's biased items have seen none of it, and what is left
+    of the way is measured by the other folds' references, so chance adds to neither (docs/METHOD.md). The interval resamples both sets.
+    None where they do not show that the means differ at all.
+    """
+    rng, folds = np.random.default_rng([seed, 5]), range(fold_r.max() + 1)
+    weight = np.exp(log_ratio.astype(np.float64))
+
+    def means(x: np.ndarray, heavy: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted sums [R, K, Q] and total weights [R, K, 1] of each fold, for R rows of weights [R, n]."""
+        own = [fold == k for k in folds]
+        return np.stack([heavy[:, k] @ x[k] for k in own], 1), np.stack([heavy[:, k].sum(1, keepdims=True) for k in own], 1)
+
+    def drawn(fold: np.ndarray) -> np.ndarray:
+        """How often each row counts [1 + R, n]: once, then resampled within its fold."""
+        times = np.ones((1 + BOOTSTRAP, len(fold)))
+        for k in folds:
+            n = int((fold == k).sum())
+            times[1:, fold == k] = rng.multinomial(n, np.full(n, 1 / n), BOOTSTRAP)
+        return times
+
+    times = drawn(fold_b)
+    (of_b, n_b), (of_w, n_w) = means(biased, times, fold_b), means(biased, times * weight, fold_b)
+    of_r, n_r = means(reference, drawn(fold_r), fold_r)
+
+    def others(total: np.ndarray, n: np.ndarray) -> np.ndarray:
+        return (total.sum(1, keepdims=True) - total) / (n.sum(1, keepdims=True) - n)
+
+    direction = of_r / n_r - others(of_b, n_b)
+    moved = ((of_w / n_w - of_b / n_b) * direction).sum((1, 2))
+    whole = ((others(of_r, n_r) - of_b / n_b) * direction).sum((1, 2))
+    if np.quantile(whole[1:], 0.025) <= 0:
+        return None
+    shares = moved / whole
+    low, high = np.quantile(shares[1:], [0.025, 0.975])
+    return Estimate(float(shares[0]), (float(low), float(high)))
 
 
 def _mean(x: np.ndarray) -> Estimate:

@@ -179,7 +179,7 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
     folds[features.scored], folds[features.n_biased :] = fold_b, fold_r
     found, tried = fit(features, fold_b, fold_r, config)
     gap_level = int(np.argmin(np.abs(np.log(np.array(config.sigmas) / GAP_SIGMA))))
-    gap_map = _whitening(features.biased[gap_level], config.seed)
+    gap_map = whitening(features.biased[gap_level], config.seed)
     of_biased = features.biased[gap_level] @ gap_map
     return DensityRatio(
         denoiser,
@@ -197,7 +197,7 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
     ).to(denoiser.device)
 
 
-def _whitening(biased: Tensor, seed: int) -> Tensor:
+def whitening(biased: Tensor, seed: int) -> Tensor:
     """Map [F, Q] to the leading principal components of standardised features, each of unit variance."""
     mean, std = biased.mean(0), biased.std(0).clamp_min(1e-6)
     basis = principal_directions((biased - mean) / std, max(2, min(GAP_COMPONENTS, len(biased) // 20)), seed)

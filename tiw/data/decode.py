@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .memory import chunks
 
@@ -27,10 +27,20 @@ class BadImage:
     why: str
 
 
-def decode(name: str, read: Callable[[], bytes], resolution: int) -> np.ndarray | BadImage:
-    """uint8 [H,W,3]; centre-cropped to a square and resized if `resolution` is not 0."""
+@dataclass(frozen=True)
+class Decoded:
+    """An image with what its file tells of how it was made."""
+
+    pixels: np.ndarray  # uint8 [H,W,3]
+    file_size: int  # bytes
+    width: int  # of the file's image, before cropping and resizing
+
+
+def decode(name: str, read: Callable[[], bytes], resolution: int) -> Decoded | BadImage:
+    """The image, centre-cropped to a square and resized if `resolution` is not 0."""
     try:
-        image = Image.open(io.BytesIO(read()), formats=FORMATS)
+        data = read()
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             return BadImage(name, "too large", f"{image.width}x{image.height} pixels")
         if getattr(image, "is_animated", False) and image.format != "MPO":  # phones add a preview to a photo and call the pair MPO
@@ -42,6 +52,8 @@ def decode(name: str, read: Callable[[], bytes], resolution: int) -> np.ndarray 
         image.load()
     except Image.DecompressionBombError:
         return BadImage(name, "too large", f"more than {MAX_PIXELS:,} pixels")
+    except UnidentifiedImageError:
+        return BadImage(name, "unreadable", f"not one of {', '.join(FORMATS)}, whatever its name says")
     except OSError as error:
         return BadImage(name, "truncated" if "truncated" in str(error).lower() else "unreadable", str(error).splitlines()[0])
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them raise
@@ -50,10 +62,11 @@ def decode(name: str, read: Callable[[], bytes], resolution: int) -> np.ndarray 
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     image = image.convert("RGB")
-    return np.asarray(image) if not resolution or image.size == (resolution, resolution) else _fit(image, resolution)
+    as_it_is = not resolution or image.size == (resolution, resolution)
+    return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), len(data), image.width)
 
 
-def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int) -> Iterator[np.ndarray | BadImage]:
+def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int) -> Iterator[Decoded | BadImage]:
     """Decode (name, read) pairs in order, a chunk at a time, on a few threads (Pillow releases the interpreter's lock)."""
     reads = iter(reads)
     with ThreadPoolExecutor(4) as pool:

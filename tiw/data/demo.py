@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,8 +48,7 @@ def demo_path(role: str) -> Path:
 
 @lru_cache
 def _demo_set(role: str) -> ImageSet:
-    loaded = load_images(demo_path(role))
-    return ImageSet(loaded.images, loaded.attributes, f"demo {role}")
+    return replace(load_images(demo_path(role)), name=f"demo {role}")
 
 
 def load_set(path: str, role: str, references: int = 0, resolution: int = 0, skip_bad: bool = False) -> ImageSet:

@@ -31,6 +31,7 @@ class ImageSet:
     attributes: pd.DataFrame | None = None  # N rows, one column of strings per attribute
     name: str = ""
     skipped: tuple[str, ...] = ()  # files left out because they could not be used, each with the reason
+    files: np.ndarray | None = None  # int [N, 2]: bytes and original width of each image's file; None: it came as pixels
 
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] == 3, self.images.shape
@@ -54,7 +55,8 @@ class ImageSet:
         """The images at these rows, in this order."""
         rows = np.asarray(rows if isinstance(rows, (np.ndarray, range)) else list(rows), dtype=int)
         attributes = None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True)
-        return ImageSet(gather(self.images, rows), attributes, self.name, self.skipped)
+        files = None if self.files is None else self.files[rows]
+        return ImageSet(gather(self.images, rows), attributes, self.name, self.skipped, files)
 
     def resized(self, resolution: int) -> ImageSet:
         """The same images centre-cropped and resized to `resolution` pixels a side."""

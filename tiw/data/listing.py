@@ -137,20 +137,18 @@ def zip_tree(path: Path, field: str) -> Tree:
 
 
 def read_table(field: str, name: str, raw: bytes, **how: object) -> pd.DataFrame:
-    """A CSV of labels, everything as text. Raises UserInputError for what is none, and for spreadsheet formulas."""
+    """A CSV of labels, everything as text. Raises UserInputError for what is none."""
     try:
-        table = pd.read_csv(io.BytesIO(raw), dtype=str, keep_default_na=False, **how)
+        return pd.read_csv(io.BytesIO(raw), dtype=str, keep_default_na=False, **how)
     except (ValueError, UnicodeDecodeError, OverflowError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserInputError(field, f"{name} cannot be read ({reason})", "save it as UTF-8 text with one row an image") from error
-    refuse_formulas(field, name, table)
-    return table
 
 
 def refuse_formulas(field: str, name: str, table: pd.DataFrame) -> None:
     """Labels go out again as CSV, where a spreadsheet would run them."""
     for column in table:
-        if table[column].astype(str).str.match(r"^[=@]|^[+-](?![\d.])").any():
+        if pd.Series([column, *table[column].unique()]).astype(str).str.match(r"^[=@\t\r]|^[+-](?![\d.])").any():
             raise UserInputError(field, f"column {column!r} of {name} holds a spreadsheet formula", "replace it by its value")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import UserInputError
 from .decode import BadImage, decode_all, resized
 from .image_set import ImageSet
-from .listing import Listing
+from .listing import Listing, refuse_formulas
 from .memory import room_for
 from .readers import read_listing
 from .splits import read_rows
@@ -29,14 +29,16 @@ def load_images(path: str | Path, resolution: int = 0, *, field: str = "path", s
     """
     listing = read_rows(Path(path).expanduser(), field) if str(path).endswith(".json") else read_listing(path, field)
     name = Path(path).name
+    if listing.attributes is not None:
+        refuse_formulas(field, name, listing.attributes)
     if listing.pixels is not None:
-        images, kept, bad = _from_pixels(listing, resolution, name, field), None, listing.bad
+        images, kept, bad, files = _from_pixels(listing, resolution, name, field), None, listing.bad, None
     else:
-        images, kept, bad = _from_encoded(listing, resolution, name, skip_bad, field)
+        images, kept, bad, files = _from_encoded(listing, resolution, name, skip_bad, field)
     attributes = listing.attributes
     if attributes is not None and kept is not None and len(kept) < len(attributes):
         attributes = attributes.iloc[kept].reset_index(drop=True)
-    return ImageSet(images, attributes, name, tuple(f"{b.name} ({b.kind}: {b.why})" for b in bad))
+    return ImageSet(images, attributes, name, tuple(f"{b.name} ({b.kind}: {b.why})" for b in bad), files)
 
 
 def _from_pixels(listing: Listing, resolution: int, name: str, field: str) -> np.ndarray:
@@ -54,34 +56,38 @@ def _from_pixels(listing: Listing, resolution: int, name: str, field: str) -> np
 
 def _from_encoded(
     listing: Listing, resolution: int, name: str, skip_bad: bool, field: str
-) -> tuple[np.ndarray, list[int], tuple[BadImage, ...]]:
-    """Decode straight to where the pixels stay. Returns them with the rows that were kept and the images that were not."""
-    bad, kept, images = list(listing.bad), [], None
+) -> tuple[np.ndarray, list[int], tuple[BadImage, ...], np.ndarray]:
+    """Decode straight to where the pixels stay. Returns them with the rows that were kept, the images that were not, and `files`."""
+    bad, kept, files, images = list(listing.bad), [], [], None
     sizes: Counter[tuple[int, int]] = Counter()
     first_of: dict[tuple[int, int], str] = {}
     for row, image in enumerate(decode_all(zip(listing.names, listing.encoded(), strict=True), resolution)):
         if isinstance(image, BadImage):
             bad.append(image)
             continue
-        height, width = image.shape[:2]
+        height, width = image.pixels.shape[:2]
         sizes[height, width] += 1
         first_of.setdefault((height, width), listing.names[row])
         if images is None and height == width:
             images = room_for(len(listing), height, width, field)
         if images is not None and images.shape[1:3] == (height, width):
-            images[len(kept)] = image
+            images[len(kept)] = image.pixels
             kept.append(row)
-    if bad and not skip_bad:
-        found = _describe(bad, len(listing) + len(listing.bad))
-        raise UserInputError(field, found, "mend or remove them, or set skip_bad to leave them out")
-    if sizes.total() < FEWEST:
+            files.append((image.file_size, image.width))
+    if sizes.total() < FEWEST and (skip_bad or not bad):
         raise UserInputError(field, f"{name} has {sizes.total()} usable image(s)", f"give at least {FEWEST}")
-    (height, width), _ = sizes.most_common(1)[0]
-    if len(sizes) > 1 or height != width:
-        other = next((size for size in sizes if size != (height, width)), (height, width))
-        found = f"the images have {len(sizes)} size(s), for instance {first_of[other]} with {other[1]}x{other[0]}"
-        raise UserInputError(field, found, "set resolution to the size to crop and resize them to")
-    return images[: len(kept)], kept, tuple(bad)
+    problems, fixes = [], []
+    if bad and not skip_bad:
+        problems.append(_describe(bad, len(listing) + len(listing.bad)))
+        fixes.append("mend or remove them, or set skip_bad to leave them out")
+    if sizes and (len(sizes) > 1 or next(iter(sizes))[0] != next(iter(sizes))[1]):
+        usual = sizes.most_common(1)[0][0]
+        other = next((size for size in sizes if size != usual), usual)
+        problems.append(f"the images have {len(sizes)} size(s), for instance {first_of[other]} with {other[1]}x{other[0]}")
+        fixes.append("set resolution to the size to crop and resize them to")
+    if problems:
+        raise UserInputError(field, "; ".join(problems), "; ".join(fixes))
+    return images[: len(kept)], kept, tuple(bad), np.array(files)
 
 
 def _describe(bad: list[BadImage], n: int) -> str:

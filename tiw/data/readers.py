@@ -11,7 +11,7 @@ from ..errors import UserInputError
 from .arrays import from_npy, from_npz
 from .cifar import from_cifar_archive, from_cifar_tree
 from .layouts import from_celeba, from_edm, from_fairface, from_utkface
-from .listing import SUFFIXES, Listing, Tree, folder_tree, read_table, refuse_formulas, refuse_missing, zip_tree
+from .listing import SUFFIXES, Listing, Tree, folder_tree, read_table, refuse_missing, zip_tree
 from .tables import HUB, from_hub, from_parquet
 
 METADATA = ("metadata.csv", "metadata.jsonl")
@@ -63,7 +63,6 @@ def _from_metadata(tree: Tree, field: str) -> Listing | None:
         refuse_missing(field, metadata, named, tree.files)
         names += named
         tables.append(table.drop(columns="file_name").astype(str))
-        refuse_formulas(field, metadata, tables[-1])
     if not tables:
         return None
     labels = pd.concat(tables, ignore_index=True).fillna("")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import UserInputError
-from .listing import Listing, refuse_formulas
+from .listing import Listing
 from .memory import CHUNK
 
 HUB = "hub:"
@@ -37,8 +37,6 @@ def from_parquet(path: Path, field: str) -> Listing:
     names = _class_names(schema)
     columns = {name: _text(table.column(name).to_pylist(), names.get(name)) for name in labels}
     attributes = pd.DataFrame(columns) if columns else None
-    if attributes is not None:
-        refuse_formulas(field, path.name, attributes)
 
     def encoded() -> Iterator[Callable[[], bytes]]:
         try:
