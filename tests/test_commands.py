@@ -5,14 +5,20 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import blobs
 from safetensors.torch import load_file
 
 from tiw import commands
 from tiw import inputs as inputs_module
+from tiw.denoiser import Denoiser
+from tiw.device import pick_precision
 from tiw.errors import UserInputError
+from tiw.networks import PRESETS
 from tiw.options import AuditOptions, CompareOptions, DebiasOptions, SampleOptions, TrainOptions
+from tiw.ratio import DensityRatio
 from tiw.runs import RunFolder, Stopped
+from tiw.sampling import sample
 from tiw.strength import Estimate, StrengthMatch
 
 
@@ -119,6 +125,39 @@ def test_train_and_sample(inputs, tmp_path):
     assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
 
 
+def test_samples_are_steered_by_the_audit_that_is_named(inputs, tmp_path, monkeypatch):
+    """At strength 0 by nothing; a model that is not the audit's is steered by features of the audit's own baseline."""
+    monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: StrengthMatch(1.5, Estimate(1.0, (0.8, 1.2))))
+    audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
+    torch.manual_seed(1)
+    other = Denoiser.new(PRESETS["tiny"]).eval()
+    other.save_pretrained(tmp_path / "other")
+
+    def drawn(name, **options):
+        folder, result = run(tmp_path / name, "sample", SampleOptions(count=4, sampling_steps=4, device="cpu", **options))
+        return np.load(folder.path / "samples.npz")["images"].astype(int), result["strength"]
+
+    plain, none = drawn("plain", model=inputs["baseline"])
+    matched, strength = drawn("matched", model=inputs["baseline"], guidance=str(audited.path))
+    assert (none, strength) == (None, 1.5) and np.abs(matched - plain).mean() > 1
+    assert np.array_equal(drawn("nought", model=inputs["baseline"], guidance=str(audited.path), strength="0")[0], plain)
+    steered, _ = drawn("other", model=str(tmp_path / "other"), guidance=str(audited.path), strength="2")
+    precision = pick_precision(torch.device("cpu"))
+    baseline = Denoiser.from_pretrained(inputs["baseline"]).prepare("cpu", precision).eval()
+    ratio = DensityRatio.load(audited.path / "ratio", baseline)
+    by_hand = sample(other.prepare("cpu", precision), range(4), steps=4, guidance=lambda xt, sigma: 2 * ratio(xt, sigma))
+    assert np.abs(steered - by_hand).max() <= 1
+
+    (audited.path / "strength.json").unlink()
+    for guidance, sentence in (
+        (str(audited.path), "no matched strength"),
+        (str(tmp_path / "plain"), "a run of sample"),
+        (str(tmp_path / "nowhere"), "no readable config"),
+    ):
+        with pytest.raises(UserInputError, match=f"guidance.*{sentence}"):
+            drawn(f"wrong {sentence}", model=inputs["baseline"], guidance=guidance)
+
+
 def test_wrong_inputs_are_named_before_any_work(inputs, tmp_path):
     np.savez(tmp_path / "large.npz", images=np.zeros((4, 32, 32, 3), np.uint8))
     wrong = {**inputs, "biased": str(tmp_path / "large.npz")}
@@ -126,6 +165,11 @@ def test_wrong_inputs_are_named_before_any_work(inputs, tmp_path):
     with pytest.raises(UserInputError, match=r"biased.*32.*16"):
         commands.audit(folder, folder.options)
     other = RunFolder.create(tmp_path / "audit", "audit", AuditOptions(**inputs))
+    unfinished = debias_options(inputs, audit=str(other.path))
+    with pytest.raises(UserInputError, match=r"audit.*no ratio"):
+        commands.debias(RunFolder.create(tmp_path / "early", "debias", unfinished), unfinished)
+    (other.path / "ratio").mkdir()
+    (other.path / "ratio" / "ratio.json").touch()
     mixed = debias_options({**inputs, "references": 20}, audit=str(other.path))
     with pytest.raises(UserInputError, match=r"audit.*references"):
         commands.debias(RunFolder.create(tmp_path / "debias", "debias", mixed), mixed)

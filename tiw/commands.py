@@ -26,6 +26,7 @@ from .inputs import (
     check_resolution,
     open_classifier,
     open_denoiser,
+    open_guidance,
     open_inputs,
     open_inputs_and_ratio,
     read_set,
@@ -174,14 +175,16 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
 
 
 def sample(run: RunFolder, o: SampleOptions) -> dict:
-    """Images from one model, one seed each."""
+    """Images from one model, one seed each, steered by an audit's ratio if one is named."""
     denoiser = open_denoiser(o.model, o.device)
+    ratio, strength = open_guidance(o, denoiser) if o.guidance else (None, None)
+    guided = {} if ratio is None else {"guidance": ratio, "strength": strength}
     seeds = range(o.seed, o.seed + o.count)
     report = report_of(run, "Sampling", o.count)
-    images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
+    images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report, **guided)
     np.savez(run.path / "samples.npz", images=images, seeds=np.array(seeds))
     write_atomic(run.path / "sheet.webp", contact_sheet(images[:64]))
-    return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1]}
+    return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1], "strength": strength}
 
 
 def compare(run: RunFolder, o: CompareOptions) -> dict:

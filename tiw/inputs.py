@@ -14,7 +14,7 @@ from .denoiser import Denoiser
 from .device import pick_device, pick_precision
 from .errors import UserInputError
 from .features import PixelEncoder, RatioConfig, ratio_features
-from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions
+from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 from .ratio import DensityRatio, fit_to_features
 from .runs import RunFolder, Stopped, write_atomic
 from .strength import Estimate, StrengthMatch, match_strength
@@ -51,7 +51,7 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
     """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
     biased, reference, denoiser = open_inputs(run, o)
     if o.audit:
-        about = RunFolder.open(o.audit).options
+        about = _audit("audit", o.audit).options
         for field in ("biased", "reference", "baseline", "references", "resolution", "skip_bad"):
             if getattr(about, field) != getattr(o, field):
                 found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
@@ -66,14 +66,52 @@ def _open_or_fit_ratio(
     folder = (Path(o.audit) if o.audit else run.shared) / "ratio"
     if (folder / "ratio.json").is_file():
         return DensityRatio.load(folder, denoiser)
-    if o.audit:
-        raise UserInputError("audit", f"{o.audit} holds no ratio", "wait until the audit has finished, or leave audit empty")
     config = RatioConfig(seed=o.seed)
     features = ratio_features(biased, reference, denoiser, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, denoiser, config)
     ratio.save(folder)
     return ratio
+
+
+def _audit(option: str, path: str) -> RunFolder:
+    """The run that an option names: an audit with its ratio."""
+    try:
+        run = RunFolder.open(path)
+    except UserInputError as error:
+        raise UserInputError(option, error.found, "give the folder of a finished audit") from error
+    if run.kind != "audit":
+        raise UserInputError(option, f"{path} holds a run of {run.kind}", "give the folder of a finished audit")
+    if not (run.path / "ratio" / "ratio.json").is_file():
+        raise UserInputError(option, f"{path} holds no ratio", "wait until the audit has finished, or leave this empty")
+    return run
+
+
+def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, float]:
+    """The ratio of the audit named by `guidance`, reading its features off that audit's own baseline, and the strength to steer with."""
+    audit = _audit("guidance", o.guidance)
+    path = audit.options.baseline
+    if path == "none":
+        raise UserInputError("guidance", f"{o.guidance} is an audit without a model", "run it again with --baseline")
+    encoder = denoiser if path == o.model else open_denoiser(path, o.device)
+    if encoder.shape != denoiser.shape:
+        found = f"the audit's images are {encoder.shape[-1]} pixels wide, the model paints {denoiser.shape[-1]}"
+        raise UserInputError("guidance", found, "choose an audit and a model of one size")
+    ratio = DensityRatio.load(audit.path / "ratio", encoder)
+    if o.strength != "auto":
+        return ratio, float(o.strength)
+    match = _kept_match(audit.path)
+    if match is None:
+        raise UserInputError("guidance", f"{o.guidance} has no matched strength", "wait until the audit has finished, or give a strength")
+    return ratio, match.strength
+
+
+def _kept_match(folder: Path) -> StrengthMatch | None:
+    kept = folder / "strength.json"
+    if not kept.is_file():
+        return None
+    raw = json.loads(kept.read_text())
+    return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
 
 
 def strength_of(
@@ -89,19 +127,17 @@ def strength_of(
     """A number as given, or matched; the match is kept beside its ratio, in `folder`, since it is the ratio's."""
     if wanted != "auto":
         return StrengthMatch(float(wanted), None)
-    kept = folder / "strength.json"
     with world.first_goes_first():
-        if kept.is_file():
-            raw = json.loads(kept.read_text())
-            return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
-        match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
-        write_atomic(kept, json.dumps(asdict(match)).encode())
+        match = _kept_match(folder)
+        if match is None:
+            match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
+            write_atomic(folder / "strength.json", json.dumps(asdict(match)).encode())
         return match
 
 
 def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
     if path in ("", "none"):
-        raise UserInputError("baseline", "no model is named", "give a diffusion model's folder, or train one first: python -m tiw train")
+        raise no_model()
     where = pick_device(device)
     world.join(where)
     denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)

@@ -111,6 +111,8 @@ class SampleOptions:
     """Images from a model, one seed each."""
 
     model: str = "demo"
+    guidance: str = ""  # finished audit whose ratio steers a model of its biased set towards its reference; empty: none
+    strength: str = "auto"  # of the guidance: number, or auto: the one that the audit matched
     count: int = 64
     sampling_steps: int = 12
     solver: str = "dpm"
@@ -219,9 +221,17 @@ def validate(kind: str, options: object) -> None:
     if hasattr(options, "minutes") and not options.steps and not options.minutes:
         raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
     if kind in ("preview", "debias", "compare") and options.baseline in ("", "none"):
-        raise UserInputError("baseline", "no model is named", "give a diffusion model's folder, or train one first: python -m tiw train")
+        raise no_model()
     if kind == "compare" and not options.debiased:
         raise UserInputError("debiased", "no model is named", "give the folder of the debiased model, RUN/model")
+
+
+def no_model() -> UserInputError:
+    """What to say where a model is needed and none is named."""
+    time = "about an hour on 2 CPU cores at 64x64 pixels, minutes on a GPU"
+    return UserInputError(
+        "baseline", "no model is named", f"give a diffusion model's folder, or train one first ({time}): python -m tiw train"
+    )
 
 
 def parse_anchor(text: str) -> float | tuple[float, float]:
