@@ -57,7 +57,7 @@ def child_command(run: RunFolder) -> list[str]:
     return [sys.executable, "-c", CHILD, run.kind, "--out", str(run.path)]
 
 
-def wait_for(condition, seconds: float = 10.0) -> None:
+def wait_for(condition, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

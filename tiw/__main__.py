@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, get_type_hints
@@ -24,6 +26,7 @@ app = typer.Typer(
     help="Find dataset bias with a small reference set, and debias diffusion models with it.",
 )
 
+SHARED = ("debias", "train")  # what several processes can do together (tiw.world)
 HELP = {
     "biased": "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.",
     "reference": "The small set drawn from the distribution you want; a path like those of --biased, or demo.",
@@ -85,22 +88,17 @@ def _command(kind: str) -> None:
         try:
             there = not chosen and (out / "config.json").is_file()  # then its config says what to do
             options = RunFolder.open(out).options if there else options_class(**chosen)
-            if world.is_first():
-                run = RunFolder.create(out, kind, options)
-            else:
-                run = replace(RunFolder.create(tempfile.mkdtemp(), kind, options), leader=out)
-            code = execute(run)
+            with _run_folder(out, kind, options) as run:
+                code = execute(run)
         except UserInputError as error:
             print(error, file=sys.stderr)
             raise typer.Exit(2) from None
         finally:
             if isinstance(runs.ON_PROGRESS, _Bar):
                 runs.ON_PROGRESS.close()
-        if not world.is_first():
-            run.delete()
-        elif code == 0:
+        if world.is_first() and code == 0:
             _say(run)
-        else:
+        elif world.is_first():
             print(run.status()["message"], file=sys.stderr)
         raise typer.Exit(code)
 
@@ -116,6 +114,20 @@ def _command(kind: str) -> None:
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     app.command(kind, help=options_class.__doc__)(command)
+
+
+@contextmanager
+def _run_folder(out: Path, kind: str, options: object) -> Iterator[RunFolder]:
+    """RUN; for a process that is not the first of several one that is thrown away."""
+    if world.size() > 1 and kind not in SHARED:
+        raise UserInputError("num_processes", f"{kind} is done by one process", f"launch several for {' or '.join(SHARED)} only")
+    if world.is_first():
+        yield RunFolder.create(out, kind, options)
+        return
+    if (out / "config.json").is_file():
+        RunFolder.create(out, kind, options)  # complains as it does to the first
+    with tempfile.TemporaryDirectory() as folder:
+        yield replace(RunFolder.create(folder, kind, options), leader=out)
 
 
 def _say(run: RunFolder) -> None:

@@ -23,6 +23,7 @@ from .embedding import layouts, principal_plane
 from .errors import UserInputError
 from .features import RatioConfig, RatioFeatures, features_at, ratio_features
 from .inputs import (
+    check_disk,
     check_resolution,
     open_classifier,
     open_denoiser,
@@ -169,6 +170,7 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     world.join(device)
     denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
     check_resolution("data", data, denoiser)
+    check_disk(run, denoiser)
     config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
     empty = data.take([])  # DSM on one set needs no reference
     return train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))

@@ -85,11 +85,11 @@ def debias(
         loss, weight = _losses(student, trained, denoiser, scaled, batch, config, _anchor(config, step))
         optimizer.zero_grad()
         loss.mean().backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         mean_loss = float(world.gathered(loss.detach()).mean())
-        if not math.isfinite(mean_loss):
-            raise FloatingPointError(f"the loss is {mean_loss} at step {step}: lower the learning rate or clip the weights")
+        if not math.isfinite(mean_loss + float(norm)):  # raised before the yield, so that no checkpoint holds these weights
+            raise FloatingPointError(f"the loss is {mean_loss} and its gradient's norm {float(norm)} at step {step}")
         weight = None if weight is None else world.gathered(weight)
         ess = None if weight is None else float(weight.sum() ** 2 / weight.square().sum() / len(weight))
         largest = None if weight is None else float(weight.max())

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import psutil
 
+from . import world
 from .errors import UserInputError
 from .runs import RunFolder, Stopped, now
 
@@ -31,10 +32,13 @@ def execute(run: RunFolder) -> int:
         raise UserInputError("out", f"process {other.pid} is at work in {run.path}", "wait for it, or choose another folder")
     if state != "queued":  # a stop asked for while waiting counts, one left by an earlier attempt does not
         run.forget_stop()
-    run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
+    try:
+        run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
+    except OSError as error:
+        raise UserInputError("out", f"{run.path} cannot be written ({error.strerror})", "make room, or choose another folder") from error
     with _stop_on_signals(run):
         code, outcome = _attempt(run)
-    run.write_status(**outcome, pid=None, eta_seconds=None)
+        run.write_status(**outcome, pid=None, eta_seconds=None)
     return code
 
 
@@ -46,12 +50,12 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
         if run.stop_requested():
             raise Stopped
         run.write_result(EXECUTE[run.kind](run, run.options))
-    except Stopped:
+    except (Stopped, world.FirstEnded):
         return 0, {"state": "stopped", "stage": "Stopped"}
     except UserInputError as error:
         return 2, {"state": "failed", "stage": "Failed", "message": str(error)}
     except Exception as error:
-        with suppress(OSError), (run.path / "log.txt").open("a", encoding="utf-8") as log:
+        with suppress(OSError), (run.shared / "log.txt").open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         return 1, {"state": "failed", "stage": "Failed", "message": _plainly(error)}
     return 0, {"state": "finished", "stage": "Finished"}
@@ -60,11 +64,14 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
 def _plainly(error: Exception) -> str:
     said = (str(error).splitlines() or [""])[0][:300]
     if isinstance(error, FloatingPointError):
-        return f"The training diverged: {said}."
+        kept = "Its last checkpoint is kept, but would lead there again: start a new run with a lower learning rate or a weight clip."
+        return f"The training diverged: {said}. {kept}"
     if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
         return "There was not enough memory: use a smaller batch size or fewer images."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or re.search("No space left|quota exceeded", said):
         return "The disk is full: delete old runs, then start this one again; it goes on from its last checkpoint."
+    if re.search("Connection (closed|reset) by peer", said):  # gloo's words
+        return "Another process of this run has ended. log.txt in the run folder has the details."
     return f"Something went wrong ({type(error).__name__}: {said}). log.txt in the run folder has the details."
 
 

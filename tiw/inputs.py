@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from .ratio import DensityRatio, fit_to_features
 from .runs import RunFolder, Stopped, write_atomic
 from .strength import Estimate, StrengthMatch, match_strength
 
+OTHER_FILES = 20 << 20  # bytes: pictures, lines, ratio
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
 
@@ -35,6 +37,8 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
     denoiser = open_denoiser(o.baseline, o.device, getattr(o, "precision", "auto")).requires_grad_(False).eval()
     check_resolution("biased", biased, denoiser)
     check_resolution("reference", reference, denoiser)
+    if isinstance(o, DebiasOptions):
+        check_disk(run, denoiser)
     return biased, reference, denoiser
 
 
@@ -155,6 +159,20 @@ def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
     if images.images.shape[1] != side:
         found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
         raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
+
+
+def check_disk(run: RunFolder, denoiser: Denoiser) -> None:
+    """Say how much disk a training run takes. Raises UserInputError where less is free."""
+    weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
+    # A checkpoint: weights, moving average, two moments; there are two while one replaces the other. RUN/model and RUN/raw stay.
+    peak, end = 8 * weights + OTHER_FILES, 2 * weights + OTHER_FILES
+    run.progress(f"Will take {peak >> 20} MB of disk while training, {end >> 20} MB in the end", 0, 1)
+    checkpoint = run.shared / "checkpoint.pt"
+    there = checkpoint.stat().st_size if checkpoint.is_file() else 0
+    free = shutil.disk_usage(run.shared).free
+    if free + there < peak:
+        found = f"{run.shared} has {free >> 20} MB free, training takes {peak >> 20} MB"
+        raise UserInputError("out", found, "delete old runs, or choose another disk")
 
 
 def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:

@@ -26,7 +26,7 @@ class Stopped(Exception):  # noqa: N818  (asked for, not an error)
 
 
 def now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -37,6 +37,12 @@ def write_atomic(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)  # left over only where the disk is full
+
+
+def to_disk(path: Path) -> None:
+    """Return when the file's bytes have reached the disk: what is renamed or relied on next must survive a loss of power."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)

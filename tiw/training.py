@@ -1,4 +1,8 @@
-"""A training run in its folder: budget, moving average, live lines, pictures, checkpoints, stop and resume."""
+"""A training run in its folder: budget, moving average, live lines, pictures, checkpoints, stop and resume.
+
+Nothing random is kept: noise, noise levels, data order and dropout of step k all follow from (seed, k) (tiw.debias). So a checkpoint is the
+step's number with model, moving average and optimiser, and a run that was ended anywhere goes on to the weights it would have had.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 import torch
@@ -16,7 +21,7 @@ from .debias import DebiasConfig, TrainStep
 from .denoiser import Denoiser
 from .options import DebiasOptions, TrainOptions
 from .pictures import contact_sheet
-from .runs import RunFolder, Stopped, write_atomic
+from .runs import RunFolder, Stopped, to_disk, write_atomic
 from .sampling import sample
 from .strength import Estimate
 
@@ -28,20 +33,25 @@ GapFn = Callable[["torch.Tensor"], Estimate]
 
 
 class _Preview:
-    """Samples of the model in training from fixed seeds: a picture, and the gap closed so far."""
+    """Samples of the model in training from fixed seeds: a picture, and the gap closed so far. Raises Stopped when a stop is asked for."""
 
     def __init__(self, run: RunFolder, gap: GapFn | None):
         self.run, self.gap = run, gap
         self.last: Estimate | None = None
 
     def __call__(self, model: Denoiser, step: int) -> None:
-        images = sample(model, PREVIEW_SEEDS if self.gap else PREVIEW_SEEDS[:16])
+        seeds = PREVIEW_SEEDS if self.gap else PREVIEW_SEEDS[:16]
+        images = sample(model, seeds, batch_size=16, on_batch=self._stop_if_asked)
         self.last = None if self.gap is None else self.gap(images)
         folder = self.run.path / "previews"
         folder.mkdir(exist_ok=True)
         write_atomic(folder / f"{step:06d}.webp", contact_sheet(images[:16], columns=8))
         gap = None if self.last is None else asdict(self.last)
         self.run.append("previews.jsonl", {"step": step, "file": f"previews/{step:06d}.webp", "gap_closed": gap})
+
+    def _stop_if_asked(self, _done: int) -> None:
+        if self.run.stop_requested():
+            raise Stopped
 
 
 def train_to_folder(
@@ -57,27 +67,29 @@ def train_to_folder(
     Leaves RUN/model (the moving average), RUN/raw, one JSON line per step, pictures on the way.
     Raises Stopped, with the checkpoint written, when a stop was asked for.
     """
+    trained = run.shared / "trained.json"
+    if trained.is_file():  # ended between the last checkpoint's removal and the run's own result
+        return json.loads(trained.read_text())
     preview = _Preview(run, gap)
     shown = copy.deepcopy(start_model).requires_grad_(False).eval()  # carries the moving average
+    ema = EMAModel(shown.parameters(), decay=o.ema)
     resume = _load_checkpoint(run)
     _forget_after(run, -1 if resume is None else resume["step"])
+    preview_seconds, training_seconds = 0.0, 0.0
     if resume is None:
         run.progress("Drawing the first samples", 0, 1)
         began = time.monotonic()
-        preview(shown, 0)
+        _picture(preview, shown, 0)
         preview_seconds = time.monotonic() - began
-        steps = o.steps or world.agreed(_steps_in(60 * o.minutes - PREVIEWS * preview_seconds, config, steps_of, run))
-        config = replace(config, steps=steps)
-        ema = EMAModel(shown.parameters(), decay=o.ema)
+        _stop_if_asked(run)
     else:
-        config = replace(config, steps=resume["steps"])
-        ema = EMAModel(shown.parameters(), decay=o.ema)
         ema.load_state_dict(resume["ema"])
         ema.to(start_model.device)
+        training_seconds = resume["seconds"]
+    config = replace(config, steps=_budget(run, o, config, steps_of, preview_seconds))
     every = o.preview_every or max(1, round(config.steps / PREVIEWS))
     checkpoint_every = o.checkpoint_every or every
 
-    training_seconds = 0.0 if resume is None else resume["seconds"]
     last = None
     clock = time.monotonic()
     for last in steps_of(config, resume):
@@ -88,27 +100,53 @@ def train_to_folder(
         run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
         remaining = training_seconds / last.step * (config.steps - last.step)
         run.progress("Training", last.step, config.steps, remaining)
-        stop = bool(world.agreed(run.stop_requested()))
-        if world.is_first() and (stop or last.step % checkpoint_every == 0):
+        due = last.step % checkpoint_every == 0 or last.step == config.steps
+        if due:
             _save_checkpoint(run, last, ema, training_seconds)
-        if stop:
-            raise Stopped
-        if world.is_first() and (last.step % every == 0 or last.step == config.steps):
+        if last.step % every == 0 and last.step < config.steps:
             ema.copy_to(shown.parameters())
-            preview(shown, last.step)
+            _picture(preview, shown, last.step)
+        if world.agreed(run.stop_requested()):
+            if not due:
+                _save_checkpoint(run, last, ema, training_seconds)
+            raise Stopped
         clock = time.monotonic()
 
     ema.copy_to(shown.parameters())
-    shown.save_pretrained(run.path / "model")
-    if last is not None:
-        last.denoiser.save_pretrained(run.path / "raw")
-    (run.path / "checkpoint.pt").unlink(missing_ok=True)
-    return {
+    result = {
         "steps": config.steps,
+        "processes": world.size(),
         "training_seconds": training_seconds,
         "images_per_second": config.steps * o.batch_size / max(training_seconds, 1e-9),
-        "gap_closed": None if preview.last is None else asdict(preview.last),
     }
+    if not world.is_first():
+        return result
+    preview(shown, config.steps)
+    result["gap_closed"] = None if preview.last is None else asdict(preview.last)
+    if last is None:  # the last step was already done
+        raw = copy.deepcopy(start_model)
+        raw.load_state_dict(resume["model"])
+    else:
+        raw = last.denoiser
+    for model, name in ((shown, "model"), (raw, "raw")):
+        model.save_pretrained(run.path / name)
+        for file in (run.path / name).rglob("*.*"):
+            to_disk(file)
+    write_atomic(trained, json.dumps(result).encode())
+    (run.path / "checkpoint.pt").unlink(missing_ok=True)
+    return result
+
+
+def _picture(preview: _Preview, model: Denoiser, step: int) -> None:
+    """A preview on the way, by the first process alone; one that is given up for a stop is no loss: all processes then stop together."""
+    if world.is_first():
+        with suppress(Stopped):
+            preview(model, step)
+
+
+def _stop_if_asked(run: RunFolder) -> None:
+    if world.agreed(run.stop_requested()):
+        raise Stopped
 
 
 def _line(step: TrainStep, images_per_second: float, seconds: float) -> dict:
@@ -116,32 +154,49 @@ def _line(step: TrainStep, images_per_second: float, seconds: float) -> dict:
     return {name: getattr(step, name) for name in fields} | {"images_per_second": images_per_second, "seconds": seconds}
 
 
-def _steps_in(seconds: float, config: DebiasConfig, steps_of: StepsFn, run: RunFolder) -> int:
-    """How many steps fit: the budget is turned into steps once, so that the run can be repeated."""
-    run.progress("Timing a few steps", 0, 1)
-    times = []
-    for _ in steps_of(replace(config, steps=4), None):
-        times.append(time.monotonic())
-    return max(1, int(seconds / ((times[-1] - times[0]) / (len(times) - 1))))
+def _budget(run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfig, steps_of: StepsFn, preview_seconds: float) -> int:
+    """How many steps. A budget in minutes is turned into steps once, and kept in RUN/budget.json so that the run can be repeated."""
+    if o.steps:
+        return o.steps
+    kept = run.shared / "budget.json"
+    if not kept.is_file():
+        run.progress("Timing a few steps", 0, 1)
+        times = []
+        for _ in steps_of(replace(config, steps=4), None):
+            times.append(time.monotonic())
+            _stop_if_asked(run)
+        seconds_a_step = (times[-1] - times[0]) / (len(times) - 1)
+        steps = world.agreed(max(1, int((60 * o.minutes - PREVIEWS * preview_seconds) / seconds_a_step)))
+        if world.is_first():
+            write_atomic(kept, json.dumps({"steps": steps}).encode())
+        return steps
+    return json.loads(kept.read_text())["steps"]
 
 
 def _save_checkpoint(run: RunFolder, last: TrainStep, ema: EMAModel, seconds: float) -> None:
+    """Replace RUN/checkpoint.pt: the old one stays until the new one is whole and on the disk."""
+    if not world.is_first():
+        return
     state = {
         "step": last.step,
-        "steps": last.steps,
         "seconds": seconds,
         "model": last.denoiser.state_dict(),
         "optimizer": last.optimizer.state_dict(),
         "ema": ema.state_dict(),
     }
     partial = run.path / "checkpoint.partial"
-    torch.save(state, partial)
-    partial.replace(run.path / "checkpoint.pt")
+    try:
+        with partial.open("wb") as file:  # given a path, torch.save does not say that the disk is full
+            torch.save(state, file)
+        to_disk(partial)
+        partial.replace(run.path / "checkpoint.pt")
+    finally:
+        partial.unlink(missing_ok=True)  # a full disk gets the space back, so that the status can be written
 
 
 def _load_checkpoint(run: RunFolder) -> dict | None:
     path = run.shared / "checkpoint.pt"
-    return torch.load(path, weights_only=True) if path.is_file() else None
+    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
 
 
 def _forget_after(run: RunFolder, step: int) -> None:

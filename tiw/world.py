@@ -9,9 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:  # the command line asks who is first before it loads torch
+    import torch
+    from torch import Tensor, nn
+
+PATIENCE = timedelta(days=1)  # while the first process fits a ratio or paints a preview, the others wait
+
+
+class FirstEnded(Exception):  # noqa: N818  (its status tells why)
+    """The first process has ended, by a stop or an error: there is nothing left to do for the others."""
 
 
 def size() -> int:
@@ -36,18 +45,24 @@ def join(device: torch.device) -> None:
     if size() > 1:
         from accelerate import PartialState
 
-        PartialState(cpu=device.type == "cpu")
+        PartialState(cpu=device.type == "cpu", timeout=PATIENCE)
 
 
 @contextmanager
 def first_goes_first() -> Iterator[None]:
-    """The first process does the block, then the others, who find its files."""
+    """The first process does the block, then the others, who find its files. Raises FirstEnded in them where it does not come through."""
     if size() == 1:
         yield
-        return
-    from accelerate import PartialState
-
-    with PartialState().main_process_first():
+    elif is_first():
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            agreed(done)
+    else:
+        if not agreed(False):
+            raise FirstEnded
         yield
 
 
@@ -55,8 +70,10 @@ def shared(module: nn.Module) -> nn.Module:
     """The module with its gradients averaged over the processes."""
     if size() == 1:
         return module
+    from torch.nn.parallel import DistributedDataParallel
+
     device = next(module.parameters()).device
-    return nn.parallel.DistributedDataParallel(module, [device.index] if device.type == "cuda" else None)
+    return DistributedDataParallel(module, [device.index] if device.type == "cuda" else None)
 
 
 def part(n: int) -> slice:

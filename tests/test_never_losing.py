@@ -1,0 +1,255 @@
+"""Whatever ends a training run, it loses nothing: the same command goes on to the same weights, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import blobs
+
+from tiw import inputs, runs, training
+from tiw.errors import UserInputError
+from tiw.execute import execute
+from tiw.options import DebiasOptions
+from tiw.runs import RunFolder
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+# Runs the command line in one child after the other, each killed by SIGKILL at its point "WHERE:STEP" (none: it ends by itself).
+ATTEMPTS = """
+import os, signal, sys
+import torch
+from tiw import commands, runs, training
+from tiw.__main__ import app
+from tiw.denoiser import Denoiser
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def arm(where, step):
+    append, save, save_model = runs.RunFolder.append, torch.save, Denoiser.save_pretrained
+    def append_and_die(run, name, line):
+        append(run, name, line)
+        name == "steps.jsonl" and line["step"] == step and die()
+    def save_half_and_die(state, file):
+        save(state, file)
+        if state["step"] == step:
+            file.truncate(file.tell() // 2)
+            die()
+    def save_model_and_die(model, path):
+        save_model(model, path)
+        die()
+    if where == "step":
+        runs.RunFolder.append = append_and_die
+    elif where == "checkpoint":
+        torch.save = save_half_and_die
+    elif where == "model":
+        Denoiser.save_pretrained = save_model_and_die
+    elif where == "result":
+        runs.RunFolder.write_result = lambda *_: die()
+
+points, sys.argv = sys.argv[1].split(), ["tiw", *sys.argv[2:]]
+for point in points:
+    child = os.fork()
+    if child == 0:
+        where, _, step = point.partition(":")
+        arm(where, int(step or 0))
+        app()
+    print(point, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture
+def sources(tmp_path, tiny_denoiser):
+    for name, images in (("biased", blobs(200, 0.2, 0)), ("reference", blobs(60, 0.6, 1))):
+        np.savez(tmp_path / f"{name}.npz", images=images.images)
+    tiny_denoiser.save_pretrained(tmp_path / "baseline")
+    paths = {name: str(tmp_path / f"{name}.npz") for name in ("biased", "reference")}
+    return {**paths, "baseline": str(tmp_path / "baseline"), "device": "cpu", "precision": "float32"}
+
+
+@pytest.fixture
+def start(tmp_path, sources):
+    """A debias of 6 steps of plain score matching in a run folder of this name, with a checkpoint every second step."""
+
+    def start(name: str, **changes) -> RunFolder:
+        fixed = {"objective": "dsm-obs", "steps": 6, "batch_size": 8, "checkpoint_every": 2, "preview_every": 3}
+        options = DebiasOptions(**sources, **{**fixed, **changes})
+        return RunFolder.create(tmp_path / name, "debias", options)
+
+    return start
+
+
+def weights(folder: Path) -> tuple[bytes, bytes]:
+    return tuple((folder / name / WEIGHTS).read_bytes() for name in ("model", "raw"))
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    return [(line["step"], line["loss"]) for line in map(json.loads, (folder / "steps.jsonl").read_text().splitlines())]
+
+
+def checkpoint(run: RunFolder) -> dict:
+    return torch.load(run.path / "checkpoint.pt", weights_only=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kill_9_at_any_moment_changes_no_bit(sources, tmp_path):
+    given = {**sources, "strength": "1.2", "steps": 12, "batch-size": 8, "checkpoint-every": 4, "preview-every": 6}
+    options = [f"--{name}={value}" for name, value in given.items()]
+
+    def attempts(out: str, points: str) -> list[str]:
+        line = [sys.executable, "-W", "ignore", "-c", ATTEMPTS, points, "debias", f"--out={tmp_path / out}", *options]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(line, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [said for said in done.stdout.splitlines() if said.startswith(("step", "check", "model", "result", "none"))]
+
+    assert attempts("whole", "none") == ["none 0"]
+    points = ["step:2", "step:6", "checkpoint:8", "model", "result"]  # before, between and in the middle of checkpoints, and at the end
+    assert attempts("killed", " ".join([*points, "none"])) == [*(f"{point} {-signal.SIGKILL}" for point in points), "none 0"]
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert json.loads((tmp_path / "killed" / "status.json").read_text())["state"] == "finished"
+    assert not list((tmp_path / "killed").glob("checkpoint*"))
+
+
+def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypatch):
+    """The second attempt's clock runs twice as fast; the steps are the first one's."""
+
+    def clock(seconds_a_look: float) -> SimpleNamespace:
+        now = [0.0]
+
+        def monotonic() -> float:
+            now[0] += seconds_a_look
+            return now[0]
+
+        return SimpleNamespace(monotonic=monotonic)
+
+    run = start("run", steps=0, minutes=0.1, checkpoint_every=0, preview_every=0)
+    append = RunFolder.append
+
+    def power_cut(run, name, line):
+        append(run, name, line)
+        if name == "steps.jsonl":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "time", clock(0.05))
+    monkeypatch.setattr(RunFolder, "append", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        execute(run)
+    monkeypatch.setattr(RunFolder, "append", append)
+    monkeypatch.setattr(training, "time", clock(0.1))
+    assert execute(run) == 0
+    # 6 seconds, less six previews of 0.05 each, in steps of 0.05
+    assert len(losses(run.path)) == run.result()["steps"] == 114
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_stop_in_the_first_a_later_and_the_last_preview(start, monkeypatch, call):
+    whole, stopped = start("whole"), start("stopped")
+    assert execute(whole) == 0
+    calls = []
+    sample = training.sample
+
+    def sample_and_stop(*given, **named):
+        calls.append(1)
+        if len(calls) == call:
+            stopped.request_stop()
+        return sample(*given, **named)
+
+    monkeypatch.setattr(training, "sample", sample_and_stop)
+    assert execute(stopped) == 0
+    assert stopped.status()["state"] == "stopped"
+    assert [step for step, _ in losses(stopped.path)] == list(range(1, (0, 3, 6)[call - 1] + 1))
+    assert execute(stopped) == 0
+    assert stopped.status()["state"] == "finished"
+    assert weights(stopped.path) == weights(whole.path)
+    assert stopped.read_lines("previews.jsonl")[-1]["step"] == 6
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written(start, monkeypatch):
+    whole, run = start("whole"), start("run")
+    assert execute(whole) == 0
+    append = RunFolder.append
+
+    def append_and_fill(run, name, line):
+        append(run, name, line)
+        if name == "steps.jsonl" and line["step"] == 4:
+            (run.path / "checkpoint.partial").symlink_to("/dev/full")
+
+    monkeypatch.setattr(RunFolder, "append", append_and_fill)
+    assert execute(run) == 1
+    assert run.status()["state"] == "failed" and run.status()["message"].startswith("The disk is full: delete old runs")
+    assert checkpoint(run)["step"] == 2
+    assert not os.path.lexists(run.path / "checkpoint.partial")
+    monkeypatch.setattr(RunFolder, "append", append)
+    assert execute(run) == 0
+    assert weights(run.path) == weights(whole.path)
+
+
+def test_a_run_that_diverges_keeps_weights_that_are_numbers(start, monkeypatch):
+    """The loss of step 4 is a number still, its gradient no longer."""
+    module = sys.modules["tiw.debias"]  # tiw.debias is the function
+    dsm, calls = module.dsm, []
+
+    def dsm_then_nan(*given, **named):
+        calls.append(1)
+        loss = dsm(*given, **named)
+        return loss + (0 * loss).sqrt() if len(calls) >= 4 else loss
+
+    monkeypatch.setattr(module, "dsm", dsm_then_nan)
+    run = start("run", checkpoint_every=1)
+    assert execute(run) == 1
+    status = run.status()
+    assert status["state"] == "failed" and status["message"].startswith("The training diverged: ")
+    assert "at step 4" in status["message"] and "new run" in status["message"]
+    kept = checkpoint(run)
+    assert kept["step"] == 3
+    assert all(bool(value.isfinite().all()) for value in kept["model"].values())
+
+
+def test_the_disk_it_takes_is_said_and_true(start, tiny_denoiser, monkeypatch):
+    bytes_of_weights = 4 * sum(p.numel() for p in tiny_denoiser.parameters())
+    seen, said = [], []
+    to_disk, progress = training.to_disk, RunFolder.progress
+
+    def look(path):
+        seen.append(run.disk_bytes())
+        to_disk(path)
+
+    monkeypatch.setattr(training, "to_disk", look)
+    monkeypatch.setattr(RunFolder, "progress", lambda run, stage, *rest: said.append(stage) or progress(run, stage, *rest))
+    run = start("run")
+    assert execute(run) == 0
+    assert 0.95 * 8 * bytes_of_weights < max(seen) < 8 * bytes_of_weights + inputs.OTHER_FILES
+    assert 2 * bytes_of_weights < run.disk_bytes() < 2 * bytes_of_weights + inputs.OTHER_FILES
+    peak, end = ((times * bytes_of_weights + inputs.OTHER_FILES) >> 20 for times in (8, 2))
+    assert f"Will take {peak} MB of disk while training, {end} MB in the end" in said[: said.index("Drawing the first samples")]
+
+
+def test_too_little_disk_is_said_before_any_work(start, monkeypatch):
+    monkeypatch.setattr(inputs.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
+    run = start("run", objective="tiw-dsm", strength="1")
+    assert execute(run) == 2
+    assert run.status()["message"].startswith("out: ") and "5 MB free" in run.status()["message"]
+    assert not (run.path / "ratio").exists() and not (run.path / "previews").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(start, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserInputError, match=r"out: .*file/run cannot be written \(Not a directory\)"):
+        start("file/run")
+    run = start("run")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(runs, "write_atomic", refuse)
+    with pytest.raises(UserInputError, match=r"out: .*run cannot be written \(Permission denied\)"):
+        execute(run)
