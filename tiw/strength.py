@@ -4,8 +4,9 @@ The meter is the **gap closed**: how far the samples' mean features have moved f
 A ratio's own mean logit will not do: guidance pushes samples along the ratio's errors too, so it reports success too early.
 Instead the samples that fold k's ratio guides are measured against the reference images that fold k has not seen:
     gap = sum_k <mean(samples_k) - b_-k, d_k> / sum_k <mean(reference_-k) - b_-k, d_k>,   d_k = mean(reference_k) - b_k,
-in whitened features, with b_k the mean of fold k's biased images and _-k all folds but k. The errors of fold k's ratio, and of every
-mean on the left, are independent of d_k, so numerator and denominator are unbiased.
+in whitened principal components j, with b_k the mean of fold k's biased images, _-k all folds but k, and <a, d> the sum over j of
+e^(-j/20) a_j d_j. The errors of fold k's ratio, and of every mean on the left, are independent of d_k, so numerator and denominator are
+unbiased whatever the weights; these fade because the first components hold most of what sets differ by, and each further one adds noise.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .ratio import GAP_SIGMA, DensityRatio
 from .sampling import sample
 
 BOOTSTRAP = 500
+FADE = 20.0  # components; halves the meter's spread over reference sets against equal weights (docs/METHOD.md, "Strength")
 AIM = 1.12  # what the meter must read for the gap to be closed: guidance moves samples within a group too (docs/METHOD.md)
 FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
@@ -65,6 +67,7 @@ def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np
     reference_rows = [np.flatnonzero(fold_of[-len(reference) :] == k) for k in range(n_folds)]
     biased_counts = np.bincount(fold_of[ratio.scored], minlength=n_folds)
     sample_rows = [np.arange(len(found)) if folds is None else np.flatnonzero(folds == k) for k in range(n_folds)]
+    fade = np.exp(-np.arange(reference.shape[1]) / FADE)
     rng = np.random.default_rng(seed)
 
     def gap(resample: bool) -> float:
@@ -79,7 +82,7 @@ def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np
         for k in range(n_folds):
             others = np.arange(n_folds) != k
             start = np.average(origin[others], axis=0, weights=biased_counts[others])
-            d = references[k] - origin[k]
+            d = fade * (references[k] - origin[k])
             moved += (samples[k] - start) @ d
             whole += (references[others].mean(0) - start) @ d
         return moved / whole
