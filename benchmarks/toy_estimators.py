@@ -123,7 +123,7 @@ def main(sizes: tuple[int, ...] = SIZES, seeds: int = SEEDS) -> dict:
                 generator = torch.Generator().manual_seed(seed)
                 biased, reference = pair.biased.sample(N_BIASED, generator), pair.reference.sample(n, generator)
                 encoder = Encoder(pair.biased)
-                config = RatioConfig(sigmas=tuple(np.geomspace(0.05, 15, 10)), inverse_penalties=(1e-4, 1e-3, 1e-2, 1e-1, 1.0), seed=seed)
+                config = RatioConfig(sigmas=tuple(np.geomspace(0.05, 15, 10)), seed=seed)
                 ours = fit(biased, reference, encoder, config)
                 rivals = {"rival": train(biased, reference, seed), "same_features": train(biased, reference, seed, encoder.features)}
                 measured = {name: errors(ratio, pair, seed) for name, ratio in {"ours": ours, **rivals}.items()}

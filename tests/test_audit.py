@@ -70,6 +70,8 @@ def test_verdicts_on_constructed_cases():
     assert judge(levels(0.0, n_biased=500, n_reference=200)).level == "no-difference"
     memorised = judge(levels(0.8, sharpen=3.0, train=0.1))
     assert memorised.level == "unreliable" and "memorised" in memorised.sentence
+    blind = judge(levels(0.0, n_biased=500, n_reference=200, train=0.1))  # by heart what it saw, a coin on what it did not
+    assert blind.level == "unreliable" and "memorised" in blind.sentence and "0.5 is a coin" in blind.reasons[0]
     assert judge(levels(0.8, sharpen=4.0)).level == "unreliable"
     partly = judge([*levels(0.8, sharpen=4.0)[:1], *levels()[1:]])
     assert partly.level == "partly-reliable" and partly.reliable_from == 0.3 and "0.3" in partly.sentence

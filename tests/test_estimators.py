@@ -60,7 +60,8 @@ def test_calibration_finds_the_slope_of_a_timid_ratio():
     rng = np.random.default_rng(0)
     truth_b, truth_r = (rng.normal(sign * 0.5, 1, 20_000) for sign in (-1, 1))  # N(-1/2, 1) against N(1/2, 1): the logit itself
     heads = ConvexHead(torch.ones(1, 1, 3), torch.zeros(1, 1))
-    timid = Fit("convex", heads, (truth_b[None] / 1.5 + 0.3), (truth_r[None] / 1.5 + 0.3), np.array([0.6]), {})
+    none = np.zeros(20_000, int)
+    timid = Fit("convex", heads, (truth_b / 1.5 + 0.3)[None, :, None], (truth_r / 1.5 + 0.3)[None, :, None], none, none, {})
     found = _calibrate(timid)
     assert abs(found.about["calibration_slopes"][0] - 1.5) < 0.05
     np.testing.assert_allclose(found.biased[0], truth_b, atol=0.12)

@@ -34,7 +34,7 @@ def test_recovers_the_ratio_of_two_gaussians():
     mu = torch.zeros(12)
     mu[:2] = torch.tensor([0.8, -0.5])
     biased, reference = torch.randn(1, 2000, 12, generator=generator), mu + torch.randn(1, 1, 2000, 12, generator=generator)
-    config = RatioConfig(sigmas=(1.0,), components=12, inverse_penalties=(1e-4, 1e-2, 1.0))
+    config = RatioConfig(sigmas=(1.0,), components=12)
     ratio = fit_to_features(RatioFeatures(np.arange(2000), biased, reference, 2000), None_denoiser(), config)
     truth = (biased[0] @ mu - mu @ mu / 2).numpy()
     slope, intercept = np.polyfit(truth, ratio.log_ratio_biased[0], 1)

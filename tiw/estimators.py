@@ -1,6 +1,6 @@
 """Two estimators of the logit of "this is a reference image" from features, both cross-fitted and calibrated on held-out folds.
 
-**Convex**: at every noise level a ridge logistic regression on the leading principal components. Deterministic, seconds.
+**Convex**: at every noise level Fisher's discriminant with a ridge, in closed form, and the logistic scale of its calibration.
 **Network**: one small time-conditioned network for all levels (the paper's time-dependent discriminator), stopped early on the held-out
 folds. It can bend, and needs more reference images to do so (docs/METHOD.md, "The ratio").
 """
@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +21,7 @@ from .features import RatioConfig, RatioFeatures
 ESTIMATORS = ("convex", "network")
 NETWORK_FROM = 500  # reference images: below, the network has not once been the better one (benchmarks/results/ratio_choices.json)
 HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
+SOFTENING = 0.015  # of the features' whole variance
 SLOPE_SPREAD = 0.3  # prior standard deviation of a calibration slope around 1: at high noise there is little to calibrate on
 
 
@@ -95,19 +95,36 @@ def tensors_of(head: Head) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Fit:
-    """What an estimator found, with every image scored by the fold that did not see it (noise draw 0)."""
+    """What an estimator found: the logit of every image (noise draw 0) by every fold's fit."""
 
     estimator: str
     head: Head
-    biased: np.ndarray  # [L, m] held-out logits
-    reference: np.ndarray  # [L, n_reference]
-    train_cross_entropy: np.ndarray  # [L] on the folds' own training items, before calibration
+    of_biased: np.ndarray  # [L, m, K]
+    of_reference: np.ndarray  # [L, n_reference, K]
+    fold_b: np.ndarray  # [m] the fold that did not see the image
+    fold_r: np.ndarray  # [n_reference]
     about: dict  # what it chose
+
+    @property
+    def biased(self) -> np.ndarray:
+        """Held-out logits, [L, m]."""
+        return np.take_along_axis(self.of_biased, self.fold_b[None, :, None], 2)[..., 0]
+
+    @property
+    def reference(self) -> np.ndarray:
+        """Held-out logits, [L, n_reference]."""
+        return np.take_along_axis(self.of_reference, self.fold_r[None, :, None], 2)[..., 0]
 
     @property
     def cross_entropy(self) -> float:
         """Held out, mean over the levels, nats."""
         return float(np.mean([balanced_cross_entropy(*level) for level in zip(self.biased, self.reference, strict=True)]))
+
+    @property
+    def train_cross_entropy(self) -> np.ndarray:
+        """[L], mean over the folds, each on the images that it did see."""
+        seen = [(self.of_biased[:, self.fold_b != k, k], self.of_reference[:, self.fold_r != k, k]) for k in range(self.head.shape[1])]
+        return np.mean([[balanced_cross_entropy(*level) for level in zip(*both, strict=True)] for both in seen], axis=0)
 
 
 def fit(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> tuple[Fit, dict[str, float]]:
@@ -119,7 +136,7 @@ def fit(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: Rat
     if config.estimator == "auto" and data.reference.shape[2] < NETWORK_FROM:
         wanted = ("convex",)
     makers: dict[str, Callable[..., Fit]] = {"convex": fit_convex, "network": fit_network}
-    fits = [_calibrate(makers[name](data, fold_b, fold_r, config)) for name in wanted]
+    fits = [makers[name](data, fold_b, fold_r, config) for name in wanted]
     return min(fits, key=lambda f: f.cross_entropy), {f.estimator: f.cross_entropy for f in fits}
 
 
@@ -138,11 +155,12 @@ def _calibrate(found: Fit) -> Fit:
             return n * 2 * balanced_cross_entropy(p[0] * b + p[1], p[0] * r + p[1]) + ((p[0] - 1) / SLOPE_SPREAD) ** 2 / 2
 
         slopes[level], intercepts[level] = minimize(loss, [1.0, 0.0], method="BFGS").x
+    slope, intercept = (x.astype(np.float32)[:, None, None] for x in (slopes, intercepts))
     return replace(
         found,
-        head=found.head.calibrated(torch.tensor(slopes).float(), torch.tensor(intercepts).float()),
-        biased=(slopes[:, None] * found.biased + intercepts[:, None]).astype(np.float32),
-        reference=(slopes[:, None] * found.reference + intercepts[:, None]).astype(np.float32),
+        head=found.head.calibrated(torch.from_numpy(slope[:, 0, 0]), torch.from_numpy(intercept[:, 0, 0])),
+        of_biased=slope * found.of_biased + intercept,
+        of_reference=slope * found.of_reference + intercept,
         about={**found.about, "calibration_slopes": slopes.round(4).tolist()},
     )
 
@@ -155,62 +173,34 @@ def principal_directions(z: Tensor, q: int, seed: int) -> Tensor:
 
 
 def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
-    """Ridge logistic regression per level and fold; one C for all levels."""
-    levels = [_convex_level(b, r, fold_b, fold_r, config) for b, r in zip(data.biased, data.reference, strict=True)]
-    # One penalty for all levels: the folds' votes are noisy, and neighbouring levels should not jump.
-    best = int(np.argmin(np.mean([level.cross_entropy for level in levels], axis=0)))
-    return Fit(
-        "convex",
-        ConvexHead(torch.stack([x.weights[best] for x in levels]), torch.stack([x.biases[best] for x in levels])),
-        biased=np.stack([x.biased[best] for x in levels]),
-        reference=np.stack([x.reference[best] for x in levels]),
-        train_cross_entropy=np.array([x.train_cross_entropy[best] for x in levels]),
-        about={"inverse_penalty": config.inverse_penalties[best]},
-    )
+    """Ridge discriminants, calibrated. One ridge for all levels: the folds' votes are noisy, and neighbouring levels should not jump."""
+    levels = [_discriminants(b, r, fold_b, fold_r, config) for b, r in zip(data.biased, data.reference, strict=True)]
+    fits = []
+    for ridge, weights, biases in zip(config.ridges, *(torch.stack(x, 1) for x in zip(*levels, strict=True)), strict=True):
+        logits = [(x @ weights.transpose(1, 2) + biases[:, None]).numpy() for x in (data.biased, data.reference[:, 0])]
+        fits.append(_calibrate(Fit("convex", ConvexHead(weights, biases), *logits, fold_b, fold_r, {"ridge": ridge})))
+    return min(fits, key=lambda f: f.cross_entropy)
 
 
-@dataclass(frozen=True)
-class _Level:
-    """Fits at one noise level, one per penalty P."""
+def _discriminants(biased: Tensor, reference: Tensor, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> tuple[Tensor, Tensor]:
+    """biased [m, F], reference [draws, n_ref, F] -> weights [P, K, F] and biases [P, K] of Fisher's discriminant, one per ridge P.
 
-    weights: list[Tensor]  # P x [K, F]
-    biases: list[Tensor]  # P x [K]
-    biased: list[np.ndarray]  # P x [m] held-out logits
-    reference: list[np.ndarray]  # P x [n_ref] held-out logits, of draw 0
-    cross_entropy: list[float]  # P, held out
-    train_cross_entropy: list[float]  # P
-
-
-def _convex_level(biased: Tensor, reference: Tensor, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> _Level:
-    """biased [m, F], reference [draws, n_ref, F] -> out-of-fold logistic regressions on principal components."""
-    draws, n_ref, width = reference.shape
-    x = torch.cat([biased, reference.reshape(-1, width)])
-    mean, std = x.mean(0), x.std(0).clamp_min(1e-6)
-    z = (x - mean) / std
-    basis = principal_directions(z, config.components, config.seed)
-    q = (z @ basis).double().numpy()
-    label = np.r_[np.zeros(len(biased)), np.ones(draws * n_ref)]
-    fold = np.r_[fold_b, np.tile(fold_r, draws)]
-    # Both classes equally heavy, total weight the number of images.
-    heavy = np.where(label == 1, 0.5 / (draws * n_ref), 0.5 / len(biased)) * (len(biased) + n_ref)
-    level = _Level([], [], [], [], [], [])
-    for c in config.inverse_penalties:
-        logits, coefs, intercepts, train = np.empty(len(q)), [], [], []
-        for k in range(config.folds):
-            own = fold != k
-            model = LogisticRegression(C=c, solver="newton-cholesky").fit(q[own], label[own], sample_weight=heavy[own])
-            logits[~own] = model.decision_function(q[~own])
-            seen = model.decision_function(q[own])
-            train.append(balanced_cross_entropy(seen[label[own] == 0], seen[label[own] == 1]))
-            coefs.append(basis @ torch.from_numpy(model.coef_[0]).float() / std)
-            intercepts.append(float(model.intercept_[0]) - float(coefs[-1] @ mean))
-        level.weights.append(torch.stack(coefs))
-        level.biases.append(torch.tensor(intercepts))
-        level.biased.append(logits[: len(biased)].astype(np.float32))
-        level.reference.append(logits[len(biased) : len(biased) + n_ref].astype(np.float32))
-        level.cross_entropy.append(balanced_cross_entropy(logits[label == 0], logits[label == 1]))
-        level.train_cross_entropy.append(float(np.mean(train)))
-    return level
+    weights = (covariance of the biased + ridge)^-1 (mean of the references - mean of the biased), in principal components. The many
+    biased images know the covariance; from the few references nothing is asked but a mean, which noise draws sharpen.
+    """
+    both = torch.cat([biased, reference[0]])  # a direction may be constant in one set
+    mean, std = both.mean(0), both.std(0).clamp_min(1e-6)
+    basis = principal_directions((both - mean) / std, config.components, config.seed)
+    b, r = ((((x - mean) / std) @ basis).double() for x in (biased, reference.mean(0)))
+    ridges = torch.tensor(config.ridges, dtype=torch.float64)[:, None] * biased.shape[1]
+    weights, biases = [], []
+    for k in range(config.folds):
+        own_b, own_r = b[torch.from_numpy(fold_b != k)], r[torch.from_numpy(fold_r != k)]
+        spread, axes = torch.linalg.eigh(own_b.T.cov(correction=0))
+        found = ((own_r.mean(0) - own_b.mean(0)) @ axes) / (spread + ridges) @ axes.T  # [P, Q]
+        weights.append((found @ basis.double().T / std).float())
+        biases.append((-(found @ (own_r.mean(0) + own_b.mean(0))) / 2).float() - weights[-1] @ mean)
+    return torch.stack(weights, 1), torch.stack(biases, 1)
 
 
 def _network(head: NetworkHead, z: Tensor, dropout: float = 0.0) -> Tensor:
@@ -231,7 +221,8 @@ def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, con
     rng = torch.Generator().manual_seed(config.seed)
     some = torch.randperm(z.shape[1], generator=rng)[:4000]  # a basis needs no more
     basis = principal_directions(z[:, some].reshape(-1, width), config.components, config.seed)
-    basis = basis / (z[:, some] @ basis).flatten(0, 1).std(0)
+    # Whitened as far as the convex estimator whitens: the tail of the components says little and would drown the rest.
+    basis = basis / ((z[:, some] @ basis).flatten(0, 1).var(0) + SOFTENING * width).sqrt()
     z = (z @ basis).transpose(0, 1).contiguous()  # [n, L, Q]
     q, k, h = z.shape[2], config.folds, HIDDEN
     is_reference = torch.cat([torch.zeros(m), torch.ones(draws * n_ref)])
@@ -256,7 +247,7 @@ def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, con
     trained = ("first", "time", "second", "second_bias", "linear", "last", "biases")
     parameters = {name: getattr(head, name).clone().requires_grad_(True) for name in trained}
     optimizer = torch.optim.AdamW(parameters.values(), lr=2e-3, weight_decay=0.3)
-    best, best_loss, kept, since = 0, float("inf"), None, 0
+    best_loss, kept, since = float("inf"), None, 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # dropout
         for epoch in range(EPOCHS):
@@ -269,21 +260,10 @@ def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, con
                 optimizer.step()
             now = replace(head, **{name: p.detach().clone() for name, p in parameters.items()})
             with torch.no_grad():
-                logits = torch.cat([_network(now, part) + now.biases for part in z.split(1024)])
-            own = logits.gather(2, fold[:, None, None].expand(-1, levels, 1))[..., 0].numpy()  # [n, L]
-            held_out = float(np.mean([balanced_cross_entropy(own[:m, i], own[m:, i]) for i in range(levels)]))
-            if held_out < best_loss:
-                best, best_loss, kept, since = epoch + 1, held_out, (now, own, _train_cross_entropy(logits, fold, is_reference)), 0
+                logits = torch.cat([_network(now, part) + now.biases for part in z[: m + n_ref].split(1024)]).transpose(0, 1).numpy()
+            found = Fit("network", now, logits[:, :m], logits[:, m:], fold_b, fold_r, {"epochs": epoch + 1})
+            if (held_out := found.cross_entropy) < best_loss:
+                best_loss, kept, since = held_out, found, 0
             elif (since := since + 1) >= PATIENCE:
                 break
-    head, own, train = kept
-    return Fit("network", head, own[:m].T, own[m : m + n_ref].T, train, {"epochs": best})
-
-
-def _train_cross_entropy(logits: Tensor, fold: Tensor, is_reference: Tensor) -> np.ndarray:
-    """[L], mean over the networks, each on the rows that it trained on."""
-    found = np.zeros(logits.shape[1:])
-    for level, k in np.ndindex(*found.shape):
-        seen, logit = fold != k, logits[:, level, k]
-        found[level, k] = balanced_cross_entropy(logit[seen & (is_reference == 0)].numpy(), logit[seen & (is_reference == 1)].numpy())
-    return found.mean(1)
+    return _calibrate(kept)
