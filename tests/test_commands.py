@@ -15,7 +15,7 @@ from tiw.denoiser import Denoiser
 from tiw.device import pick_precision
 from tiw.errors import UserInputError
 from tiw.networks import PRESETS
-from tiw.options import AuditOptions, CompareOptions, DebiasOptions, SampleOptions, TrainOptions
+from tiw.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, TrainOptions
 from tiw.ratio import DensityRatio
 from tiw.runs import RunFolder, Stopped
 from tiw.sampling import sample
@@ -123,6 +123,32 @@ def test_train_and_sample(inputs, tmp_path):
     model = str(trained.path / "model")
     sampled, result = run(tmp_path / "sample", "sample", SampleOptions(model=model, count=5, sampling_steps=2, seed=3, device="cpu"))
     assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
+
+
+def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, monkeypatch, capsys):
+    """An untrained network is no model of the set. The test is made once for a ratio, and not where no ratio is used."""
+    monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2))))
+    audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
+    options = debias_options(inputs, audit=str(audited.path), anchor="0.8:0.2")
+    folder, result = run(tmp_path / "one", "debias", options)
+    check = result["baseline_check"]
+    assert check["differs"] and check["interval"][0] > 0.6 and check["n"] == 240 and result["anchor"] == 0.0
+    assert capsys.readouterr().err.count(check["sentence"]) == 1
+
+    monkeypatch.setattr(inputs_module, "check_baseline", None)  # what is kept is not made again
+    previewed, _ = run(tmp_path / "preview", "preview", PreviewOptions(**inputs, audit=str(audited.path), strength="1", count=4))
+    assert previewed.result()["baseline_check"] == folder.result()["baseline_check"]
+    assert "told from the biased set" in capsys.readouterr().err
+    _, plain = run(tmp_path / "plain", "debias", debias_options(inputs, objective="dsm-ref"))
+    assert plain["baseline_check"] is None and capsys.readouterr().err == ""
+
+    kept = audited.path / "baseline_check.json"
+    kept.write_text(json.dumps({**check, "differs": False}))
+    _, trusted = run(tmp_path / "two", "debias", options)
+    assert trusted["anchor"] == (0.8, 0.2) and capsys.readouterr().err == ""
+    assert trusted["strength"] == result["strength"]
+    losses = [[line["loss"] for line in RunFolder.open(tmp_path / name).read_lines("steps.jsonl")] for name in ("one", "two")]
+    assert losses[0][0] != losses[1][0]
 
 
 def test_samples_are_steered_by_the_audit_that_is_named(inputs, tmp_path, monkeypatch):

@@ -36,6 +36,7 @@ ORDER = [
         "embedding",
         "sampling",
         "strength",
+        "baseline_check",
         "objectives",
         "debias",
         "quality",

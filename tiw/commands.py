@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from .embedding import layouts, principal_plane
 from .errors import UserInputError
 from .features import RatioConfig, RatioFeatures, features_at, ratio_features
 from .inputs import (
+    baseline_check,
     check_disk,
     check_resolution,
     open_classifier,
@@ -30,6 +30,7 @@ from .inputs import (
     open_guidance,
     open_inputs,
     open_inputs_and_ratio,
+    ratio_home,
     read_set,
     report,
     report_of,
@@ -111,7 +112,8 @@ def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int
 def preview(run: RunFolder, o: PreviewOptions) -> dict:
     """The baseline's samples, plain and guided at the matched strength, from the same seeds."""
     biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
-    match = strength_of(run, Path(o.audit) if o.audit else run.shared, o.strength, denoiser, ratio, biased, reference, o.seed)
+    check = baseline_check(run, o, denoiser, biased)
+    match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
     seeds = range(o.seed, o.seed + o.count)
     common = {"steps": o.sampling_steps, "solver": o.solver}
     plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
@@ -122,6 +124,7 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
         "strength": match.strength,
         "strength_match": asdict(match),
         "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed))),
+        "baseline_check": asdict(check),
     }
 
 
@@ -130,13 +133,14 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     needs_ratio = o.objective not in ("dsm-ref", "dsm-obs")
     if needs_ratio:
         biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
-        match = strength_of(run, Path(o.audit) if o.audit else run.shared, o.strength, denoiser, ratio, biased, reference, o.seed)
+        check = baseline_check(run, o, denoiser, biased)
+        match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
-        (biased, reference, denoiser), ratio, match = open_inputs(run, o), None, None
+        (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
     config = DebiasConfig(
         objective=o.objective,
         strength=1.0 if match is None else match.strength,
-        anchor=parse_anchor(o.anchor),
+        anchor=0.0 if check is not None and check.differs else parse_anchor(o.anchor),
         reference_share=o.reference_share,
         batch_size=o.batch_size,
         learning_rate=o.learning_rate,
@@ -155,7 +159,8 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "objective": o.objective,
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
-        "anchor": o.anchor,
+        "anchor": config.anchor,
+        "baseline_check": None if check is None else asdict(check),
         **trained,
     }
 

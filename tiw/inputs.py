@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from . import world
 from .attributes import AttributeClassifier, fit_attribute_classifier
+from .baseline_check import BaselineCheck, check_baseline
 from .data import ImageSet, load_set
 from .denoiser import Denoiser
 from .device import pick_device, pick_precision
@@ -39,6 +41,7 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
     check_resolution("reference", reference, denoiser)
     if isinstance(o, DebiasOptions):
         check_disk(run, denoiser)
+        denoiser.config.noise.within(o.sigma_min, o.sigma_max)
     return biased, reference, denoiser
 
 
@@ -67,7 +70,7 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
 def _open_or_fit_ratio(
     run: RunFolder, o: PreviewOptions | DebiasOptions, biased: ImageSet, reference: ImageSet, denoiser: Denoiser
 ) -> DensityRatio:
-    folder = (Path(o.audit) if o.audit else run.shared) / "ratio"
+    folder = ratio_home(run, o) / "ratio"
     if (folder / "ratio.json").is_file():
         return DensityRatio.load(folder, denoiser)
     config = RatioConfig(seed=o.seed)
@@ -116,6 +119,26 @@ def _kept_match(folder: Path) -> StrengthMatch | None:
         return None
     raw = json.loads(kept.read_text())
     return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
+
+
+def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck:
+    """Whether the baseline is a model of the biased set, said on standard error if not; kept beside the ratio, and so done once."""
+    kept = ratio_home(run, o) / "baseline_check.json"
+    with world.first_goes_first():
+        if kept.is_file():
+            raw = json.loads(kept.read_text())
+            check = BaselineCheck(**{**raw, "interval": tuple(raw["interval"])})
+        else:
+            check = check_baseline(denoiser, biased, seed=o.seed, on_progress=report(run, "Testing the baseline against the biased set"))
+            write_atomic(kept, json.dumps(asdict(check)).encode())
+    if check.differs and world.is_first():
+        print(check.sentence, file=sys.stderr)
+    return check
+
+
+def ratio_home(run: RunFolder, o: PreviewOptions | DebiasOptions) -> Path:
+    """The folder that keeps the ratio and what was found out about it: the audit's, or the run's own."""
+    return Path(o.audit) if o.audit else run.shared
 
 
 def strength_of(
