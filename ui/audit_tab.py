@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
-import numpy as np
 
 from tiw.errors import UserInputError
 
 from . import data_tab, explorer, pictures, store, theme, words
-from .panel import QUIET, Panel, start, state_of, stop, stop_button
+from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
 SHARE_SETS = ("biased", "reference", "reweighted")
@@ -37,12 +36,16 @@ def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> Aud
             "trusted, and it always scores an image with a model that has not seen it.",
         )
     )
-    with gr.Row(elem_classes="tiw-actions"):
-        go = gr.Button("Audit", variant="primary", size="lg", elem_id="audit-go", elem_classes="tiw-go")
-        halt = gr.Button("Stop", visible=False, elem_classes="tiw-go")
-    with gr.Accordion("Advanced", open=False, elem_classes="tiw-panel"), gr.Row(elem_classes="tiw-stack"):
+    go = gr.Button("Audit", variant="primary", size="lg", elem_id="audit-go", elem_classes="tiw-go")
+    with gr.Accordion("Advanced", open=False, elem_classes="tiw-panel"), gr.Row(elem_classes="tiw-grid"):
         scored = gr.Slider(
-            200, 5000, 2000, step=100, label="Biased images to score", info="Drawn at random by the seed.", elem_id="audit-scored"
+            200,
+            5000,
+            2000,
+            step=100,
+            label="Images for the charts",
+            info="Biased ones, drawn at random by the seed.",
+            elem_id="audit-scored",
         )
         folds = gr.Slider(2, 10, 5, step=1, label="Folds", info="Each image is scored by the folds that did not see it.")
         estimator = gr.Dropdown(
@@ -50,9 +53,9 @@ def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> Aud
         )
         layouts = gr.Checkbox(True, label="Draw the map", info="Half a minute more, after the charts.")
         score_all = gr.Checkbox(True, label="Score all images", info="At the end, the biased images that the charts do not show.")
-        seed = gr.Number(0, precision=0, label="Seed")
+        seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same audit.")
     message = theme.html()
-    state = theme.html()
+    state, halt = state_row("audit")
     verdict = theme.html(NOTHING, elem_id="audit-verdict")
     explore = gr.HTML(
         "",
@@ -70,7 +73,7 @@ def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> Aud
 
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None
-        first = _verdict(run.result) if measured else ""
+        first = f'<div class="stack">{_problems(run.result)}{_camera(run)}{_verdict(run.result)}</div>' if measured else ""
         return [state_of(run), stop_button(run), NOTHING if run is None else first, explorer.value(run), _tables(run) if measured else ""]
 
     started = go.click(begin, [sets, current, scored, folds, seed, estimator, layouts, score_all], [current, message], **QUIET)
@@ -102,13 +105,30 @@ def _verdict(result: dict) -> str:
         f"{biased['scored']:,} of {biased['n']:,} images of “{escape(biased['name'])}” against {reference['n']:,} of "
         f"“{escape(reference['name'])}” · {words.duration(result['seconds'])} · {escape(result['estimator'])} estimator"
     )
-    camera = "".join(f"<li>{escape(suspect['sentence'].capitalize())}</li>" for suspect in result["camera"])
-    first = words.card(f"<h3>Is it the people, or the camera?</h3><ul>{camera}</ul>", "camera") if camera else ""
-    return first + words.card(
+    return words.card(
         f'<div class="mark" aria-hidden="true">{MARKS[verdict["level"]]}</div>'
         f"<div><h3>{escape(verdict['sentence'])}</h3><ul>{reasons}</ul><small>{about}</small></div>",
         f"verdict {verdict['level']}",
     )
+
+
+def _problems(result: dict) -> str:
+    found = [problem["sentence"] for problem in result.get("problems", [])]
+    return words.problems("Look at the images first:", found) if found else ""
+
+
+def _camera(run: store.Run) -> str:
+    """Before anything else: properties of how the images were made that alone tell the sets apart, with the images most typical of each."""
+    found = []
+    for suspect in run.result["camera"]:
+        sentence, named = suspect["sentence"], explorer.chosen(run, suspect["examples"])
+        sheets = []
+        for role in pictures.ROLES:
+            alt = f"Images of the {role} set, typical in {suspect['name']}"
+            examples = pictures.items_sheet(run.options, [item for item in named if item[0] == role], alt, 4)
+            sheets.append(f"<div><h4>{words.dot(role)} {role.capitalize()} set</h4>{examples}</div>")
+        found.append(f'<p>{escape(sentence[:1].upper() + sentence[1:])}</p><div class="tiw-two narrow">{"".join(sheets)}</div>')
+    return words.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}", "camera") if found else ""
 
 
 def _tables(run: store.Run) -> str:
@@ -126,13 +146,12 @@ def _groups(run: store.Run) -> str:
     """Sets without labels: what the numbered groups look like."""
     if not run.result["groups"]:
         return ""
-    sets = {role: pictures.open_set(run.options, role) for role in ("biased", "reference")}
-    sheets = []
-    for k, items in enumerate(run.result["groups"], 1):
-        images = np.stack([sets[role].images[index] for role, index in explorer.chosen(run, items)])
-        sheets.append(f"<div><h4>Group {k}</h4>{pictures.sheet(images, f'{len(images)} typical images of group {k}', 6)}</div>")
+    sheets = "".join(
+        f"<div><h4>Group {k}</h4>{pictures.items_sheet(run.options, explorer.chosen(run, items), f'Typical images of group {k}', 6)}</div>"
+        for k, items in enumerate(run.result["groups"], 1)
+    )
     text = "Without labels, groups of alike images stand in for them. They are numbered by size, not named: look what they share."
-    return words.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{"".join(sheets)}</div>')
+    return words.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
 
 
 def _shares(rows: list[dict]) -> str:
@@ -172,6 +191,7 @@ def _diagnostics(levels: list[dict]) -> str:
             words.number(level["ece"], 3),
             f"{words.number(level['mean_r']['value'])} <small>1/r {words.number(level['mean_inverse_r']['value'])}</small>",
             f"<b>{words.percent(size['share'])}</b> <small>{words.count(size['count'])} images</small>",
+            _way(level.get("gap_closed")),
             words.number(level["largest_weight"], 1),
             words.percent(level["negligible_share"], 1),
         ]
@@ -183,10 +203,19 @@ def _diagnostics(levels: list[dict]) -> str:
         "Calibration error",
         "Mean ratio (should be 1)",
         "Effective sample size",
+        "The weights’ way",
         "Largest weight",
         "Weights below 0.01",
     ]
-    text = "All on images that the scoring model had not seen. Training far below held-out cross-entropy means memorising."
+    text = (
+        "All on images that the scoring model had not seen. Training far below held-out cross-entropy: memorised. The weights’ way is "
+        "how far weighting by the ratio moves the mean features of the biased images to the reference’s; few references stop short of all "
+        "the way, which the strength makes up for."
+    )
     return f"<h3>Diagnostics, level by level</h3><p>{text}</p>" + words.table(
         head, [row(level) for level in levels], "Diagnostics per noise level"
     )
+
+
+def _way(found: dict | None) -> str:
+    return f"{words.percent(found['value'])} <small>{words.interval(found, words.percent)}</small>" if found else "no difference to close"

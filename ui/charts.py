@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import json
 
+import gradio as gr
+
+from . import theme
 from .theme import COLOURS
 from .words import number, percent
 
 SETS = {"baseline": "Baseline", "debiased": "Debiased", "reference": "Reference set", "target": "True target"}
+
+
+def chart(title: str) -> gr.HTML:
+    """A titled chart that is updated in place, with its data as CSV; not there while it has no figure."""
+    return gr.HTML(
+        "",
+        html_template=f'<section class="tiw-card chart-card"><div class="ex-bar"><div class="chart-title">{title}</div>'
+        f'<button type="button" class="ghost" aria-label="{title} as CSV">CSV</button></div><div class="chart"></div></section>',
+        js_on_load=theme.asset("chart.js"),
+        head=theme.PLOTLY_HEAD,
+        apply_default_css=False,
+    )
 
 
 def loss(steps: list[dict]) -> str:

@@ -10,8 +10,7 @@ import gradio as gr
 import numpy as np
 
 from . import charts, pictures, store, theme, words
-from .debias_tab import chart
-from .panel import QUIET, Panel, start, state_of, stop, stop_button
+from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 NOTHING = words.empty(
     "Nothing to compare yet",
@@ -54,13 +53,10 @@ def build(current: gr.BrowserState) -> CompareTab:
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
             seed = gr.Number(0, precision=0, label="First seed")
     message = theme.html()
-    state = theme.html()
-    halt = gr.Button("Stop", visible=False, elem_classes="tiw-go")
+    state, halt = state_row("compare")
     numbers = theme.html(NOTHING, elem_id="compare-numbers")
-    with gr.Column(elem_classes="tiw-panel", visible=False) as shares_box:
-        theme.html('<div class="chart-title">Shares of each attribute</div>')
-        shares = chart()
-        classifier = theme.html()
+    shares = charts.chart("Shares of each attribute")
+    classifier = theme.html()
     pairs = gr.HTML(
         "", html_template='<div class="pairs-box"></div>', js_on_load=theme.asset("pairs.js"), apply_default_css=False, elem_id="pairs"
     )
@@ -75,22 +71,22 @@ def build(current: gr.BrowserState) -> CompareTab:
         done = run is not None and run.done
         if not done:
             blank = NOTHING if run is None else ""
-            return [state_of(run), stop_button(run), blank, gr.update(visible=False), "", "", ""]
+            return [state_of(run), stop_button(run), blank, "", "", ""]
         result = run.result
-        box = gr.update(visible=bool(result["shares"]))
-        return ["", stop_button(run), _numbers(run), box, charts.shares(result["shares"]), _classifier(result), _pairs(run)]
+        drawn = charts.shares(result["shares"]) if result["shares"] else ""
+        return ["", stop_button(run), _numbers(run), drawn, _classifier(result), _pairs(run)]
 
     started = [
         go.click(begin, [current, runs, count, labels, heldout, seed], [current, message], **QUIET),
         halt.click(stop("compare"), current, None, **QUIET),
     ]
-    return CompareTab(Panel("compare", [state, halt, numbers, shares_box, shares, classifier, pairs], render), runs, started)
+    return CompareTab(Panel("compare", [state, halt, numbers, shares, classifier, pairs], render), runs, started)
 
 
 def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0) -> dict:
     """Options that compare a finished debias run with the model it started from."""
-    start_model = {"baseline": run.options["baseline"], "reference": run.options["reference"]}
-    return {**start_model, "debiased": str(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
+    inputs = {name: run.options[name] for name in ("baseline", "reference", "resolution", "skip_bad")}
+    return {**inputs, "debiased": str(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
 
 
 def finished() -> list[str]:
@@ -209,7 +205,7 @@ def _classifier(result: dict) -> str:
         "Shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
         "They are not corrected for it."
     )
-    return f'<div class="inset"><p>{note}</p><div class="tiw-two">{"".join(tables)}</div></div>'
+    return words.card(f'<h3>How the shares were counted</h3><p>{note}</p><div class="tiw-two">{"".join(tables)}</div>') if tables else ""
 
 
 def _pairs(run: store.Run) -> str:

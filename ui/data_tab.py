@@ -86,7 +86,7 @@ def build() -> DataTab:
     own = [*paths, baseline, resolution, skip_bad]
     load.click(choose_own, own, [sets, view, message], api_visibility="private")
     build_reference.click(from_labels, [paths[0], attribute, shares, count], [*paths, message], api_visibility="private")
-    return DataTab(sets, view, following, [source, references, demo_box, own_box, view])
+    return DataTab(sets, view, following, [source, references, demo_box, own_box, *own, view])
 
 
 def _source(role: str) -> gr.Textbox:
@@ -108,9 +108,12 @@ def _source(role: str) -> gr.Textbox:
 def restore(sets: dict) -> tuple:
     """After a reload: the sets that this browser had chosen."""
     sets = {**DEMO, **sets}  # kept by an earlier version perhaps
-    demo = sets["biased"] == "demo"
-    source = "Demo portraits" if demo else "My own images"
-    return source, sets["references"] if demo else 0, gr.update(visible=demo), gr.update(visible=not demo), show(sets)
+    if sets["biased"] == "demo":
+        own = ("", "", "", 0, False)
+        return "Demo portraits", sets["references"], gr.update(visible=True), gr.update(visible=False), *own, show(sets)
+    model = "" if sets["baseline"] == "none" else sets["baseline"]
+    own = (sets["biased"], sets["reference"], model, sets["resolution"], sets["skip_bad"])
+    return "My own images", 0, gr.update(visible=False), gr.update(visible=True), *own, show(sets)
 
 
 def choose_demo(references: int) -> tuple[dict, str]:

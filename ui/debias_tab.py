@@ -1,34 +1,32 @@
-"""Tab 3: see what debiasing would do, then fine-tune the model."""
+"""Tab 3: see what debiasing would do, then fine-tune the model; train one first where there is none."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 
 import gradio as gr
 
-from tiw.options import DebiasOptions
+from tiw.options import DebiasOptions, TrainOptions
 
-from . import charts, pictures, store, theme, words
-from .panel import QUIET, Panel, resume, start, state_of, stop, stop_button
+from . import pictures, store, theme, training_view, words
+from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
-DEFAULT = DebiasOptions()
+DEFAULT, TRAIN = DebiasOptions(), TrainOptions()
 NOTHING = words.empty(
     "Nothing has been trained yet",
     "“Preview now” shows in seconds what debiasing will do, without training. “Debias” then trains it into the model, and you can watch.",
 )
+WITH_RATIO = ("tiw-dsm", "correction-only", "iw-dsm", "weight-only")
+WITH_ANCHOR = ("tiw-dsm", "correction-only")
 
 
 @dataclass(frozen=True)
 class DebiasTab:
     panels: list[Panel]
     started: list[gr.events.Dependency]
-
-
-def chart() -> gr.HTML:
-    """A plotly chart that is updated in place."""
-    return gr.HTML(
-        "", html_template='<div class="chart"></div>', js_on_load=theme.asset("chart.js"), head=theme.PLOTLY_HEAD, apply_default_css=False
-    )
+    by_sets: list[gr.components.Component]  # what `follow` sets
 
 
 def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
@@ -42,7 +40,17 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
     )
     with gr.Row(elem_classes="tiw-stack"):
         with gr.Column(scale=4, min_width=320):
+            with gr.Column(elem_classes="tiw-panel", visible=False) as train_box:
+                training = _training_fields()
             with gr.Column(elem_classes="tiw-panel"):
+                model = theme.html()
+                objective = gr.Dropdown(
+                    [(label, name) for name, (label, _) in words.OBJECTIVES.items()],
+                    value=DEFAULT.objective,
+                    label="Objective",
+                    info=words.OBJECTIVES[DEFAULT.objective][1],
+                    elem_id="debias-objective",
+                )
                 minutes = gr.Slider(
                     0.5,
                     30,
@@ -72,142 +80,133 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                 with gr.Row(elem_classes="tiw-actions"):
                     preview = gr.Button("Preview now", variant="secondary", size="lg", elem_id="preview-go", min_width=130)
                     go = gr.Button("Debias", variant="primary", size="lg", elem_id="debias-go", min_width=130)
-                with gr.Accordion("Advanced", open=False):
-                    objective = gr.Dropdown(words.OBJECTIVES, value="tiw-dsm", label="Objective")
-                    steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit into the minutes.", elem_id="debias-steps")
-                    share = gr.Slider(0, 0.95, DEFAULT.reference_share, step=0.05, label="Share of reference images in a batch")
-                    batch = gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch")
-                    rate = gr.Number(DEFAULT.learning_rate, label="Learning rate", info="Falls to 0 towards the end.")
-                    clip = gr.Number(0, label="Largest weight allowed", info="0: no limit.")
-                    sigma_min = gr.Number(0, label="Lowest noise level", info="0: the model's own.")
-                    sigma_max = gr.Number(0, label="Highest noise level", info="0: the model's own.")
-                    seed = gr.Number(0, precision=0, label="Seed")
-            theme.html('<p class="tiw-note">Both go on when the page is closed. Coming back, you find them where they are.</p>')
-        with gr.Column(scale=8, min_width=420):
-            preview_state = theme.html()
-            preview_halt = gr.Button("Stop the preview", visible=False, elem_classes="tiw-go")
-            state = theme.html()
-            halt = gr.Button("Stop", visible=False, elem_id="debias-stop", elem_classes="tiw-go")
-            again = gr.Button("Resume", visible=False, elem_id="debias-resume", elem_classes="tiw-go")
-            numbers = theme.html(NOTHING, elem_id="debias-numbers")
-            with gr.Row(elem_classes="tiw-stack", visible=False) as plots:
-                with gr.Column(elem_classes="tiw-panel", min_width=280):
-                    theme.html('<div class="chart-title">Loss</div>')
-                    losses = chart()
-                with gr.Column(elem_classes="tiw-panel", min_width=280):
-                    theme.html('<div class="chart-title">Gap closed so far</div>')
-                    gaps = chart()
-            grid = theme.html()
+                theme.html('<p class="tiw-note">Both go on when the page is closed. Coming back, you find them where they are.</p>')
+                with gr.Accordion("Advanced", open=False), gr.Row(elem_classes="tiw-grid"):
+                    advanced = {
+                        "steps": gr.Number(
+                            0, precision=0, label="Steps", info="0: as many as fit into the minutes.", elem_id="debias-steps"
+                        ),
+                        "anchor_end": gr.Number(None, label="Anchor at the end", info="Empty: the same all along.", elem_id="anchor-end"),
+                        "batch_size": gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch"),
+                        "reference_share": gr.Number(DEFAULT.reference_share, label="References in a batch", info="Share, 0 to below 1."),
+                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="Falls to 0 towards the end."),
+                        "weight_clip": gr.Number(0, label="Largest weight", info="Larger ones are clipped. 0: no limit."),
+                        "sigma_min": gr.Number(0, label="Lowest noise level", info="0: the model's own."),
+                        "sigma_max": gr.Number(0, label="Highest noise level", info="0: the model's own."),
+                        "seed": gr.Number(0, precision=0, label="Seed"),
+                    }
+        with gr.Column(scale=8, min_width=320):
+            with gr.Column(visible=False) as train_view:
+                train_panel, train_changed = training_view.build("train", current, "", _trained)
+            preview_state, preview_halt = state_row("preview")
+            panel, changed = training_view.build("debias", current, NOTHING, _debiased)
             guided = theme.html(elem_id="preview-result")
 
-    automatic.change(lambda on: gr.update(visible=not on), automatic, strength, **QUIET)
-    plain = [sets, current, automatic, strength]
-    common = [objective, anchor, share, minutes, steps, batch, rate, clip, sigma_min, sigma_max, seed]
+    def switch(objective: str, automatic: bool) -> tuple:
+        with_ratio = objective in WITH_RATIO
+        return (
+            gr.update(info=words.OBJECTIVES[objective][1]),
+            gr.update(visible=with_ratio),
+            gr.update(visible=with_ratio and not automatic),
+            gr.update(visible=objective in WITH_ANCHOR),
+        )
+
+    for switched in (objective, automatic):
+        switched.change(switch, [objective, automatic], [objective, automatic, strength, anchor], **QUIET)
 
     def fields(sets: dict, automatic: bool, strength: float) -> dict:
-        return {**sets, "audit": store.matching_audit(sets), "strength": "auto" if automatic else str(strength)}
+        return {**sets, "audit": store.matching_audit(sets), "strength": "auto" if automatic else f"{strength:g}"}
 
     def begin_preview(sets: dict, current: dict, automatic: bool, strength: float) -> tuple[dict, str]:
         return start("preview", current, fields(sets, automatic, strength))
 
-    def begin(sets: dict, current: dict, automatic: bool, strength: float, objective: str, *rest: float) -> tuple[dict, str]:
-        names = (
-            "anchor",
-            "reference_share",
-            "minutes",
-            "steps",
-            "batch_size",
-            "learning_rate",
-            "weight_clip",
-            "sigma_min",
-            "sigma_max",
-            "seed",
-        )
-        whole = ("steps", "batch_size", "seed")
-        chosen = {name: int(value or 0) if name in whole else float(value or 0) for name, value in zip(names, rest, strict=True)}
-        chosen["anchor"] = f"{chosen['anchor']:g}"
-        return start("debias", current, {**fields(sets, automatic, strength), "objective": objective, **chosen})
+    def begin(sets: dict, current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: float):
+        chosen = dict(zip(advanced, rest, strict=True))
+        end = chosen.pop("anchor_end")
+        chosen = {name: type(getattr(DEFAULT, name))(value or 0) for name, value in chosen.items()}
+        chosen |= {"objective": objective, "minutes": float(minutes), "anchor": f"{anchor:g}" if end is None else f"{anchor:g}:{end:g}"}
+        return start("debias", current, {**fields(sets, automatic, strength), **chosen})
 
+    def begin_training(sets: dict, current: dict, minutes: float, preset: str, *rest: float) -> tuple[dict, str]:
+        whole = {name: int(value or 0) for name, value in zip(("steps", "batch_size", "seed"), rest, strict=True)}
+        data = {"data": sets["biased"], "resolution": sets["resolution"], "skip_bad": sets["skip_bad"]}
+        return start("train", current, {**data, **whole, "preset": preset, "minutes": float(minutes)})
+
+    plain = [sets, current, automatic, strength]
+    train, *train_fields = training
     started = [
         preview.click(begin_preview, plain, [current, message], **QUIET),
-        go.click(begin, [*plain, *common], [current, message], **QUIET),
-        halt.click(stop("debias"), current, None, **QUIET),
-        again.click(resume("debias"), current, None, **QUIET),
+        go.click(begin, [*plain, objective, anchor, minutes, *advanced.values()], [current, message], **QUIET),
+        train.click(begin_training, [sets, current, *train_fields], [current, message], **QUIET),
         preview_halt.click(stop("preview"), current, None, **QUIET),
     ]
-    training = Panel("debias", [state, halt, again, numbers, plots, losses, gaps, grid], render)
     guidance = Panel("preview", [preview_state, preview_halt, guided], render_preview)
-    return DebiasTab([training, guidance], started)
+    return DebiasTab([panel, guidance, train_panel], [*started, *changed, *train_changed], [train_box, train_view, model, preview, go])
 
 
-def render(run: store.Run | None) -> list:
-    if run is None:
-        return ["", stop_button(None), gr.update(visible=False), NOTHING, gr.update(visible=False), "", "", ""]
-    steps, previews = run.lines("steps.jsonl"), run.lines("previews.jsonl")
-    resumable = run.state in ("interrupted", "stopped")
-    return [
-        state_of(run),
-        stop_button(run),
-        gr.update(visible=resumable),
-        _numbers(run, steps, previews),
-        gr.update(visible=bool(steps)),
-        charts.loss(steps),
-        charts.gap(previews, steps),
-        _grid(run, previews),
-    ]
-
-
-def _numbers(run: store.Run, steps: list[dict], previews: list[dict]) -> str:
-    head = ""
-    if run.done:
-        took, result = words.duration(run.result["seconds"]), run.result
-        strength = "" if result.get("strength") is None else f", strength {words.number(result['strength'])}"
-        head = words.card(
-            f"<h3>{words.dot('debiased')}The debiased model is ready</h3>"
-            f"<p>{result['steps']:,} steps in {took}{strength}. Compare it next, side by side.</p>"
-            f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
-            f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
-        )
-    if not steps:
-        return head
-    last, gap = steps[-1], next((p["gap_closed"] for p in reversed(previews) if p.get("gap_closed")), None)
-    size = last.get("effective_sample_size")
-    body = words.tiles(
-        words.tile(
-            "Gap closed", words.percent(gap and gap["value"]), words.interval(gap, words.percent), "judged without labels", "debiased"
-        ),
-        words.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
-        words.tile("Speed", words.number(last.get("images_per_second"), 0), "images a second"),
-        words.tile(
-            "Effective sample size",
-            words.percent(size),
-            f"largest weight {words.number(last.get('largest_weight'), 1)}",
-            "of the last batch",
-        ),
+def _training_fields() -> list[gr.components.Component]:
+    """The offer to train a baseline: its button, then the fields."""
+    theme.html(
+        '<div class="chart-title">First, a model of the biased set</div><div class="inset"><p>Debiasing starts from a diffusion model, and '
+        "none was named. Train one here on the biased set alone, or name one on the Data tab. It takes as long as you give it: on two CPU "
+        "cores simple 64×64 pictures come out clean after half an hour, photographs need hours or a GPU. You can stop, look and "
+        "resume.</p></div>"
     )
-    return f'<div class="stack">{head}{body}</div>'
+    minutes = gr.Slider(1, 600, TRAIN.minutes, step=1, label="Minutes of training", info="Turned into steps at the start.")
+    preset = gr.Dropdown(words.NETWORKS, value=TRAIN.preset, label="Network", info="The images need this size: set it on the Data tab.")
+    with gr.Accordion("Advanced", open=False), gr.Row(elem_classes="tiw-grid"):
+        steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="train-steps")
+        batch = gr.Number(TRAIN.batch_size, precision=0, label="Batch size", elem_id="train-batch")
+        seed = gr.Number(0, precision=0, label="Seed")
+    go = gr.Button("Train a baseline", variant="primary", size="lg", elem_id="train-go")
+    return [go, minutes, preset, steps, batch, seed]
 
 
-def _grid(run: store.Run, previews: list[dict]) -> str:
-    if not previews:
-        return ""
-    last = previews[-1]
-    first = f"tiw/{run.id}/{previews[0]['file']}"
-    now = f"tiw/{run.id}/{last['file']}"
-    text = "The same sixteen seeds every time, so that you see what changes."
-    if len(previews) == 1:
-        return words.card(
-            f"<h3>Samples at step {last['step']:,}</h3><p>{text}</p>"
-            f'<img class="sheet" src="{now}" alt="Sixteen samples at step {last["step"]}">'
-        )
-    both = "".join(
-        f'<div><h4>{words.dot(kind)} {title}</h4><img class="sheet" src="{src}" alt="Sixteen samples, {title.lower()}"></div>'
-        for kind, title, src in (
-            ("baseline", f"Step {previews[0]['step']:,}", first),
-            ("debiased", f"Step {last['step']:,}", now),
-        )
+def with_model(sets: dict, trained: store.Run | None) -> dict:
+    """The sets with a baseline that was trained here on exactly these images, where none was named; without one that has been deleted."""
+    own = Path(sets["baseline"]).is_relative_to(store.jobs().folder)
+    if own and not Path(sets["baseline"]).is_dir():
+        sets = {**sets, "baseline": "none"}
+    if sets["baseline"] != "none" or trained is None or not trained.done:
+        return sets
+    wanted = {"data": sets["biased"], "resolution": sets["resolution"], "skip_bad": sets["skip_bad"]}
+    return {**sets, "baseline": str(trained.path / "model")} if wanted.items() <= trained.options.items() else sets
+
+
+def follow(sets: dict) -> list:
+    """The tab for these sets: what it starts from, or the offer to train that first."""
+    path = sets["baseline"]
+    missing, own = path == "none", Path(path).is_relative_to(store.jobs().folder)
+    name = "the demo's baseline" if path == "demo" else "the baseline trained here" if own else Path(path).name
+    line = "" if missing else f'<p class="tiw-note">Starts from <b>{escape(name)}</b>.</p>'
+    ready = gr.update(interactive=not missing)
+    return [gr.update(visible=missing), gr.update(visible=missing or own), line, ready, ready]
+
+
+def _trained(run: store.Run) -> str:
+    took, result = words.duration(run.result["seconds"]), run.result
+    return words.card(
+        f"<h3>{words.dot('baseline')}The baseline is ready</h3><p>{result['steps']:,} steps in {took}. It is "
+        f"chosen for the sets that it was trained on: preview or debias next.</p>"
+        f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a></div>'
     )
-    return words.card(f'<h3>Samples from fixed seeds</h3><p>{text}</p><div class="tiw-two">{both}</div>')
+
+
+def _debiased(run: store.Run) -> str:
+    took, result = words.duration(run.result["seconds"]), run.result
+    strength = "" if result.get("strength") is None else f", strength {words.number(result['strength'])}"
+    return _doubt(run) + words.card(
+        f"<h3>{words.dot('debiased')}The debiased model is ready</h3>"
+        f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps in {took}{strength}. Compare it next, side by side.</p>"
+        f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
+        f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
+    )
+
+
+def _doubt(run: store.Run) -> str:
+    """A warning where the baseline does not paint what the biased set shows."""
+    check = run.result.get("baseline_check")
+    return words.error(check["sentence"]) if check and not check.get("passed", True) else ""
 
 
 def render_preview(run: store.Run | None) -> list:
@@ -216,16 +215,14 @@ def render_preview(run: store.Run | None) -> list:
 
 def _guided(run: store.Run) -> str:
     drawn, result = pictures.run_samples(run), run.result
-    strength, gap = result["strength"], result["gap_closed"]
-    if isinstance(strength, dict):
-        strength = strength["value"]
-    n = len(drawn["seeds"])
+    gap, n = result["gap_closed"], len(drawn["seeds"])
     sheets = "".join(
         f"<div><h4>{words.dot(kind)} {title}</h4>{pictures.sheet(drawn[kind], f'{n} {title.lower()}', 8)}</div>"
         for kind, title in (("baseline", "As the model is"), ("debiased", "With guidance"))
     )
     text = (
         f"{n} images from the same seeds. Nothing was trained: the ratio steers each image while it is drawn, at strength "
-        f"<b>{words.number(strength)}</b>. Gap closed <b>{words.percent(gap['value'])}</b> ({words.interval(gap, words.percent)})."
+        f"<b>{words.number(result['strength'])}</b>. Gap closed <b>{words.percent(gap['value'])}</b> "
+        f"({words.interval(gap, words.percent)})."
     )
-    return words.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+    return _doubt(run) + words.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')

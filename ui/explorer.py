@@ -20,8 +20,10 @@ from tiw.pictures import contact_sheet
 
 from . import pictures, store
 
-ROLES = ("biased", "reference")
-MOST_ZIPPED = 5000  # images of one download
+MOST_DRAWN = 5000  # points of the charts, unless more are asked for
+MOST_LOADED = 20_000  # points that a browser gets at all
+MOST_VALUES = 12  # of an attribute that a legend names
+THUMBNAIL = 64  # pixels
 
 
 def value(run: store.Run | None) -> str:
@@ -29,9 +31,10 @@ def value(run: store.Run | None) -> str:
     if run is None or run.result is None or not (run.path / "scores.parquet").is_file():
         return ""
     base = f"tiw/{run.id}"
-    version = f"{store.stamp(run.path / 'result.json')}-{store.stamp(run.path / 'map.parquet')}"
+    version = "-".join(store.stamp(run.path / name) for name in ("result.json", "map.parquet", "rest.parquet"))
     return json.dumps(
         {
+            "run": run.id,
             "url": f"{base}/explorer.json?{version}",
             "sprite": f"{base}/sprite.webp",
             "strip": f"{base}/strip",
@@ -40,15 +43,12 @@ def value(run: store.Run | None) -> str:
     )
 
 
-def payload(run: store.Run) -> dict:
+def payload(run: store.Run, everything: bool = False) -> dict:
     """Histograms and diagnostics per level, points with their log ratio per level, layouts of the map."""
-    scores = pd.read_parquet(run.path / "scores.parquet")
+    points = _points(run, everything)
     levels = run.result["levels"]
     ratios = [f"log_ratio_{i}" for i in range(len(levels))]
-    attributes = {}
-    for name in scores.columns.drop([*ratios, "item", "set", "index"]):
-        codes, values = pd.factorize(scores[name], sort=True)
-        attributes[name] = {"codes": codes.tolist(), "values": [str(v) for v in values]}
+    attributes = {str(name): _coded(points[name]) for name in points.columns.drop([*ratios, "item", "set", "index"])}
     reliable_from = run.result["verdict"].get("reliable_from") or 0
     return {
         "run": run.id,
@@ -57,42 +57,75 @@ def payload(run: store.Run) -> dict:
         "start": next((i for i, level in enumerate(levels) if level["sigma"] >= reliable_from), 0),
         "levels": levels,
         "points": {
-            "item": scores["item"].tolist(),
-            "set": scores["set"].map(ROLES.index).tolist(),
-            "index": scores["index"].tolist(),
-            "log_ratio": [scores[column].astype(float).round(3).tolist() for column in ratios],
+            "item": points["item"].tolist(),
+            "set": points["set"].map(pictures.ROLES.index).tolist(),
+            "index": points["index"].tolist(),
+            "log_ratio": [points[column].astype(float).round(3).tolist() for column in ratios],
             "attributes": attributes,
         },
-        "maps": _maps(run.path / "map.parquet", scores["item"]),
+        "drawn": {"shown": len(points), "there": min(len(scores(run)), MOST_LOADED), "seed": run.options["seed"]},
+        "maps": _maps(run.path / "map.parquet", points["item"]),
         "sprite": {"columns": pictures.SPRITE_COLUMNS},
     }
 
 
-def _maps(path: Path, items: pd.Series) -> dict[str, dict[str, list[float]]]:
+def scores(run: store.Run) -> pd.DataFrame:
+    """One row for every image scored so far: those of the charts first, then all others once they are there."""
+    parts = [_table(path, store.stamp(path)) for name in ("scores", "rest") if (path := run.path / f"{name}.parquet").is_file()]
+    return pd.concat(parts, ignore_index=True)
+
+
+@lru_cache(maxsize=8)
+def _table(path: Path, changed: str) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def _points(run: store.Run, everything: bool) -> pd.DataFrame:
+    """The rows that the browser gets: those of the charts, or all; too many are thinned by the seed, each set by the same factor."""
+    most = MOST_LOADED if everything else MOST_DRAWN
+    path = run.path / "scores.parquet"
+    points = scores(run) if everything else _table(path, store.stamp(path))
+    if len(points) <= most:
+        return points
+    thinned = points.groupby("set", sort=False, group_keys=False).sample(frac=most / len(points), random_state=run.options["seed"])
+    return thinned.sort_index()
+
+
+def _coded(labels: pd.Series) -> dict:
+    """Labels as numbers; the rarer ones of an attribute with many values together. -1: not known."""
+    common = labels.value_counts().index[: MOST_VALUES - 1]
+    if labels.nunique() > MOST_VALUES:
+        labels = labels.where(labels.isin(common) | labels.isna(), "others")
+    codes, values = pd.factorize(labels.astype("string"), sort=True)
+    return {"codes": codes.tolist(), "values": values.tolist()}
+
+
+def _maps(path: Path, items: pd.Series) -> dict[str, dict[str, list[float | None]]]:
+    """Layouts by level, each in the points' order; None for an image without a place."""
     if not path.is_file():
         return {}
-    layouts = pd.read_parquet(path).groupby("level")
-    aligned = {str(level): points.set_index("item").reindex(items)[["x", "y"]].round(3) for level, points in layouts}
-    return {level: {"x": points["x"].tolist(), "y": points["y"].tolist()} for level, points in aligned.items()}
+
+    def places(points: pd.DataFrame) -> dict[str, list[float | None]]:
+        found = points.set_index("item").reindex(items)[["x", "y"]].astype(float).round(3).astype(object)
+        return found.where(found.notna(), None).to_dict("list")
+
+    return {str(level): places(points) for level, points in pd.read_parquet(path).groupby("level")}
 
 
 @lru_cache(maxsize=4)
-def sprite(run_id: str) -> bytes:
-    """Thumbnails of every scored image, in the payload's order."""
+def sprite(run_id: str, everything: bool = False) -> bytes:
+    """Thumbnails of the payload's images, in its order."""
     run = store.open_run(run_id)
-    scores = pd.read_parquet(run.path / "scores.parquet", columns=["set", "index"])
-    sets = _sets(run)
-    images = [sets[row.set].images[row.index] for row in scores.itertuples(index=False)]
-    return pictures.sprite(np.stack(images))
+    sets, points = _sets(run), _points(run, everything)
+    return pictures.sprite([sets[role].images[index] for role, index in zip(points["set"], points["index"], strict=True)], THUMBNAIL)
 
 
 def strip(run: store.Run, item: int) -> bytes | None:
     """One image under one fixed noise at every level of the audit, left to right; None if there is no such image."""
-    scores = pd.read_parquet(run.path / "scores.parquet", columns=["item", "set", "index"])
-    row = scores[scores["item"] == item]
-    if row.empty:
+    found = chosen(run, [item])
+    if not found:
         return None
-    role, index = row.iloc[0][["set", "index"]]
+    role, index = found[0]
     sigmas = [level["sigma"] for level in run.result["levels"]]
     shown = noisy_strip(_sets(run)[role].images[index], sigmas, run.options["seed"], item)
     return contact_sheet(shown, len(sigmas), gap=0)
@@ -108,12 +141,12 @@ def zipped(run: store.Run, items: list[int]) -> IO[bytes]:
     """The images of these items as PNG files in a zip, with a table of their scores; an open temporary file."""
     sets, packed = _sets(run), tempfile.TemporaryFile()  # noqa: SIM115  (closed by the stream)
     with zipfile.ZipFile(packed, "w") as archive:  # stored: PNG does not compress
-        for role, index in chosen(run, items)[:MOST_ZIPPED]:
+        for role, index in chosen(run, items)[:MOST_LOADED]:
             png = io.BytesIO()
             Image.fromarray(sets[role].images[index]).save(png, "PNG")
             archive.writestr(f"{role}-{index:06d}.png", png.getvalue())
-        scores = pd.read_parquet(run.path / "scores.parquet")
-        archive.writestr("scores.csv", scores[scores["item"].isin(items)].to_csv(index=False))
+        table = scores(run)
+        archive.writestr("scores.csv", table[table["item"].isin(items)].to_csv(index=False))
     packed.seek(0)
     return packed
 
@@ -138,4 +171,4 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
 
 
 def _sets(run: store.Run) -> dict[str, ImageSet]:
-    return {role: pictures.open_set(run.options, role) for role in ROLES}
+    return {role: pictures.open_set(run.options, role) for role in pictures.ROLES}

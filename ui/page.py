@@ -7,8 +7,8 @@ import gradio as gr
 from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
 from .panel import QUIET
 
-NONE = {"audit": "", "preview": "", "debias": "", "compare": ""}
-TABS = {"audit": "audit", "preview": "debias", "debias": "debias", "compare": "compare"}
+TABS = {"audit": "audit", "train": "debias", "preview": "debias", "debias": "debias", "compare": "compare"}  # of each kind of run
+NONE = dict.fromkeys(TABS, "")
 SECONDS = 1.0  # between two looks at the run folders
 HEADER = (
     f'<header class="tiw-header">{theme.asset("icon.svg")}<div><h1>TIW Studio</h1>'
@@ -38,11 +38,16 @@ def build() -> gr.Blocks:
 
         panels = [audit.panel, *debias.panels, compare.panel]
         shown = [component for panel in panels for component in panel.outputs]
-        look = {"fn": lambda c, s: _look(panels, c, s), "inputs": [current, seen], "outputs": [*shown, compare.runs, runs, seen, timer]}
+        look = {
+            "fn": lambda *now: _look(panels, debias.by_sets, *now),
+            "inputs": [data.sets, current, seen],
+            "outputs": [*shown, *debias.by_sets, compare.runs, runs, data.sets, seen, timer],
+        }
 
         timer.tick(**look, **QUIET, trigger_mode="once")
         for event in (audit.started, audit.stopped, *debias.started, *compare.started):
             event.then(**look, **QUIET)
+        data.sets.change(**look, **QUIET)
         demo.load(_reattach, current, [current, tabs], **QUIET).then(**look, **QUIET)
         demo.load(data_tab.restore, data.sets, data.restored, **QUIET)
         runs.select(_open_run, current, [current, tabs], **QUIET).then(**look, **QUIET)
@@ -52,7 +57,7 @@ def build() -> gr.Blocks:
     return demo
 
 
-def _look(panels: list, current: dict, seen: dict) -> list:
+def _look(panels: list, by_sets: list, sets: dict, current: dict, seen: dict) -> list:
     """New values for what has changed since the last look; everything else stays untouched. The timer rests when no run works."""
     values, marks, busy = [], {}, False
     for panel in panels:
@@ -62,9 +67,16 @@ def _look(panels: list, current: dict, seen: dict) -> list:
         busy = busy or (run is not None and run.busy)
         fresh = panel.kind not in seen or marks[panel.kind] != seen[panel.kind]
         values += panel.render(run) if fresh else [gr.skip() for _ in panel.outputs]
-    marks["models"], marks["runs"] = compare_tab.finished(), [*runs_list.signature(), current]
-    values.append(compare_tab.choices(current) if marks["models"] != seen.get("models") else gr.skip())
-    values.append(runs_list.render(current) if marks["runs"] != seen.get("runs") else gr.skip())
+    chosen = debias_tab.with_model({**data_tab.DEMO, **sets}, store.open_run(current.get("train", "")))
+    marks |= {"sets": chosen, "models": compare_tab.finished(), "runs": [*runs_list.signature(), current]}
+
+    def changed(name: str) -> bool:
+        return name not in seen or marks[name] != seen[name]
+
+    values += debias_tab.follow(chosen) if changed("sets") else [gr.skip() for _ in by_sets]
+    values.append(compare_tab.choices(current) if changed("models") else gr.skip())
+    values.append(runs_list.render(current) if changed("runs") else gr.skip())
+    values.append(chosen if chosen != sets else gr.skip())
     return [*values, marks, gr.Timer(active=busy)]
 
 

@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from tiw.errors import UserInputError
 
-from . import store, words
+from . import store, theme, words
 
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
@@ -22,6 +22,12 @@ class Panel:
     kind: str
     outputs: list[Component]
     render: Callable[[store.Run | None], list]
+
+
+def state_row(kind: str) -> tuple[gr.HTML, gr.Button]:
+    """Progress, or why there is none, with the Stop button beside it."""
+    with gr.Row(elem_classes="tiw-state"):
+        return theme.html(), gr.Button("Stop", visible=False, elem_id=f"{kind}-stop", elem_classes="tiw-go")
 
 
 def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:
@@ -62,5 +68,5 @@ def state_of(run: store.Run | None) -> str:
     return (
         words.progress(run.kind, run.status, store.jobs().position(run.id))
         if run.busy
-        else words.ended(run.kind, run.status, resumable=run.kind == "debias")
+        else words.ended(run.kind, run.status, resumable=run.kind in ("debias", "train"))
     )

@@ -8,13 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from tiw.data import ImageSet, load_set
 from tiw.pictures import contact_sheet
 
 from . import store
 
+ROLES = ("biased", "reference")
 SPRITE_COLUMNS = 50
+MOST_PIXELS = 16_383  # a side of a WebP picture
 PAGE = 24  # pairs on a page
 
 
@@ -40,6 +43,12 @@ def open_set(sets: dict, role: str) -> ImageSet:
     return image_set(path, role, references, sets.get("resolution", 0), sets.get("skip_bad", False), changed)
 
 
+def items_sheet(sets: dict, items: list[tuple[str, int]], alt: str, columns: int) -> str:
+    """<img> of (set, index) of the sets that options name."""
+    opened = {role: open_set(sets, role) for role in ROLES}
+    return sheet(np.stack([opened[role].images[index] for role, index in items]), alt, columns)
+
+
 @lru_cache(maxsize=4)
 def samples(path: Path, changed: str) -> dict[str, np.ndarray]:
     """The arrays of a run's samples.npz."""
@@ -52,9 +61,13 @@ def run_samples(run: store.Run) -> dict[str, np.ndarray]:
     return samples(path, store.stamp(path))
 
 
-def sprite(images: np.ndarray) -> bytes:
-    """One WebP of many thumbnails without gaps, SPRITE_COLUMNS a row, addressed by position in the browser."""
-    return contact_sheet(images, SPRITE_COLUMNS, gap=0)
+def sprite(images: list[np.ndarray], side: int) -> bytes:
+    """One WebP of many thumbnails without gaps, SPRITE_COLUMNS a row, addressed by position in the browser; smaller where they are many."""
+    rows = -(-len(images) // SPRITE_COLUMNS)
+    side = min(side, images[0].shape[0], MOST_PIXELS // rows)
+    if images[0].shape[:2] != (side, side):
+        images = [np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BOX)) for image in images]
+    return contact_sheet(np.stack(images), SPRITE_COLUMNS, gap=0)
 
 
 def pairs_sheet(run: store.Run, page: int) -> bytes:

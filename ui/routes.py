@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
-import pandas as pd
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -32,7 +31,7 @@ def routes() -> list[Route]:
 
 def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Callable:
     async def endpoint(request: Request) -> Response:
-        params = dict(request.path_params)
+        params = {**request.query_params, **request.path_params}
         if request.method == "POST":
             try:
                 params["body"] = await request.json()
@@ -53,11 +52,11 @@ def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Cal
 
 
 def _explorer(run: store.Run, params: dict[str, str]) -> Response | None:
-    return JSONResponse(explorer.payload(run), headers=_kept()) if run.result else None
+    return JSONResponse(explorer.payload(run, "all" in params), headers=_kept()) if run.result else None
 
 
 def _sprite(run: store.Run, params: dict[str, str]) -> Response:
-    return _webp(explorer.sprite(run.id))
+    return _webp(explorer.sprite(run.id, "all" in params))
 
 
 def _strip(run: store.Run, params: dict[str, str]) -> Response | None:
@@ -77,12 +76,11 @@ def _report(run: store.Run, params: dict[str, str]) -> Response:
     return _download((run.path / "report.html").read_bytes(), f"{run.kind}-report.html", "text/html")
 
 
-def _scores(run: store.Run, params: dict[str, str]) -> Response:
+def _scores(run: store.Run, params: dict[str, str]) -> Response | None:
     """Every score of the audit: the images of the charts, then all others once they are scored."""
-    parts = [pd.read_parquet(path) for name in ("scores", "rest") if (path := run.path / f"{name}.parquet").is_file()]
-    if not parts:
-        raise FileNotFoundError
-    table = pd.concat(parts)
+    if not (run.path / "scores.parquet").is_file():
+        return None
+    table = explorer.scores(run)
     for column in table.select_dtypes(["object", "string"]):
         table[column] = table[column].map(_as_text)
     return _download(table.to_csv(index=False).encode(), "audit-scores.csv", "text/csv")

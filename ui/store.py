@@ -17,7 +17,7 @@ from tiw.runs import RunFolder
 
 KEPT_SECONDS = 30 * 24 * 3600  # of uploads that no run names
 ON_SPACE = "SPACE_ID" in os.environ
-WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet")
+WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet", "rest.parquet")
 
 
 @lru_cache(maxsize=1)

@@ -29,18 +29,27 @@ ESTIMATORS = [
     ("Convex: linear, in seconds", "convex"),
     ("Network: can bend, for many references", "network"),
 ]
-OBJECTIVES = [
-    ("TIW-DSM: time-dependent weights and correction (recommended)", "tiw-dsm"),
-    ("IW-DSM: one weight per image", "iw-dsm"),
-    ("Correction only", "correction-only"),
-    ("Weight only (does not reach the reference; to learn from)", "weight-only"),
-    ("DSM on the reference alone", "dsm-ref"),
-    ("DSM on everything (no correction)", "dsm-obs"),
+OBJECTIVES = {
+    "tiw-dsm": (
+        "TIW-DSM (recommended)",
+        "Weights every noisy image by the ratio at its noise level, and corrects its target by the ratio's slope.",
+    ),
+    "correction-only": ("Correction only", "Corrects the target by the ratio's slope and weights nothing. Close to the full method."),
+    "iw-dsm": ("IW-DSM", "One weight for each image, the same at every noise level. Suffers where the sets hardly overlap."),
+    "weight-only": ("Weight only", "Weights without the correction. It does not reach the reference set: to learn from."),
+    "dsm-ref": ("DSM on the reference alone", "Plain training on the reference set. Quick, and it soon begins to memorise it."),
+    "dsm-obs": ("DSM on everything", "Plain training on both sets mixed, without any correction: the control."),
+}
+NETWORKS = [
+    ("64×64, small: for a CPU", "demo"),
+    ("64×64, large: for a GPU", "faces64"),
+    ("32×32, large: for a GPU", "cifar10"),
+    ("16×16, tiny: to try things out", "tiny"),
 ]
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{value:.{digits}%}".replace("%", " %")
+    return "–" if value is None else f"{value:.{digits}%}".replace("%", "\u00a0%")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -151,7 +160,7 @@ def ended(run_kind: str, status: dict, resumable: bool = False) -> str:
     name, state = KINDS[run_kind], status["state"]
     message = status.get("message") or ""
     if state == "failed":
-        return error(f"{name} failed. {message}")
+        return error(f"{name} failed. {message}{' Resume tries again from the last checkpoint.' if resumable else ''}")
     if state == "interrupted":
         return error(f"{name} was interrupted. {message} {'Resume continues from the last checkpoint.' if resumable else ''}")
     if state == "stopped":

@@ -1,9 +1,10 @@
-// A plotly figure drawn from JSON (props.value: {data, layout, alt}), updated in place. Intervals come as they were
+// A plotly figure drawn from JSON (props.value: {data, layout, alt}), updated in place, its data as CSV. Intervals come as they were
 // measured ([low, high] in "interval"); plotly wants distances from the point, so they are turned here.
 const FONT = { family: "IBM Plex Sans, system-ui, sans-serif", size: 13.5, color: "#5a6473" };
-const axis = { gridcolor: "#e9e6df", zeroline: false, linecolor: "#e4e1da", automargin: true };
+const axis = { gridcolor: "#e9e6df", zeroline: false, linecolor: "#e4e1da", automargin: true, fixedrange: true };
+const read = () => (typeof props.value === "string" ? JSON.parse(props.value || "null") : props.value);
 function draw() {
-  const figure = typeof props.value === "string" ? JSON.parse(props.value || "null") : props.value;
+  const figure = read();
   const chart = element.querySelector(".chart");
   element.style.display = figure ? "" : "none";
   if (!figure) { Plotly.purge(chart); return; }
@@ -21,6 +22,21 @@ function draw() {
   chart.setAttribute("aria-label", figure.alt);
   Plotly.react(chart, figure.data, layout, { displayModeBar: false, responsive: true });
 }
+// One row for each point: the trace's name, x (the categories of nested ones apart), y, and the interval and n where there are any.
+function rows(figure) {
+  const traces = figure.data.filter((t) => t.hoverinfo !== "skip"), nested = traces.some((t) => Array.isArray(t.x[0]));
+  const title = (name) => figure.layout[name]?.title?.text || name[0];
+  const head = ["series", ...(nested ? ["group", "value"] : [title("xaxis")]), title("yaxis"), "low", "high", "n"];
+  const of = (t) => t.y.map((y, k) => [t.name || title("yaxis"), ...(nested ? t.x.map((level) => level[k]) : [t.x[k]]), y, ...(t.interval?.[k] || ["", ""]), t.n?.[k] ?? ""]);
+  return [head, ...traces.flatMap(of)];
+}
+const quoted = (v) => (/[",\n]|^[=+@]/.test(v) ? `"${String(v).replace(/"/g, '""').replace(/^([=+@])/, "'$1")}"` : v);
+element.querySelector("button").onclick = () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([rows(read()).map((r) => r.map(quoted).join(",")).join("\n") + "\n"], { type: "text/csv" }));
+  link.download = `${element.querySelector(".chart-title").textContent.toLowerCase().replace(/\W+/g, "-")}.csv`;
+  link.click(); URL.revokeObjectURL(link.href);
+};
 new ResizeObserver(() => { const c = element.querySelector(".js-plotly-plot"); if (c && c.offsetWidth) Plotly.Plots.resize(c); }).observe(element);
 watch("value", draw);
 draw();

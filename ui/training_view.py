@@ -1,0 +1,74 @@
+"""A training run on the page, of a baseline or of the debiasing: progress, Stop, Resume, live numbers, charts and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gradio as gr
+
+from . import charts, store, theme, words
+from .panel import QUIET, Panel, resume, state_of, state_row, stop, stop_button
+
+
+def build(
+    kind: str, current: gr.BrowserState, empty: str, finished: Callable[[store.Run], str]
+) -> tuple[Panel, list[gr.events.Dependency]]:
+    """Components for the current run of this kind: `empty` before the first, `finished(run)` above the numbers of one that is done."""
+    state, halt = state_row(kind)
+    again = gr.Button("Resume", visible=False, elem_id=f"{kind}-resume", elem_classes="tiw-go")
+    numbers = theme.html(empty, elem_id=f"{kind}-numbers")
+    with gr.Row(elem_classes="tiw-stack"):
+        losses, gaps = charts.chart("Loss"), charts.chart("Gap closed so far")
+    grid = theme.html()
+
+    def render(run: store.Run | None) -> list:
+        if run is None:
+            return ["", stop_button(None), gr.update(visible=False), empty, "", "", ""]
+        steps, previews = run.lines("steps.jsonl"), run.lines("previews.jsonl")
+        return [
+            state_of(run),
+            stop_button(run),
+            gr.update(visible=run.state in ("interrupted", "stopped", "failed")),
+            _numbers(run, steps, previews, finished(run) if run.done else ""),
+            charts.loss(steps),
+            charts.gap(previews, steps),
+            _grid(run, previews),
+        ]
+
+    changed = [
+        halt.click(stop(kind), current, None, **QUIET),
+        again.click(resume(kind), current, None, **QUIET),
+    ]
+    return Panel(kind, [state, halt, again, numbers, losses, gaps, grid], render), changed
+
+
+def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str) -> str:
+    if not steps:
+        return head
+    last, gap = steps[-1], next((p["gap_closed"] for p in reversed(previews) if p.get("gap_closed")), None)
+    size, clip = last.get("effective_sample_size"), run.options.get("weight_clip")
+    tiles = [
+        words.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
+        words.tile("Speed", words.number(last.get("images_per_second"), 0), "images a second"),
+    ]
+    if gap:
+        closed = words.interval(gap, words.percent)
+        tiles.insert(0, words.tile("Gap closed", words.percent(gap["value"]), closed, "judged without labels", "debiased"))
+    if size is not None:
+        largest = f"largest weight {words.number(last.get('largest_weight'), 1)}" + (f", clipped at {clip:g}" if clip else "")
+        tiles.append(words.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
+    return f'<div class="stack">{head}{words.tiles(*tiles)}</div>'
+
+
+def _grid(run: store.Run, previews: list[dict]) -> str:
+    """Samples of the first and of the last preview, from the same seeds."""
+    if not previews:
+        return ""
+    shown = [("baseline", previews[0]), ("debiased", previews[-1])] if len(previews) > 1 else [("debiased", previews[-1])]
+    sheets = "".join(
+        f"<div><h4>{words.dot(colour)} Step {preview['step']:,}</h4>"
+        f'<img class="sheet" src="tiw/{run.id}/{preview["file"]}" alt="Sixteen samples at step {preview["step"]:,}"></div>'
+        for colour, preview in shown
+    )
+    text = "The same sixteen seeds every time, so that you see what changes."
+    return words.card(f'<h3>Samples from fixed seeds</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
