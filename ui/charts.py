@@ -34,7 +34,7 @@ def loss(steps: list[dict]) -> str:
         "data": [
             {
                 "type": "scatter",
-                "mode": "lines",
+                "mode": "lines" if len(steps) > 1 else "markers",
                 "x": [s["step"] for s in steps],
                 "y": [s["loss"] for s in steps],
                 "line": {"color": COLOURS["ink"], "width": 1.8},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -193,8 +192,7 @@ def _power(n_reference: int, n_biased: int) -> str:
 
 def _set_card(title: str, role: str, images: ImageSet, path: str) -> str:
     side = images.images.shape[1:3]
-    name = "demo portraits" if path == "demo" else Path(path).name
-    about = f"<b>{len(images):,}</b> images · {side[1]}×{side[0]} pixels · {escape(name)}"
+    about = f"<b>{len(images):,}</b> images · {side[1]}×{side[0]} pixels · {escape(words.set_name(path))}"
     grid = pictures.sheet(images.images[:SHOWN], f"{SHOWN} images of the {title.lower()}")
     return words.card(f"<h3>{words.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
 

@@ -197,10 +197,16 @@ def _debiased(run: store.Run) -> str:
     strength = "" if result.get("strength") is None else f", strength {words.number(result['strength'])}"
     return _doubt(run) + words.card(
         f"<h3>{words.dot('debiased')}The debiased model is ready</h3>"
-        f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps in {took}{strength}. Compare it next, side by side.</p>"
+        f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps in {took}{strength}. {_sets(run)} "
+        "Compare it next, side by side.</p>"
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
         f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
     )
+
+
+def _sets(run: store.Run) -> str:
+    biased, reference = (escape(words.set_name(run.options[role])) for role in pictures.ROLES)
+    return f"From {biased} towards {reference}." if (biased, reference) != ("demo portraits", "demo portraits") else ""
 
 
 def _doubt(run: store.Run) -> str:
@@ -223,6 +229,6 @@ def _guided(run: store.Run) -> str:
     text = (
         f"{n} images from the same seeds. Nothing was trained: the ratio steers each image while it is drawn, at strength "
         f"<b>{words.number(result['strength'])}</b>. Gap closed <b>{words.percent(gap['value'])}</b> "
-        f"({words.interval(gap, words.percent)})."
+        f"({words.interval(gap, words.percent)}). {_sets(run)}"
     )
     return _doubt(run) + words.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')

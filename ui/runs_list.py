@@ -35,5 +35,11 @@ def _about(run: store.Run) -> str:
     options = run.options
     if run.kind == "compare":
         return f"{options['count']:,} samples each"
-    parts = [f"{options['references']} references" if options.get("references") else "", options.get("objective", "")]
-    return " · ".join(part for part in parts if part)
+    objective = words.OBJECTIVES.get(options.get("objective", ""))
+    budget = f"{options['steps']:,} steps" if options.get("steps") else f"{options['minutes']:g} min" if options.get("minutes") else ""
+    references = f"{options['references']} references" if options.get("references") else ""
+    return " · ".join(
+        part
+        for part in (words.set_name(options.get("biased") or options.get("data", "")), references, objective and objective[0], budget)
+        if part
+    )

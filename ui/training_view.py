@@ -17,9 +17,9 @@ def build(
     state, halt = state_row(kind)
     again = gr.Button("Resume", visible=False, elem_id=f"{kind}-resume", elem_classes="tiw-go")
     numbers = theme.html(empty, elem_id=f"{kind}-numbers")
-    with gr.Row(elem_classes="tiw-stack"):
+    with gr.Row(elem_classes="tiw-stack tiw-charts"):
         losses, gaps = charts.chart("Loss"), charts.chart("Gap closed so far")
-    grid = theme.html()
+    grid = theme.html(elem_id=f"{kind}-samples")
 
     def render(run: store.Run | None) -> list:
         if run is None:

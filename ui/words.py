@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from html import escape
+from pathlib import Path
 
 STATES = {
     "queued": "waiting",
@@ -31,8 +32,8 @@ ESTIMATORS = [
 ]
 OBJECTIVES = {
     "tiw-dsm": (
-        "TIW-DSM (recommended)",
-        "Weights every noisy image by the ratio at its noise level, and corrects its target by the ratio's slope.",
+        "TIW-DSM",
+        "Recommended. Weights every noisy image by the ratio at its noise level, and corrects its target by the ratio's slope.",
     ),
     "correction-only": ("Correction only", "Corrects the target by the ratio's slope and weights nothing. Close to the full method."),
     "iw-dsm": ("IW-DSM", "One weight for each image, the same at every noise level. Suffers where the sets hardly overlap."),
@@ -69,6 +70,10 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def set_name(path: str) -> str:
+    return "demo portraits" if path == "demo" else Path(path).name
 
 
 def clock(iso: str) -> str:

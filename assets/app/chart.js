@@ -6,7 +6,7 @@ const read = () => (typeof props.value === "string" ? JSON.parse(props.value || 
 function draw() {
   const figure = read();
   const chart = element.querySelector(".chart");
-  element.style.display = figure ? "" : "none";
+  element.querySelector(".chart-card").classList.toggle("drawn", !!figure);
   if (!figure) { Plotly.purge(chart); return; }
   for (const trace of figure.data) {
     if (trace.type === "scatter") trace.cliponaxis = false;
@@ -16,7 +16,7 @@ function draw() {
     trace.customdata = trace.interval.map((i, k) => [i[0], i[1], trace.n ? trace.n[k] : ""]);
   }
   const layout = { font: FONT, margin: { l: 52, r: 10, t: 10, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false, ...figure.layout };
-  for (const name of ["xaxis", "yaxis"]) layout[name] = { ...axis, ...layout[name] };
+  for (const name of ["xaxis", "yaxis"]) layout[name] = { ...axis, ...layout[name], title: { ...layout[name]?.title, font: { size: 13 } } };
   chart.style.height = `${layout.height || 260}px`;
   chart.setAttribute("role", "img");
   chart.setAttribute("aria-label", figure.alt);
