@@ -26,12 +26,61 @@ def audited(tmp_path, monkeypatch):
         np.savez(tmp_path / f"{name}.npz", images=images.images, light=images.attributes["light"].to_numpy(str))
     options = AuditOptions(biased=str(tmp_path / "biased.npz"), reference=str(tmp_path / "reference.npz"))
     folder = RunFolder.create(store.jobs().folder / ("a" * 32), "audit", options)
-    pd.DataFrame({"item": range(70), "log_ratio_0": np.linspace(-1, 1, 70)}).to_parquet(folder.path / "scores.parquet")
-    folder.write_result({"biased": {"n": 40}, "reference": {"n": 30}})
+    items = np.r_[range(30), range(40, 70)]  # ten of the biased images are scored later
+    _scores(items, light=np.where(items % 2, "bright", "dark")).to_parquet(folder.path / "scores.parquet")
+    folder.write_result({"biased": {"n": 40}, "reference": {"n": 30}, "levels": [{"sigma": 0.1}], "verdict": {"reliable_from": None}})
     folder.write_status(state="finished")
     yield store.open_run("a" * 32)
     store.jobs().close()
     store.jobs.cache_clear()
+
+
+def _scores(items, **labels):
+    of_reference = items >= 40
+    where = {"item": items, "set": np.where(of_reference, "reference", "biased"), "index": items - 40 * of_reference}
+    return pd.DataFrame({**where, "log_ratio_0": items / 70.0, **labels})
+
+
+def test_the_rest_comes_on_demand_and_has_no_place_on_the_map(audited):
+    from ui import explorer
+
+    _scores(np.arange(30, 40)).to_parquet(audited.path / "rest.parquet")
+    layout = pd.DataFrame({"item": np.r_[range(40, 70), range(30)], "level": -1, "x": range(60), "y": 0.0})
+    layout.to_parquet(audited.path / "map.parquet")
+    few, all_ = explorer.payload(audited), explorer.payload(audited, everything=True)
+    assert (few["drawn"]["shown"], all_["drawn"]["shown"], all_["drawn"]["there"]) == (60, 70, 70)
+    assert sorted(all_["points"]["item"]) == list(range(70))
+    x = dict(zip(all_["points"]["item"], all_["maps"]["-1"]["x"], strict=True))
+    assert x[40] == 0 and x[0] == 30 and x[35] is None
+    light = all_["points"]["attributes"]["light"]
+    assert light["values"] == ["bright", "dark"] and light["codes"][all_["points"]["item"].index(35)] == -1
+
+
+def test_too_many_points_are_thinned_alike_in_both_sets(audited, monkeypatch):
+    from ui import explorer
+
+    monkeypatch.setattr(explorer, "MOST_DRAWN", 20)
+    points = explorer.payload(audited)["points"]
+    assert [points["set"].count(k) for k in (0, 1)] == [10, 10]
+    assert points == explorer.payload(audited)["points"]
+    with Image.open(io.BytesIO(explorer.sprite(audited.id))) as sheet:
+        assert sheet.size == (50 * 16, 16)  # one place for each point, in one row of fifty
+
+
+def test_thumbnails_shrink_before_a_sheet_outgrows_its_format():
+    from ui import pictures
+
+    images = [np.full((64, 64, 3), k % 256, np.uint8) for k in range(50 * 300)]
+    with Image.open(io.BytesIO(pictures.sprite(images, 64))) as sheet:
+        assert sheet.size == (50 * 54, 300 * 54)
+
+
+def test_rare_values_of_a_label_stand_together():
+    from ui import explorer
+
+    found = explorer._coded(pd.Series([str(k) for k in range(30)] + ["29", None]))
+    assert len(found["values"]) == explorer.MOST_VALUES and "29" in found["values"] and "others" in found["values"]
+    assert found["codes"][-1] == -1
 
 
 def test_the_zip_holds_the_chosen_images_and_their_scores(audited):

@@ -19,7 +19,10 @@ from typing import Any
 
 import gradio_client
 import gradio_client.exceptions
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import blobs
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
@@ -118,6 +121,29 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
     assert problems == []
 
 
+def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: Path, problems: list[str]) -> None:
+    for role, share in (("biased", 0.2), ("reference", 0.6)):
+        np.savez(tmp_path / f"{role}.npz", images=blobs(60, share, seed=len(role)).images)
+    page.get_by_role("tab", name="Data", exact=True).click()
+    page.get_by_label("My own images").check()
+    for role in ("biased", "reference"):
+        page.locator(f"#{role}-path").get_by_role("textbox").fill(str(tmp_path / f"{role}.npz"))
+    page.get_by_role("button", name="Load my images").click()
+    page.locator("#data-view", has_text="16×16").wait_for()
+    page.get_by_role("tab", name="Debias", exact=True).click()
+    page.locator("#train-go").wait_for()
+    assert page.locator("#debias-go").is_disabled()
+    page.get_by_label("Network").click()
+    page.get_by_role("option", name="16×16").click()
+    page.get_by_role("button", name="Advanced").locator("visible=true").first.click()
+    page.locator("#train-steps input").fill("2")
+    page.locator("#train-go").click()
+    _result(home, "train")
+    page.get_by_text("Starts from the baseline trained here").wait_for(timeout=20_000)
+    assert page.locator("#debias-go").is_enabled() and not page.locator("#train-go").is_visible()
+    assert problems == []
+
+
 def test_a_client_can_do_what_the_page_can(address: str) -> None:
     client = gradio_client.Client(address, verbose=False)
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
@@ -165,7 +191,20 @@ def _audit(page: Any, home: Path) -> dict:
     assert after != before and f"{last['auc']['value']:.2f}" in after
     page.locator("#explorer .thumb").first.click()
     assert page.locator("#explorer .thumb[aria-pressed=true]").count() == 1
+    _select(page, home)
     return result
+
+
+def _select(page: Any, home: Path) -> None:
+    """By keyboard: every image the reference set shows more often, at the level on screen."""
+    scores = pd.read_parquet(_newest(home, "audit") / "scores.parquet")
+    wanted = scores[scores.filter(like="log_ratio_").iloc[:, -1] >= 0]
+    for name, value in (("from", "0"), ("to", "99")):
+        page.locator(f"#explorer [data-{name}]").fill(value)
+    page.locator("#explorer [data-to]").press("Enter")
+    with page.expect_download() as download:
+        page.locator("#explorer [data-csv=selection]").click()
+    assert set(pd.read_csv(download.value.path())["item"]) == set(wanted["item"])
 
 
 def _debias(page: Any, home: Path) -> tuple[Path, dict]:

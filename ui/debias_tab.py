@@ -212,7 +212,8 @@ def _sets(run: store.Run) -> str:
 def _doubt(run: store.Run) -> str:
     """A warning where the baseline does not paint what the biased set shows."""
     check = run.result.get("baseline_check")
-    return words.error(check["sentence"]) if check and not check.get("passed", True) else ""
+    offer = "Leave the model empty on the Data tab to train one here."
+    return words.error(f"{check['sentence']} {offer}") if check and check["differs"] else ""
 
 
 def render_preview(run: store.Run | None) -> list:
