@@ -75,6 +75,7 @@ def page(address: str, problems: list[str]) -> Iterator[Any]:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: request.url.startswith((address, "data:", "blob:")) or problems.append(request.url))
+        page.set_default_timeout(90_000)  # a busy machine is no failure
         page.goto(address)
         yield page
         browser.close()
@@ -116,7 +117,7 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
 
     page.reload()  # a closed page finds its runs again
     page.get_by_role("tab", name="Compare", exact=True).click()
-    page.locator("#pairs .pair").first.wait_for(timeout=20_000)
+    page.locator("#pairs .pair").first.wait_for(timeout=60_000)
     _delete_comparison(page, home)
     assert problems == []
 
@@ -139,7 +140,7 @@ def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: P
     page.locator("#train-steps input").fill("2")
     page.locator("#train-go").click()
     _result(home, "train")
-    page.get_by_text("Starts from the baseline trained here").wait_for(timeout=20_000)
+    page.get_by_text("Starts from the baseline trained here").wait_for(timeout=60_000)
     assert page.locator("#debias-go").is_enabled() and not page.locator("#train-go").is_visible()
     assert problems == []
 
@@ -178,7 +179,7 @@ def _audit(page: Any, home: Path) -> dict:
     page.get_by_label("Score all images").uncheck()
     page.locator("#audit-go").click()
     result = _result(home, "audit")
-    page.get_by_text(result["verdict"]["sentence"]).wait_for(timeout=20_000)
+    page.get_by_text(result["verdict"]["sentence"]).wait_for(timeout=60_000)
 
     levels = page.locator("#explorer [data-strip] button")
     levels.first.wait_for()
@@ -198,7 +199,7 @@ def _audit(page: Any, home: Path) -> dict:
 def _select(page: Any, home: Path) -> None:
     """By keyboard: every image the reference set shows more often, at the level on screen."""
     scores = pd.read_parquet(_newest(home, "audit") / "scores.parquet")
-    wanted = scores[scores.filter(like="log_ratio_").iloc[:, -1] >= 0]
+    wanted = scores[scores.filter(like="log_ratio_").iloc[:, -1].round(3) >= 0]  # the browser has three digits
     for name, value in (("from", "0"), ("to", "99")):
         page.locator(f"#explorer [data-{name}]").fill(value)
     page.locator("#explorer [data-to]").press("Enter")
@@ -215,7 +216,7 @@ def _debias(page: Any, home: Path) -> tuple[Path, dict]:
     page.locator("#debias-batch input").fill("16")
     page.locator("#debias-go").click()
     result = _result(home, "debias")
-    page.get_by_text("The debiased model is ready").wait_for(timeout=20_000)
+    page.get_by_text("The debiased model is ready").wait_for(timeout=60_000)
     assert "of 2" in page.locator("#debias-numbers .tile", has_text="Step").first.inner_text()
     return _newest(home, "debias"), result
 
@@ -225,7 +226,7 @@ def _compare(page: Any, home: Path) -> dict:
     _fill_slider(page, "#compare-count", "100")
     page.locator("#compare-go").click()
     result = _result(home, "compare")
-    page.locator("#pairs .pair").first.wait_for(timeout=20_000)
+    page.locator("#pairs .pair").first.wait_for(timeout=60_000)
     assert f"{result['fairness_discrepancy']['debiased']['value']:.3f}" in page.locator("#compare-numbers").inner_text()
     assert page.locator("#pairs .pair").count() == 24
     page.get_by_role("button", name="Next →").click()
@@ -252,7 +253,7 @@ def _newest(home: Path, kind: str) -> Path | None:
     return max(runs, key=lambda run: run.stat().st_ctime, default=None)
 
 
-def _result(home: Path, kind: str, seconds: float = 170) -> dict:
+def _result(home: Path, kind: str, seconds: float = 400) -> dict:
     """The run's result.json once it has finished; its own words if it fails."""
     _until(lambda: _newest(home, kind) is not None, 20)
     run = _newest(home, kind)
@@ -282,4 +283,4 @@ def _wait_for_server(app: subprocess.Popen, url: str, log: Path) -> None:
             return False
         return True
 
-    _until(answers, 60)
+    _until(answers, 120)

@@ -135,6 +135,7 @@ def _tables(run: store.Run) -> str:
     links = f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
     links += f'<a class="button" href="tiw/{run.id}/report.html" download>Report (HTML)</a>'
     links += f'<a class="button" href="tiw/{run.id}/scores.csv" download>Every image\'s scores (CSV)</a>'
+    links += f'<a class="button" href="tiw/{run.id}/levels.csv" download>Diagnostics (CSV)</a>'
     shares = ""
     if run.result["shares"]:
         links += f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>'

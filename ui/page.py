@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+from zlib import crc32
+
 import gradio as gr
 
 from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
@@ -62,11 +65,16 @@ def _look(panels: list, by_sets: list, sets: dict, current: dict, seen: dict) ->
     values, marks, busy = [], {}, False
     for panel in panels:
         run_id = current.get(panel.kind, "")
-        marks[panel.kind] = store.signature(run_id)
-        run = store.open_run(run_id)
+        run, now, (before, sent) = store.open_run(run_id), store.signature(run_id), seen.get(panel.kind, (None, []))
         busy = busy or (run is not None and run.busy)
-        fresh = panel.kind not in seen or marks[panel.kind] != seen[panel.kind]
-        values += panel.render(run) if fresh else [gr.skip() for _ in panel.outputs]
+        if now == before:
+            values += [gr.skip() for _ in panel.outputs]
+        else:  # of a run at work most often the progress alone has changed: the browser gets no more than that
+            rendered = panel.render(run)
+            digests = [crc32(repr(value).encode()) for value in rendered]
+            values += [gr.skip() if old == new else value for value, old, new in zip_longest(rendered, sent, digests)]
+            sent = digests
+        marks[panel.kind] = (now, sent)
     chosen = debias_tab.with_model({**data_tab.DEMO, **sets}, store.open_run(current.get("train", "")))
     marks |= {"sets": chosen, "models": compare_tab.finished(), "runs": [*runs_list.signature(), current]}
 

@@ -76,6 +76,10 @@ def _report(run: store.Run, params: dict[str, str]) -> Response:
     return _download((run.path / "report.html").read_bytes(), f"{run.kind}-report.html", "text/html")
 
 
+def _levels(run: store.Run, params: dict[str, str]) -> Response:
+    return _download((run.path / "levels.csv").read_bytes(), "audit-diagnostics.csv", "text/csv")
+
+
 def _scores(run: store.Run, params: dict[str, str]) -> Response | None:
     """Every score of the audit: the images of the charts, then all others once they are scored."""
     if not (run.path / "scores.parquet").is_file():
@@ -136,6 +140,7 @@ ANSWERS = {
     "result.json": _result,
     "shares.csv": _shares,
     "scores.csv": _scores,
+    "levels.csv": _levels,
     "report.html": _report,
     "selection.zip": _selection,
     "model.zip": _model,
