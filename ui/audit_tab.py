@@ -103,7 +103,7 @@ def _verdict(result: dict) -> str:
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict["reasons"])
     about = (
         f"{biased['scored']:,} of {biased['n']:,} images of “{escape(biased['name'])}” against {reference['n']:,} of "
-        f"“{escape(reference['name'])}” · {words.duration(result['seconds'])} · {escape(result['estimator'])} estimator"
+        f"“{escape(reference['name'])}” · {escape(result['estimator'])} estimator"
     )
     return words.card(
         f'<div class="mark" aria-hidden="true">{MARKS[verdict["level"]]}</div>'

@@ -86,7 +86,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                         "steps": gr.Number(
                             0, precision=0, label="Steps", info="0: as many as fit into the minutes.", elem_id="debias-steps"
                         ),
-                        "anchor_end": gr.Number(None, label="Anchor at the end", info="Empty: the same all along.", elem_id="anchor-end"),
+                        "anchor_end": gr.Textbox("", label="Anchor at the end", info="Empty: the same all along.", elem_id="anchor-end"),
                         "batch_size": gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch"),
                         "reference_share": gr.Number(DEFAULT.reference_share, label="References in a batch", info="Share, 0 to below 1."),
                         "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="Falls to 0 towards the end."),
@@ -122,9 +122,9 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
 
     def begin(sets: dict, current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: float):
         chosen = dict(zip(advanced, rest, strict=True))
-        end = chosen.pop("anchor_end")
+        end = chosen.pop("anchor_end").strip()
         chosen = {name: type(getattr(DEFAULT, name))(value or 0) for name, value in chosen.items()}
-        chosen |= {"objective": objective, "minutes": float(minutes), "anchor": f"{anchor:g}" if end is None else f"{anchor:g}:{end:g}"}
+        chosen |= {"objective": objective, "minutes": float(minutes), "anchor": f"{anchor:g}:{end}" if end else f"{anchor:g}"}
         return start("debias", current, {**fields(sets, automatic, strength), **chosen})
 
     def begin_training(sets: dict, current: dict, minutes: float, preset: str, *rest: float) -> tuple[dict, str]:

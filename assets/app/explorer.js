@@ -92,14 +92,14 @@ function map_traces() {
   const type = has_webgl ? "scattergl" : "scatter", chosen = new Set(selection);
   const picked = (rows) => (chosen.size ? { selectedpoints: rows.flatMap((p, k) => (chosen.has(p) ? [k] : [])), unselected: { marker: { opacity: 0.12 } } } : { selectedpoints: null });
   const dots = (rows, name, marker) => ({ ...picked(rows), type, mode: "markers", name, x: rows.map((p) => where.x[p]), y: rows.map((p) => where.y[p]), customdata: rows, text: rows.map((p) => `${set_of(p)} ${data.points.index[p]}<br>log r ${number(ratio(p))}`),
-    hovertemplate: "%{text}<extra></extra>", marker: { size: 5, opacity: 0.75, line: { width: 0 }, ...marker } });
+    hovertemplate: "%{text}<extra></extra>", marker: { size: 6, opacity: 0.75, line: { width: 0 }, ...marker } });
   const placed = all().filter((p) => where.x[p] !== null);
   let traces;
   if (colour === "ratio") {
     const far = Math.max(...data.levels[level].histogram.edges.map(Math.abs));
     traces = [dots(placed, "all", { color: placed.map(ratio), cmin: -far, cmax: far, colorscale: [[0, "#d55e00"], [0.5, "#eeeae2"], [1, "#0072b2"]], opacity: 0.95, colorbar: { title: { text: "log r" }, thickness: 10, len: 0.8, outlinewidth: 0 } })];
   } else if (colour === "set") {
-    traces = names.map((name, s) => [name, s, placed.filter((p) => data.points.set[p] === s)]).map(([name, s, rows]) => dots(rows, `${name} (${count(rows.length)})`, { color: COLOUR[name], size: s ? 6 : 5 }));
+    traces = names.map((name, s) => [name, s, placed.filter((p) => data.points.set[p] === s)]).map(([name, s, rows]) => dots(rows, `${name} (${count(rows.length)})`, { color: COLOUR[name], size: s ? 7 : 6 }));
   } else {
     const a = data.points.attributes[colour];
     traces = a.values.map((value, c) => dots(placed.filter((p) => a.codes[p] === c), value, { color: CATEGORIES[c % CATEGORIES.length] }));
