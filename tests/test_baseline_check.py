@@ -15,7 +15,7 @@ SHAPE = (3, 16, 16)
 class TwoKinds:
     """Dark and bright images, far apart, `bright` of them bright; exactly denoised."""
 
-    shape, device, sigma_max = SHAPE, torch.device("cpu"), 80.0
+    shape, device, sigma_max, classes = SHAPE, torch.device("cpu"), 80.0, 0
 
     def __init__(self, bright: float):
         means = torch.tensor([[-0.4], [0.4]]).expand(2, 768)

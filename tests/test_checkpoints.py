@@ -24,12 +24,15 @@ from diffusers import (
 from safetensors.torch import load_file
 
 from tiw import commands
+from tiw.debias import DebiasConfig, _draw, _losses
 from tiw.denoiser import Denoiser
 from tiw.errors import UserInputError
+from tiw.features import features_at
+from tiw.inputs import open_inputs
 from tiw.noise import to_x0
-from tiw.options import DebiasOptions
+from tiw.options import AuditOptions, DebiasOptions
 from tiw.runs import RunFolder
-from tiw.sampling import solve
+from tiw.sampling import sample, solve
 
 ROOT = Path(__file__).parents[1]
 BIASED, REFERENCE = blobs(200, 0.2, 0), blobs(60, 0.6, 1)
@@ -233,3 +236,89 @@ def test_fine_tuning_goes_on_with_the_checkpoints_own_loss(kind, tmp_path):
     assert (drawn - drawn.round()).abs().max() < 0.01
     assert abs(drawn.mean() / (steps - 1) - 0.5) < 4 * 12**-0.5 / 20_000**0.5
     assert abs((drawn < steps / 4).double().mean() - 0.25) < 4 * (0.1875 / 20_000) ** 0.5
+
+
+@pytest.fixture
+def conditional(inputs, tmp_path):
+    """A class-conditional pipeline of two classes, untrained, with an output that listens to the class."""
+    unet = tiny_unet(num_class_embeds=2)
+    DDPMPipeline(unet, SCHEDULERS["v_prediction"]).save_pretrained(tmp_path / "given")
+    return {**inputs, "class_label": "light"}
+
+
+@pytest.mark.parametrize("objective", ["dsm-ref", "tiw-dsm"])
+def test_a_class_conditional_pipeline_keeps_its_label(objective, conditional, tmp_path):
+    fine_tuned(conditional, tmp_path / "run", objective=objective)
+    pipeline = DDPMPipeline.from_pretrained(tmp_path / "run" / "model")
+    given = load_file(tmp_path / "given" / "unet" / "diffusion_pytorch_model.safetensors")["class_embedding.weight"]
+    moved = (pipeline.unet.class_embedding.weight.detach() - given).abs().max(1).values
+    assert moved.shape == (2,) and (moved > 1e-5).all()  # both classes were trained
+
+    denoiser = Denoiser.from_pretrained(tmp_path / "run" / "model").eval()
+    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(5)
+    x = noise = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+    labels = torch.tensor([0, 1, 1, 0])
+    sigmas = denoiser.schedule.sigma(scheduler.timesteps.float())
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            x = scheduler.step(pipeline.unet(x, t, class_labels=labels).sample, t, x, eta=0.0).prev_sample
+        levels = torch.cat([sigmas, torch.zeros(1)])
+        *_, found = solve(denoiser.given(labels), noise * (1 + sigmas[0] ** 2).sqrt(), levels, "euler")
+        *_, other = solve(denoiser.given(1 - labels), noise * (1 + sigmas[0] ** 2).sqrt(), levels, "euler")
+    scale = float(x.abs().max())
+    torch.testing.assert_close(found, x, atol=1e-3 * scale, rtol=0)
+    assert (other - x).abs().max() > 0.01 * scale
+
+    alike = [sample(denoiser, range(6), steps=2, labels=np.full(6, k)) for k in (0, 1)]
+    drawn = sample(denoiser, range(6), steps=2)  # each seed draws its class
+    of_class = [int(np.array_equal(drawn[i], alike[1][i])) for i in range(6)]
+    assert all(np.array_equal(drawn[i], alike[k][i]) for i, k in enumerate(of_class)) and 0 < sum(of_class) < 6
+
+
+def test_each_image_is_trained_and_scored_with_its_own_label(conditional, tmp_path):
+    options = DebiasOptions(**conditional, objective="dsm-obs", precision="float32")
+    biased, reference, denoiser = open_inputs(RunFolder.create(tmp_path / "run", "debias", options), options)
+    for images, source in ((biased, BIASED), (reference, REFERENCE)):
+        assert ((images.labels == 0) == (source.attributes["light"] == "bright")).all()  # names in alphabetical order
+    config = DebiasConfig("dsm-obs", batch_size=16)
+    batch = _draw(denoiser, biased, reference, config, 1)
+    assert ((batch.x0.mean((1, 2, 3)) > 0) == (batch.labels == 0)).all() and len(set(batch.labels.tolist())) == 2
+    loss, _ = _losses(denoiser, denoiser, denoiser, None, batch, config, 0.0)
+    scheduler, t = SCHEDULERS["v_prediction"], denoiser.schedule.t(batch.sigma).round().long()
+    with torch.no_grad():
+        output = denoiser.unet(scheduler.add_noise(batch.x0, batch.noise, t), t, class_labels=batch.labels).sample
+    torch.testing.assert_close(
+        loss, (output - scheduler.get_velocity(batch.x0, batch.noise, t)).square().mean((1, 2, 3)), rtol=2e-3, atol=0
+    )
+
+    rows, sigma = np.arange(5), (0.5,)
+    found = features_at(denoiser, biased.images[:5], rows, sigma, 0, labels=np.array([0, 1, 0, 1, 1]))[0, 0]
+    one, other = (features_at(denoiser, biased.images[:5], rows, sigma, 0, labels=np.full(5, k))[0, 0] for k in (0, 1))
+    torch.testing.assert_close(found, torch.where(torch.tensor([0, 1, 0, 1, 1])[:, None] == 0, one, other))
+    assert not torch.allclose(one, other)
+
+
+def test_a_class_conditional_model_asks_for_its_labels(conditional, tmp_path):
+    denoiser = Denoiser.from_pretrained(tmp_path / "given")
+    with pytest.raises(UserInputError, match="class-conditional"):
+        denoiser(torch.zeros(1, 3, 16, 16), torch.ones(1))
+    for number, (changes, sentence) in enumerate(
+        (
+            ({"class_label": ""}, "class_label: the biased set has the labels light, not ''"),
+            ({"class_label": "size"}, "class_label"),
+            ({"objective": "tiw-dsm", "strength": "auto"}, "strength: it cannot be matched"),
+        )
+    ):
+        with pytest.raises(UserInputError, match=sentence):
+            fine_tuned(conditional, tmp_path / f"run{number}", **{"objective": "dsm-ref", **changes})
+    sets = {name: value for name, value in conditional.items() if name != "class_label"}
+    with pytest.raises(UserInputError, match=r"baseline.*class-conditional \(2 classes\)"):
+        options = AuditOptions(**sets)
+        commands.audit(RunFolder.create(tmp_path / "audit", "audit", options), options)
+    DDPMPipeline(tiny_unet(num_class_embeds=3), DDPMScheduler()).save_pretrained(tmp_path / "given")
+    with pytest.raises(UserInputError, match=r"'light' has 2 values \(bright, dark\), the baseline 3 classes"):
+        fine_tuned(conditional, tmp_path / "three", objective="dsm-ref")
+    DDPMPipeline(tiny_unet(class_embed_type="timestep"), DDPMScheduler()).save_pretrained(tmp_path / "given")
+    with pytest.raises(UserInputError, match="class embeddings of type timestep"):
+        Denoiser.from_pretrained(tmp_path / "given")

@@ -108,7 +108,7 @@ def test_an_image_depends_on_its_seed_alone():
 class GaussianDenoiser:
     """Images of independent pixels N(0, 0.2^2), float32."""
 
-    shape, device, sigma_max = (3, 4, 4), torch.device("cpu"), 80.0
+    shape, device, sigma_max, classes = (3, 4, 4), torch.device("cpu"), 80.0, 0
 
     def __call__(self, xt, sigma):
         return xt * (0.04 / (0.04 + sigma**2))[:, None, None, None]

@@ -68,6 +68,8 @@ def debias(
     if config.batch_size % world.size():
         found = f"{config.batch_size} images cannot be shared equally by {world.size()} processes"
         raise UserInputError("batch_size", found, f"give a multiple of {world.size()}")
+    if denoiser.classes and (biased.labels is None or reference.labels is None):
+        raise UserInputError("class_label", "the model is class-conditional and the images have no classes", "give both sets labels")
     student = copy.deepcopy(denoiser).requires_grad_(True).train()
     scaled = None if ratio is None else ratio.scaled(config.strength)
     optimizer = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
@@ -102,6 +104,7 @@ class _Batch:
     noise: Tensor  # [B,C,H,W]
     sigma: Tensor  # [B]
     items: Tensor  # [B] rows of biased followed by reference
+    labels: Tensor | None  # int [B] classes, for a class-conditional model
 
 
 def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
@@ -119,7 +122,8 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     own = world.part(config.batch_size)
     items = items[own]
     x0 = to_x0(np.stack([_image(biased, reference, item) for item in items.tolist()]))
-    return _Batch(*(t.to(student.device) for t in (x0, noise[own], sigma[own], items)))
+    labels = torch.from_numpy(np.concatenate([biased.labels, reference.labels])[items]).to(student.device) if student.classes else None
+    return _Batch(*(t.to(student.device) for t in (x0, noise[own], sigma[own], items)), labels)
 
 
 def _image(biased: ImageSet, reference: ImageSet, item: int) -> np.ndarray:
@@ -137,6 +141,10 @@ def _losses(
 ) -> tuple[Tensor, Tensor | None]:
     """Loss per example [B] of `trained`, the student as several processes share it, and the weights [B] it used, if there are any."""
     x0, noise, sigma = batch.x0, batch.noise, batch.sigma
+    network, shares_pass = trained, ratio is not None and ratio.shares_pass(baseline)
+    if batch.labels is not None:
+        trained, baseline = (lambda xt, level: network(xt, level, batch.labels)), baseline.given(batch.labels)
+        ratio = None if ratio is None else ratio.given(batch.labels)
     if config.objective in ("dsm-ref", "dsm-obs"):
         return dsm(trained, x0, noise, sigma, loss_weight=student.loss_weight), None
     assert ratio is not None, f"{config.objective} needs a density ratio"
@@ -148,7 +156,7 @@ def _losses(
         weight = weight.clamp(max=config.weight_clip) if config.weight_clip else weight
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
-    shared = held_out.shared_pass() if anchor and ratio.shares_pass(baseline) else None
+    shared = held_out.shared_pass() if anchor and shares_pass else None
     seen: list[Tensor] = []
 
     def log_ratio(xt: Tensor, level: Tensor) -> Tensor:

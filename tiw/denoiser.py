@@ -89,9 +89,20 @@ class Denoiser(nn.Module):
         x = F.pixel_unshuffle(x, self.config.fold) if self.config.fold > 1 else x
         return x.contiguous(memory_format=torch.channels_last), t
 
-    def _run(self, x: Tensor, t: Tensor) -> Tensor:
+    @property
+    def classes(self) -> int:
+        """Number of classes of a class-conditional network, whose every call needs `labels`; 0: it has none."""
+        return self.unet.config.num_class_embeds or 0
+
+    def given(self, labels: Tensor) -> Conditioned:
+        """This denoiser with the class of each row given, int [B]: a callable (xt, sigma) like any other."""
+        return Conditioned(self, labels.to(self.device))
+
+    def _run(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
+        if self.classes and labels is None:
+            raise UserInputError("class_label", "the model is class-conditional and no classes are given", "name the column that has them")
         with torch.autocast(x.device.type, self.precision, enabled=self.precision != torch.float32):
-            return self.unet(x, t, return_dict=False)[0]
+            return self.unet(x, t, class_labels=labels, return_dict=False)[0]
 
     def _preconditioning(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """c_skip and c_out, like sigma: D = c_skip xt + c_out F for the network's output F (EDM, Eq. 7; METHOD: VP checkpoints)."""
@@ -113,12 +124,12 @@ class Denoiser(nn.Module):
         c_skip, c_out = self._preconditioning(expand(sigma, xt))
         return c_skip * xt + c_out * f.to(xt.dtype)
 
-    def forward(self, xt: Tensor, sigma: Tensor) -> Tensor:
-        """D(xt; sigma): xt [B,C,H,W] in units of x0, sigma [B] -> [B,C,H,W]."""
+    def forward(self, xt: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
+        """D(xt; sigma): xt [B,C,H,W] in units of x0, sigma [B], labels int [B] for a class-conditional network -> [B,C,H,W]."""
         x, t = self._inputs(xt, sigma)
-        return self._denoised(self._run(x, t), xt, sigma)
+        return self._denoised(self._run(x, t, labels), xt, sigma)
 
-    def with_features(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def with_features(self, xt: Tensor, sigma: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(D(xt; sigma), features [B, F]) from one forward pass. Only the features are differentiable in xt."""
         caught: list[Tensor] = []
 
@@ -130,13 +141,13 @@ class Denoiser(nn.Module):
         handle = self.unet.mid_block.register_forward_hook(catch)
         grad_enabled = torch.is_grad_enabled()
         try:
-            denoised = self(xt, sigma)
+            denoised = self(xt, sigma, labels)
         finally:
             torch.set_grad_enabled(grad_enabled)
             handle.remove()
         return denoised.detach(), _pool(caught[0])
 
-    def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
+    def features(self, xt: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """The middle block's output, at most 4x4 positions, flattened, float32 [B, F]; differentiable in xt.
 
         Stops after the middle block, which is about half the work of a denoising pass.
@@ -144,7 +155,7 @@ class Denoiser(nn.Module):
         x, t = self._inputs(xt, sigma)
         handle = self.unet.mid_block.register_forward_hook(_stop_at_output)
         try:
-            self._run(x, t)
+            self._run(x, t, labels)
         except _Reached as reached:
             return _pool(reached.output)
         finally:
@@ -194,6 +205,28 @@ class Denoiser(nn.Module):
         if network.fold > 1:
             return cls(make_unet(network), DenoiserConfig("x0", network.fold, loss_weight=ImageLossWeight()))
         return cls(make_unet(network), DenoiserConfig("edm", noise=NoiseDistribution(-1.2, 1.2)))
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """A class-conditional denoiser with the class of each row given."""
+
+    denoiser: Denoiser
+    labels: Tensor  # int [B]
+
+    @property
+    def device(self) -> torch.device:
+        return self.denoiser.device
+
+    def __call__(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """D(xt; sigma) given the class, [B,C,H,W]."""
+        return self.denoiser(xt, sigma, self.labels)
+
+    def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        return self.denoiser.features(xt, sigma, self.labels)
+
+    def with_features(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        return self.denoiser.with_features(xt, sigma, self.labels)
 
 
 class _Reached(Exception):  # noqa: N818  (control flow, not an error)
@@ -257,6 +290,8 @@ def _from_pipeline(path: Path) -> Denoiser:
         raise _refused(path, f"has a U-Net of {channels[0]} channels in and {channels[1]} out")
     if not isinstance(size, int) and len(set(size or (0, 1))) > 1:
         raise _refused(path, f"has a U-Net with sample_size {size}")
+    if unet.config.class_embed_type is not None:
+        raise _refused(path, f"has a U-Net with class embeddings of type {unet.config.class_embed_type}, not of numbered classes,")
     scheduler_file = path / SCHEDULER_FILE
     scheduler_file = scheduler_file if scheduler_file.is_file() else path / scheduler_file.name
     files = {INDEX_FILE: (path / INDEX_FILE).read_text(), SCHEDULER_FILE: scheduler_file.read_text()}

@@ -66,17 +66,22 @@ def features_at(
     draws: int = 1,
     batch_size: int = 128,
     on_batch: Callable[[int], None] | None = None,
+    labels: np.ndarray | None = None,
 ) -> Tensor:
-    """Features of perturbed images, float32 [L, draws, n, F]: images uint8 [n,H,W,3], one fixed noise per item and draw."""
+    """Features of perturbed images, float32 [L, draws, n, F]: images uint8 [n,H,W,3], one fixed noise per item and draw.
+
+    `labels` [n] are their classes, for a class-conditional denoiser.
+    """
     out: Tensor | None = None
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
         x0 = to_x0(images[rows])
+        own = encoder if labels is None else encoder.given(torch.as_tensor(labels[rows]))
         for draw in range(draws):
             noise = torch.from_numpy(np.stack([item_noise(seed, int(i), tuple(x0.shape[1:]), draw) for i in items[rows]]))
             for level, sigma in enumerate(sigmas):
                 s = x0.new_full((len(x0),), float(sigma)).to(encoder.device)
-                f = encoder.features((x0 + float(sigma) * noise).to(encoder.device), s).cpu()
+                f = own.features((x0 + float(sigma) * noise).to(encoder.device), s).cpu()
                 if out is None:
                     out = torch.empty(len(sigmas), draws, len(images), f.shape[1])
                 out[level, draw, rows] = f
@@ -117,6 +122,7 @@ def ratio_features(
 
     common = {"sigmas": config.sigmas, "seed": config.seed, "batch_size": config.batch_size, "on_batch": count}
     items = len(biased) + np.arange(len(reference))
-    of_reference = features_at(encoder, reference.images, items, draws=config.reference_draws, **common)
-    of_biased = features_at(encoder, biased.images[scored], scored, **common)[:, 0]
+    of_reference = features_at(encoder, reference.images, items, draws=config.reference_draws, labels=reference.labels, **common)
+    labels = None if biased.labels is None else biased.labels[scored]
+    of_biased = features_at(encoder, biased.images[scored], scored, labels=labels, **common)[:, 0]
     return RatioFeatures(scored, of_biased, of_reference, len(biased))

@@ -6,8 +6,11 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from . import world
 from .attributes import AttributeClassifier, fit_attribute_classifier
@@ -42,7 +45,34 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
     if isinstance(o, DebiasOptions):
         check_disk(run, denoiser)
         denoiser.config.noise.within(o.sigma_min, o.sigma_max)
+    if denoiser.classes:
+        biased, reference = _with_classes(o, biased, reference, denoiser.classes)
     return biased, reference, denoiser
+
+
+def _with_classes(o: AuditOptions | PreviewOptions | DebiasOptions, biased: ImageSet, reference: ImageSet, classes: int) -> list[ImageSet]:
+    """Both sets with the class of each image, for a class-conditional model: numbers from 0, or as many names, in alphabetical order."""
+    if not isinstance(o, DebiasOptions):
+        found = f"{o.baseline} is class-conditional ({classes} classes)"
+        raise UserInputError("baseline", found, "debias takes such a model, with class_label; an audit can do without a model (none)")
+    if o.strength == "auto" and o.objective not in ("dsm-ref", "dsm-obs"):
+        raise UserInputError("strength", "it cannot be matched for a class-conditional model", "give a number: 1 is the ratio as estimated")
+    column, sets = o.class_label, {"biased": biased, "reference": reference}
+    for name, images in sets.items():
+        if images.attributes is None or column not in images.attributes:
+            there = "no labels" if images.attributes is None else f"the labels {', '.join(images.attributes)}"
+            fix = f"name the column with the baseline's {classes} classes; both sets need it"
+            raise UserInputError("class_label", f"the {name} set has {there}, not {column!r}", fix)
+    values = pd.concat([images.attributes[column].astype(str) for images in sets.values()])
+    names = sorted(values.unique())
+    numbered = {str(k) for k in range(classes)}
+    if numbered.issuperset(names):
+        names = [str(k) for k in range(classes)]
+    if len(names) != classes:
+        found = f"{column!r} has {len(names)} values ({', '.join(names[:5])}), the baseline {classes} classes"
+        raise UserInputError("class_label", found, "label the images with the numbers or the names of its classes")
+    labels = values.map({name: k for k, name in enumerate(names)}).to_numpy(np.int64, copy=True)
+    return [replace(biased, labels=labels[: len(biased)]), replace(reference, labels=labels[len(biased) :])]
 
 
 def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:

@@ -66,6 +66,7 @@ class DebiasOptions:
     audit: str = ""  # finished audit run whose ratio is used; empty: fit one here
     references: int = 0
     objective: str = "tiw-dsm"
+    class_label: str = ""  # column of both sets with the classes of a class-conditional baseline
     strength: str = "auto"
     anchor: str = "1"  # share of the frozen baseline in the target, C, or C0:C1 from the first step to the last
     reference_share: float = 0.5

@@ -89,6 +89,10 @@ class DensityRatio:
         """The same callable for a batch of these items [B], each row scored by the fold that did not see it."""
         return replace(self, items=torch.as_tensor(items, device=self.folds.device))
 
+    def given(self, labels: Tensor) -> DensityRatio:
+        """The same callable with the features of a class-conditional denoiser, each row given its class, [B]."""
+        return replace(self, denoiser=self.denoiser.given(labels))
+
     def of_fold(self, fold: int) -> DensityRatio:
         """The ratio of one fold alone, which has not seen that fold's items."""
         return replace(self, head=self.head.of_fold(fold), items=None)

@@ -84,6 +84,7 @@ def sample(
     guidance: LogRatioFn | None = None,
     strength: float = 1.0,
     antithetic: bool = False,
+    labels: np.ndarray | None = None,
     batch_size: int = 64,
     on_batch: Callable[[int], None] | None = None,
 ) -> np.ndarray:
@@ -91,19 +92,25 @@ def sample(
 
     `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `antithetic` also follows
     the negative of each starting noise, which gives 2 N images whose mean is much less noisy than that of 2 N seeds.
+    `labels` [N] are the classes that a class-conditional denoiser paints; without them each seed draws its own, all equally likely.
     `on_batch` is called with the number of seeds done.
     """
+    scaled = None
     if guidance is not None and strength != 0:
         scaled = guidance.scaled(strength) if hasattr(guidance, "scaled") else lambda xt, sigma: strength * guidance(xt, sigma)
-        model = guided(denoiser, scaled)
-    else:
-        model = denoiser
+    if denoiser.classes and labels is None:
+        labels = np.array([np.random.default_rng([int(seed), 5]).integers(denoiser.classes) for seed in seeds], np.int64)
     highest = min(SIGMA_MAX, denoiser.sigma_max)
     levels = sigma_steps(steps, sigma_max=highest)
     images = []
     for start in range(0, len(seeds), batch_size):
         xt = starting_noise(seeds[start : start + batch_size], denoiser.shape, highest).to(denoiser.device)
         xt = torch.cat([xt, -xt]) if antithetic else xt
+        model, ratio = denoiser, scaled
+        if denoiser.classes:
+            own = torch.as_tensor(labels[start : start + batch_size]).repeat(2 if antithetic else 1)
+            model, ratio = denoiser.given(own), None if scaled is None else scaled.given(own)
+        model = model if ratio is None else guided(model, ratio)
         with torch.no_grad():
             for x in solve(model, xt, levels, solver):
                 xt = x

@@ -32,6 +32,7 @@ class ImageSet:
     name: str = ""
     skipped: tuple[str, ...] = ()  # files left out because they could not be used, each with the reason
     files: np.ndarray | None = None  # int [N, 2]: bytes and original width of each image's file; None: it came as pixels
+    labels: np.ndarray | None = None  # int [N], the class of each image, for a class-conditional model
 
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] == 3, self.images.shape
@@ -56,7 +57,8 @@ class ImageSet:
         rows = np.asarray(rows if isinstance(rows, (np.ndarray, range)) else list(rows), dtype=int)
         attributes = None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True)
         files = None if self.files is None else self.files[rows]
-        return ImageSet(gather(self.images, rows), attributes, self.name, self.skipped, files)
+        labels = None if self.labels is None else self.labels[rows]
+        return ImageSet(gather(self.images, rows), attributes, self.name, self.skipped, files, labels)
 
     def resized(self, resolution: int) -> ImageSet:
         """The same images centre-cropped and resized to `resolution` pixels a side."""
