@@ -102,7 +102,7 @@ def choices(current: dict) -> dict:
 
 
 def _name(run: store.Run) -> str:
-    made = f"{words.clock(run.status['created'])} · {run.result['objective']} · {run.result['steps']:,} steps"
+    made = f"{words.clock(run.status['created'])} · {words.OBJECTIVES[run.result['objective']][0]} · {run.result['steps']:,} steps"
     gap = run.result.get("gap_closed")
     return f"{made} · gap closed {words.percent(gap['value'])}" if gap else made
 
