@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help app test test-slow test-gpu lint demo bench-loop bench-quality screenshots clean
+.PHONY: help app test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,12 @@ test-gpu: $(VENV)/dev  ## the tests that need a GPU
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bench: $(VENV)/app  ## what a training step costs, results into benchmarks/results/
+	$(BIN)/python benchmarks/step.py
+
+bench-gpu: $(VENV)/app  ## the same at the paper's scale on a GPU; without one a tiny size
+	$(BIN)/python benchmarks/gpu.py
 
 bench-loop: $(VENV)/app  ## the numbers of the demo loop, results into benchmarks/results/
 	$(BIN)/python benchmarks/demo_loop.py

@@ -14,6 +14,7 @@ from torch import Tensor
 from . import world
 from .data import ImageSet
 from .denoiser import Denoiser
+from .device import COMPILE_FROM, compile_blocks
 from .errors import UserInputError
 from .noise import to_x0
 from .objectives import DenoiserFn, dsm, iw_dsm, log_weight, tiw_dsm
@@ -78,9 +79,14 @@ def debias(
         student.load_state_dict(resume["model"])
         optimizer.load_state_dict(resume["optimizer"])
         first = resume["step"] + 1
+    if student.device.type == "cuda" and config.steps >= COMPILE_FROM:
+        compile_blocks(student.unet)
+        compile_blocks(denoiser.unet)
     trained = world.shared(student)
+    draws = (_draw(student, biased, reference, config, step) for step in range(first, config.steps + 1))
+    batch = next(draws, None)
     for step in range(first, config.steps + 1):
-        batch = _draw(student, biased, reference, config, step)
+        torch.manual_seed(_seed(config, step))  # dropout, where a user's network has it
         learning_rate = config.learning_rate * _schedule(step, config.steps)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
@@ -89,6 +95,7 @@ def debias(
         loss.mean().backward()
         norm = torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
+        batch = next(draws, None)  # while a GPU is still at work on this step
         mean_loss = float(world.gathered(loss.detach()).mean())
         if not math.isfinite(mean_loss + float(norm)):  # raised before the yield, so that no checkpoint holds these weights
             raise FloatingPointError(f"the loss is {mean_loss} and its gradient's norm {float(norm)} at step {step}")
@@ -104,14 +111,12 @@ class _Batch:
     noise: Tensor  # [B,C,H,W]
     sigma: Tensor  # [B]
     items: Tensor  # [B] rows of biased followed by reference
-    labels: Tensor | None  # int [B] classes, for a class-conditional model
+    labels: Tensor | None = None  # int [B] classes, for a class-conditional model
 
 
 def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
     """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
-    seed = int(np.random.SeedSequence([config.seed, step]).generate_state(1, np.uint64)[0])
-    generator = torch.Generator().manual_seed(seed % 2**63)
-    torch.manual_seed(seed % 2**63)  # dropout, where a user's network has it
+    generator = torch.Generator().manual_seed(_seed(config, step))
     share = 1.0 if config.objective == "dsm-ref" else config.reference_share
     n_reference = round(share * config.batch_size)
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
@@ -121,13 +126,18 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     items = torch.cat([of_biased, len(biased) + of_reference])
     own = world.part(config.batch_size)
     items = items[own]
-    x0 = to_x0(np.stack([_image(biased, reference, item) for item in items.tolist()]))
-    labels = torch.from_numpy(np.concatenate([biased.labels, reference.labels])[items]).to(student.device) if student.classes else None
-    return _Batch(*(t.to(student.device) for t in (x0, noise[own], sigma[own], items)), labels)
+    rows, n = items.numpy(), len(biased)
+    x0 = to_x0(np.concatenate([biased.images[rows[rows < n]], reference.images[rows[rows >= n] - n]]))
+    parts = [x0, noise[own], sigma[own], items]
+    if student.classes:
+        parts.append(torch.from_numpy(np.concatenate([biased.labels, reference.labels])[rows]))
+    on_gpu = student.device.type == "cuda"  # from pinned memory, the copies wait for nothing
+    return _Batch(*((t.pin_memory() if on_gpu else t).to(student.device, non_blocking=on_gpu) for t in parts))
 
 
-def _image(biased: ImageSet, reference: ImageSet, item: int) -> np.ndarray:
-    return biased.images[item] if item < len(biased) else reference.images[item - len(biased)]
+def _seed(config: DebiasConfig, step: int) -> int:
+    """Of everything random in this step."""
+    return int(np.random.SeedSequence([config.seed, step]).generate_state(1, np.uint64)[0]) % 2**63
 
 
 def _losses(
