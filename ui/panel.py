@@ -24,10 +24,12 @@ class Panel:
     render: Callable[[store.Run | None], list]
 
 
-def state_row(kind: str) -> tuple[gr.HTML, gr.Button]:
-    """Progress, or why there is none, with the Stop button beside it."""
+def state_row(kind: str, *more: str) -> tuple[Component, ...]:
+    """Progress, or why there is none, and beside it the Stop button and more."""
     with gr.Row(elem_classes="tiw-state"):
-        return theme.html(), gr.Button("Stop", visible=False, elem_id=f"{kind}-stop", elem_classes="tiw-go")
+        state = theme.html()
+        buttons = [gr.Button(name.capitalize(), visible=False, elem_id=f"{kind}-{name}", elem_classes="tiw-go") for name in ("stop", *more)]
+    return state, *buttons
 
 
 def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:

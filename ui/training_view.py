@@ -14,8 +14,7 @@ def build(
     kind: str, current: gr.BrowserState, empty: str, finished: Callable[[store.Run], str]
 ) -> tuple[Panel, list[gr.events.Dependency]]:
     """Components for the current run of this kind: `empty` before the first, `finished(run)` above the numbers of one that is done."""
-    state, halt = state_row(kind)
-    again = gr.Button("Resume", visible=False, elem_id=f"{kind}-resume", elem_classes="tiw-go")
+    state, halt, again = state_row(kind, "resume")
     numbers = theme.html(empty, elem_id=f"{kind}-numbers")
     with gr.Row(elem_classes="tiw-stack tiw-charts"):
         losses, gaps = charts.chart("Loss"), charts.chart("Gap closed so far")

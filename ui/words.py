@@ -50,7 +50,8 @@ NETWORKS = [
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{value:.{digits}%}".replace("%", "\u00a0%")
+    """'63 %', unbroken; no minus before a zero."""
+    return "–" if value is None else f"{round(value, digits + 2) + 0.0:.{digits}%}".replace("%", "\u00a0%").replace("-", "−")
 
 
 def number(value: float | None, digits: int = 2) -> str:
