@@ -69,7 +69,7 @@ def test_batches_hold_the_exact_share_and_depend_on_seed_and_step_alone(blob_set
 
 def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
     """Within it log sigma is the normal variable it was, cut off at both ends: against SciPy's."""
-    config = replace(CONFIG, sigma_min=0.3, sigma_max=0.6, batch_size=2000)
+    config = replace(CONFIG, sigma_scale=1.0, sigma_min=0.3, sigma_max=0.6, batch_size=2000)
     sigma = _draw(tiny_denoiser, *blob_sets, config, 1).sigma
     assert sigma.min() >= 0.3 and sigma.max() <= 0.6
     noise = tiny_denoiser.config.noise
@@ -126,6 +126,15 @@ def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
 def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ratio):
     silent = ConvexHead(torch.zeros_like(ratio.head.weights), torch.zeros_like(ratio.head.biases))
     nought = replace(ratio, head=silent, log_ratio_biased=0 * ratio.log_ratio_biased)
-    plain = next(debias(ratio.denoiser, *blob_sets, nought, replace(CONFIG, anchor=0.0)))
+    plain = next(debias(ratio.denoiser, *blob_sets, nought, replace(CONFIG, sigma_scale=1.0, anchor=0.0)))
     observed = next(debias(ratio.denoiser, *blob_sets, None, replace(CONFIG, objective="dsm-obs")))
     assert abs(plain.loss - observed.loss) < 1e-5 * observed.loss
+
+
+def test_tiw_draws_its_levels_higher_and_the_others_as_the_checkpoint_did(blob_sets, tiny_denoiser):
+    def median(objective, scale):
+        config = replace(CONFIG, objective=objective, sigma_scale=scale, batch_size=4000)
+        return float(_draw(tiny_denoiser, *blob_sets, config, 1).sigma.median())
+
+    assert median("tiw-dsm", 3.0) == pytest.approx(3 * median("tiw-dsm", 1.0), rel=0.06)  # cut off at the ends
+    assert median("dsm-ref", 3.0) == median("dsm-ref", 1.0)

@@ -49,3 +49,14 @@ def test_the_strip_shows_the_noise_the_audit_scores():
     (shown,) = noisy_strip(image, [0.7], seed=3, item=11)
     xt = to_x0(image[None])[0] + 0.7 * torch.from_numpy(item_noise(3, 11, (3, 8, 8)))
     assert np.array_equal(shown, to_images(xt[None] / (1 + 0.7**2) ** 0.5)[0])
+
+
+def test_scaled_levels_are_the_truncated_log_normal_moved_up():
+    from scipy.stats import kstest, truncnorm
+
+    noise = NoiseDistribution(-0.2, 1.6, 0.05, 20.0).scaled(3.0)
+    mean = -0.2 + np.log(3)
+    low, high = ((np.log(end) - mean) / 1.6 for end in (0.05, 20.0))
+    found = noise.draw(4000, torch.Generator().manual_seed(0)).log().numpy()
+    assert kstest(found, truncnorm(low, high, mean, 1.6).cdf).pvalue > 0.01
+    assert kstest(found, truncnorm(low, high, -0.2, 1.6).cdf).pvalue < 1e-6

@@ -55,6 +55,7 @@ HELP = {
     "learning_rate": "At the start; it decays to the end of the budget.",
     "ema": "Decay per step of the moving average of the weights.",
     "weight_clip": "Largest weight of an image; 0: none.",
+    "sigma_scale": "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.",
     "sigma_min": "Lowest noise level; 0: the checkpoint's own.",
     "sigma_max": "Highest noise level; 0: the checkpoint's own.",
     "preview_every": "Steps between image grids; 0: a few in all.",

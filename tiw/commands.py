@@ -145,6 +145,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         batch_size=o.batch_size,
         learning_rate=o.learning_rate,
         weight_clip=o.weight_clip,
+        sigma_scale=o.sigma_scale,
         sigma_min=o.sigma_min,
         sigma_max=o.sigma_max,
         seed=o.seed,

@@ -20,6 +20,8 @@ from .noise import to_x0
 from .objectives import DenoiserFn, dsm, iw_dsm, log_weight, tiw_dsm
 from .ratio import DensityRatio
 
+TIW = ("tiw-dsm", "correction-only", "weight-only")
+
 
 @dataclass(frozen=True)
 class DebiasConfig:
@@ -33,6 +35,7 @@ class DebiasConfig:
     batch_size: int = 48  # the anchored target is free of x0's noise: many small steps beat few large ones
     learning_rate: float = 1e-3  # warmed up over the first tenth, then decayed to zero along a cosine
     weight_clip: float = 0.0  # largest weight; 0: none
+    sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did: shares are decided at high noise
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
     sigma_max: float = 0.0
     seed: int = 0
@@ -122,7 +125,8 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
     of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
     noise = torch.randn((config.batch_size, *student.shape), generator=generator)
-    sigma = student.config.noise.within(config.sigma_min, config.sigma_max).draw(config.batch_size, generator)
+    levels = student.config.noise.scaled(config.sigma_scale if config.objective in TIW else 1.0)
+    sigma = levels.within(config.sigma_min, config.sigma_max).draw(config.batch_size, generator)
     items = torch.cat([of_biased, len(biased) + of_reference])
     own = world.part(config.batch_size)
     items = items[own]

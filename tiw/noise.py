@@ -29,6 +29,10 @@ class NoiseDistribution:
         quantile = low + (high - low) * torch.special.ndtr(torch.randn(n, generator=generator).double())
         return (self.mean + self.std * torch.special.ndtri(quantile)).exp().clamp(*ends.tolist()).float()
 
+    def scaled(self, factor: float) -> NoiseDistribution:
+        """Levels drawn `factor` times as high, between the same ends."""
+        return replace(self, mean=self.mean + math.log(factor))
+
     def within(self, low: float = 0.0, high: float = 0.0) -> NoiseDistribution:
         """The same on the levels from `low` to `high` alone (0: its own end). Raises UserInputError where nothing is left."""
         ends = max(low, self.sigma_min), min(high or math.inf, self.sigma_max)
@@ -54,6 +58,10 @@ class UniformSteps:
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """`n` noise levels, float32 [n]."""
         return torch.tensor(self.sigmas)[torch.randint(len(self.sigmas), (n,), generator=generator)]
+
+    def scaled(self, factor: float) -> UniformSteps:
+        """The same: half of DDPM's steps lie above sigma 3 already, where a log-normal has a fifth."""
+        return self
 
     def within(self, low: float = 0.0, high: float = 0.0) -> UniformSteps:
         """The steps from `low` to `high` alone (0: its own end). Raises UserInputError where there is none."""

@@ -76,6 +76,7 @@ class DebiasOptions:
     learning_rate: float = 1e-3
     ema: float = 0.95  # decay per step, warmed up
     weight_clip: float = 0.0  # largest weight; 0: none
+    sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
     sigma_max: float = 0.0
     preview_every: int = 0  # steps between image grids; 0: about eight in all
@@ -176,7 +177,7 @@ OPTIONS = {
 }
 
 
-_POSITIVE = ("folds", "scored", "count", "sampling_steps", "batch_size", "learning_rate")
+_POSITIVE = ("folds", "scored", "count", "sampling_steps", "batch_size", "learning_rate", "sigma_scale")
 _NOT_NEGATIVE = (
     *("references", "steps", "minutes", "weight_clip", "sigma_min", "sigma_max", "preview_every", "checkpoint_every", "seed"),
     *("resolution", "size", "reference_percent", "heldout_percent"),

@@ -19,6 +19,7 @@ from diffusers.training_utils import EMAModel
 from . import world
 from .debias import DebiasConfig, TrainStep
 from .denoiser import Denoiser
+from .errors import UserInputError
 from .options import DebiasOptions, TrainOptions
 from .pictures import contact_sheet
 from .runs import RunFolder, Stopped, to_disk, write_atomic
@@ -26,6 +27,7 @@ from .sampling import sample
 from .strength import Estimate
 
 PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
+FEWEST_STEPS = 20  # below, a run is a jolt and no training
 PREVIEWS = 6  # image grids in a run, unless asked otherwise
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
@@ -166,7 +168,10 @@ def _budget(run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfi
             times.append(time.monotonic())
             _stop_if_asked(run)
         seconds_a_step = (times[-1] - times[0]) / (len(times) - 1)
-        steps = world.agreed(max(1, int((60 * o.minutes - PREVIEWS * preview_seconds) / seconds_a_step)))
+        steps = world.agreed(int((60 * o.minutes - PREVIEWS * preview_seconds) / seconds_a_step))
+        if steps < FEWEST_STEPS:
+            found = f"{o.minutes:g} are time for {max(0, steps)} steps here, at {seconds_a_step:.1f} s a step"
+            raise UserInputError("minutes", found, f"give more minutes, or steps: {FEWEST_STEPS} at least do something good")
         if world.is_first():
             write_atomic(kept, json.dumps({"steps": steps}).encode())
         return steps
