@@ -1,6 +1,6 @@
 """Time-dependent against time-independent density ratio on 2-D toys with known truth.
 
-    python benchmarks/toy_ratio.py
+    python benchmarks/toy_ratio.py > benchmarks/results/toy_ratio.json
 
 Mixtures: `tiw.toys.two_modes` (same modes, 90 : 10 against 50 : 50, so that the ratio is mild when clean) and `tiw.toys.chasm` (the
 reference moved by ten standard deviations: clean, the two hardly overlap). 2,000 biased and 200 reference points, three seeds. Both

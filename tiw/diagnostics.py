@@ -142,7 +142,7 @@ def auc_delong(negative: np.ndarray, positive: np.ndarray) -> Estimate:
 
 
 def above_chance(auc: Estimate) -> bool:
-    """Whether a cross-fitted AUC shows any difference at all: in 97.5 % of audits of equal sets it does not.
+    """Whether a cross-fitted AUC shows any difference at all: of equal sets, at one level, it does so in 2.5 % of audits.
 
     Without a difference the folds' results hang together (what fold k's images say of fold j's, fold j's say of fold k's), which doubles
     the variance that DeLong's interval knows of; with one that matters, they do not.

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from .features import RatioConfig, RatioFeatures
 
 ESTIMATORS = ("convex", "network")
-NETWORK_FROM = 500  # reference images: below, the network has not once been the better one (benchmarks/results/ratio_choices.json)
+NETWORK_FROM = 500  # reference images: fewer give it nothing to bend on (docs/METHOD.md, "What each choice bought")
 HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
 SOFTENING = 0.015  # of the features' whole variance
 SLOPE_SPREAD = 0.3  # prior standard deviation of a calibration slope around 1: at high noise there is little to calibrate on
