@@ -1,4 +1,4 @@
-"""Draw the figures of docs/ from benchmarks/results/ and print the tables: methods against minutes, sampler, maturity, weights.
+"""Draw the figures of docs/ from benchmarks/results/ and print the tables: methods, sampler, maturity, weights.
 
 python benchmarks/figures.py                    # needs Chromium, like `make screenshots`
 """
@@ -100,6 +100,27 @@ def minutes(rows: list[dict], about: dict) -> None:
     save(figure, "methods_minutes", 1100, 820)
 
 
+def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
+    """Both rivals against the number of references: every seed a dot, means joined."""
+    rows = [r for r in rows if r["cell"]["setting"] == "demo" and r["cell"]["seed"] < 100 and r["cell"]["minutes"] == budget]
+    figure = make_subplots(1, len(MEASURES), subplot_titles=list(MEASURES.values()), horizontal_spacing=0.07)
+    for j, measure in enumerate(MEASURES, 1):
+        for method, colour in COLOURS.items():
+            cells = [r for r in rows if method_of(r) == method]
+            sizes = sorted({r["cell"]["references"] for r in cells})
+            means = [statistics.mean(r[measure] for r in cells if r["cell"]["references"] == n) for n in sizes]
+            of_line = {"name": NAMES[method], "showlegend": j == 1, "line": {"color": colour, "width": 3}}
+            figure.add_scatter(x=sizes, y=means, mode="lines", **of_line, row=1, col=j)
+            x, y = [r["cell"]["references"] for r in cells], [r[measure] for r in cells]
+            figure.add_scatter(x=x, y=y, mode="markers", marker={"color": colour, "size": 8}, showlegend=False, row=1, col=j)
+        floor = 0.5 if measure == "closer_to_reference" else about["demo"][measure]["value"]
+        figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=1, col=j)
+        figure.update_yaxes(rangemode="normal" if measure == "closer_to_reference" else "tozero", row=1, col=j)
+    figure.update_xaxes(type="log", tickvals=[50, 100, 200, 400], title_text="reference images")
+    figure.update_layout(margin={"l": 50, "r": 20, "t": 50, "b": 90}, legend={"orientation": "h", "y": -0.25})
+    save(figure, "methods_references", 1100, 420)
+
+
 def table(rows: list[dict], setting: str, minutes_: float) -> str:
     """Markdown: one row a method and reference size, mean and 95 % interval over the seeds."""
     head = ("method", "references", "discrepancy", "Frechet", "kernel", "precision", "recall", "coverage", "nearer to reference", "seeds")
@@ -179,7 +200,9 @@ def main() -> None:
 
     rows = [json.loads(line) for line in (RESULTS / "quality.jsonl").read_text().splitlines()]
     about = read("quality_settings.json")
-    minutes(rows, about)
+    references(rows, about)
+    if len({r["cell"]["minutes"] for r in rows if r["cell"]["method"] == "dsm-ref" and r["cell"]["setting"] == "demo"}) > 1:
+        minutes(rows, about)
     weights(about)
     for name, draw in (("sampler", sampler), ("maturity", maturity)):
         if (found := read(f"{name}.json")) is not None:
