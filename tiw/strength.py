@@ -5,8 +5,9 @@ A ratio's own mean logit will not do: guidance pushes samples along the ratio's 
 Instead the samples that fold k's ratio guides are measured against the reference images that fold k has not seen:
     gap = sum_k <mean(samples_k) - b_-k, d_k> / sum_k <mean(reference_-k) - b_-k, d_k>,   d_k = mean(reference_k) - b_k,
 in whitened principal components j, with b_k the mean of fold k's biased images, _-k all folds but k, and <a, d> the sum over j of
-e^(-j/20) a_j d_j. The errors of fold k's ratio, and of every mean on the left, are independent of d_k, so neither numerator nor
-denominator is off on average, whatever the weights; these fade because the first components hold most of what sets differ by, and each further one adds noise.
+e^(-j/20) a_j d_j. The errors of fold k's ratio, and of every mean on the left, are independent of d_k, so neither numerator nor denominator
+is off on average, whatever the weights; these fade because the first components hold most of what sets differ by, and each further one
+adds noise.
 """
 
 from __future__ import annotations

@@ -162,12 +162,12 @@ def _discrepancy(measure: dict, variation: dict | None, n: int) -> str:
 
 def _frechet(measure: dict) -> str:
     resampled, floor = measure.get("baseline_resampled"), measure.get("floor")
-    like_for_like = (
+    alike = (
         f" The baseline's own samples, resampled to the target shares: <b>{words.number(resampled['value'], 1)}</b>." if resampled else ""
     )
     least = f" Two draws of real images at this n: {words.number(floor['value'], 1)}." if floor else ""
     return words.card(
-        f"<h3>Frechet distance</h3>{_big(measure, 1)}<small>Quality and variety against held-out images; lower is better.{like_for_like}{least} "
+        f"<h3>Frechet distance</h3>{_big(measure, 1)}<small>Quality and variety against held-out images; lower is better.{alike}{least} "
         f"n = {measure['n']:,}. Encoder: {escape(measure['encoder'])}.</small>"
     )
 
