@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tiw import runs
 from tiw.data import ImageSet
 from tiw.denoiser import Denoiser
 from tiw.networks import PRESETS
@@ -16,6 +17,12 @@ def blobs(n: int, share: float, seed: int) -> ImageSet:
     bright = rng.permutation(n) < round(share * n)
     images = rng.normal(np.where(bright, 170, 90)[:, None, None, None], 25, (n, 16, 16, 3)).clip(0, 255).astype(np.uint8)
     return ImageSet(images, pd.DataFrame({"light": np.where(bright, "bright", "dark")}), "blobs")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch) -> None:
+    """The command line leaves its progress lines switched on for the process; the next test starts without them."""
+    monkeypatch.setattr(runs, "ON_PROGRESS", None)
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,7 @@ def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, mon
     assert previewed.result()["baseline_check"] == folder.result()["baseline_check"]
     assert "told from the biased set" in capsys.readouterr().err
     _, plain = run(tmp_path / "plain", "debias", debias_options(inputs, objective="dsm-ref"))
-    assert plain["baseline_check"] is None and "told from the biased set" not in capsys.readouterr().err
+    assert plain["baseline_check"] is None and capsys.readouterr().err == ""
 
     kept = audited.path / "baseline_check.json"
     kept.write_text(json.dumps({**check, "differs": False}))
