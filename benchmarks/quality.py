@@ -123,7 +123,6 @@ class Setting:
 
 def demo_setting() -> Setting:
     import numpy as np
-    import torch
 
     import tiw
     from tiw.attributes import with_crossings
@@ -134,7 +133,6 @@ def demo_setting() -> Setting:
     joint = list(demo.truth["shares"]["reference"])
     device = pick_device()
     baseline = tiw.Denoiser.from_pretrained(ROOT / "checkpoints" / "baseline").prepare(device, pick_precision(device))
-    torch.set_grad_enabled(True)
 
     def counts(images: np.ndarray) -> np.ndarray:
         labels = with_crossings(classifier.predict(images)).iloc[:, -1]
@@ -162,6 +160,14 @@ def fashion(part: str):
     return tiw.ImageSet(images, pd.DataFrame({"class": labels.astype(str)}), f"Fashion-MNIST {part}")
 
 
+def tail_split():
+    """(labelled images, tiw.data.splits.Split): what the setting and its baseline and classifier are all made from."""
+    import tiw
+
+    train = fashion("train")
+    return train, tiw.make_split(train, "long-tail", "class", reference_percent=20.0, heldout_percent=1.0, seed=0)
+
+
 def tail_setting() -> Setting:
     import numpy as np
     import torch
@@ -169,8 +175,7 @@ def tail_setting() -> Setting:
     import tiw
     from tiw.device import pick_device, pick_precision
 
-    train = fashion("train")
-    split = tiw.make_split(train, "long-tail", "class", reference_percent=20.0, heldout_percent=1.0, seed=0)
+    train, split = tail_split()
     heldout = fashion("t10k").take(range(5000))
     device = pick_device()
     baseline = tiw.Denoiser.from_pretrained(WORK / "tail-baseline").prepare(device, pick_precision(device)).requires_grad_(False).eval()
@@ -211,8 +216,7 @@ def make_tail() -> None:
     from tiw.networks import NetworkConfig
     from tiw.training import EMAModel
 
-    train = fashion("train")
-    split = tiw.make_split(train, "long-tail", "class", reference_percent=20.0, heldout_percent=1.0, seed=0)
+    train, split = tail_split()
     torch.manual_seed(0)
     if not (WORK / "tail-classifier.pt").is_file():
         rows = torch.from_numpy(np.setdiff1d(np.arange(len(train)), np.r_[split.biased, split.reference]))

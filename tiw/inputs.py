@@ -193,6 +193,7 @@ def strength_of(
 
 
 def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
+    """The frozen model at `path` (or `demo`), on its device. Raises UserInputError where no model is named or can be read."""
     if path in ("", "none"):
         raise no_model()
     where = pick_device(device)
@@ -202,12 +203,14 @@ def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
 
 
 def open_classifier(run: RunFolder, o: CompareOptions, labels: str) -> AttributeClassifier | None:
+    """The demo's classifier, one fitted on labelled images, or None where no labels are named."""
     if labels == "demo":
         return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
     return fit_attribute_classifier(read_set(run, o, labels, "labels")) if labels else None
 
 
 def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
+    """Raises UserInputError where the images are not of the size that the model paints."""
     side = denoiser.shape[-1]
     if images.images.shape[1] != side:
         found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
@@ -240,5 +243,6 @@ def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
 
 
 def report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
+    """The callback of `report` for work whose total is known: called with what is done."""
     both = report(run, stage)
     return lambda done: both(done, total)
