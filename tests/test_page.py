@@ -137,7 +137,7 @@ def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: P
     page.get_by_label("Network").click()
     page.get_by_role("option", name="16×16").click()
     page.get_by_role("button", name="Advanced").locator("visible=true").first.click()
-    page.locator("#train-steps input").fill("2")
+    _fill(page, "#train-steps", "2")
     page.locator("#train-go").click()
     _result(home, "train")
     page.get_by_text("Starts from the baseline trained here").wait_for(timeout=60_000)
@@ -174,7 +174,7 @@ def test_a_run_is_reached_by_its_exact_id_only(address: str, home: Path) -> None
 def _audit(page: Any, home: Path) -> dict:
     page.get_by_role("tab", name="Audit", exact=True).click()
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
-    _fill_slider(page, "#audit-scored", "200")
+    _fill(page, "#audit-scored", "200")
     page.get_by_label("Draw the map").uncheck()
     page.get_by_label("Score all images").uncheck()
     page.locator("#audit-go").click()
@@ -212,8 +212,8 @@ def _debias(page: Any, home: Path) -> tuple[Path, dict]:
     page.get_by_role("tab", name="Debias", exact=True).click()
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     page.get_by_label("Match the strength automatically").uncheck()
-    page.locator("#debias-steps input").fill("2")
-    page.locator("#debias-batch input").fill("16")
+    _fill(page, "#debias-steps", "2")
+    _fill(page, "#debias-batch", "16")
     page.locator("#debias-go").click()
     result = _result(home, "debias")
     page.get_by_text("The debiased model is ready").wait_for(timeout=60_000)
@@ -223,7 +223,7 @@ def _debias(page: Any, home: Path) -> tuple[Path, dict]:
 
 def _compare(page: Any, home: Path) -> dict:
     page.get_by_role("tab", name="Compare", exact=True).click()
-    _fill_slider(page, "#compare-count", "100")
+    _fill(page, "#compare-count", "100")
     page.locator("#compare-go").click()
     result = _result(home, "compare")
     page.locator("#pairs .pair").first.wait_for(timeout=60_000)
@@ -242,10 +242,16 @@ def _delete_comparison(page: Any, home: Path) -> None:
     _until(lambda: not run.exists(), 20)
 
 
-def _fill_slider(page: Any, where: str, value: str) -> None:
+def _fill(page: Any, where: str, value: str) -> None:
     number = page.locator(f"{where} input[type=number]")
-    number.fill(value)
-    number.press("Tab")
+
+    def holds() -> bool:  # a tab opened for the first time may put its own value back within the first moments
+        number.fill(value)
+        number.press("Tab")
+        page.wait_for_timeout(500)
+        return number.input_value() == value
+
+    _until(holds, 20)
 
 
 def _newest(home: Path, kind: str) -> Path | None:
