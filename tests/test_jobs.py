@@ -19,9 +19,10 @@ import pytest
 from tiw import jobs as jobs_module
 from tiw.errors import UserInputError
 from tiw.execute import execute
+from tiw.files import write_atomic
 from tiw.jobs import Jobs
 from tiw.options import AuditOptions, DebiasOptions, PreviewOptions, TrainOptions, validate
-from tiw.runs import RunFolder, Stopped, write_atomic
+from tiw.runs import RunFolder, Stopped
 
 # A child that really is `python -m tiw KIND --out RUN`, but for the work itself: one step every 10 ms until `seed` steps are done.
 CHILD = """

@@ -114,6 +114,16 @@ def test_saving_and_loading_changes_nothing(fitted, blob_sets, tmp_path):
     assert np.array_equal(again.log_ratio_reference, fitted.log_ratio_reference)
 
 
+def test_a_save_that_is_cut_short_leaves_the_ratio_that_was_there(fitted, tmp_path, monkeypatch):
+    fitted.save(tmp_path)
+    before = (tmp_path / "ratio.json").read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        replace(fitted, about={**fitted.about, "estimator": "other"}).save(tmp_path)
+    assert (tmp_path / "ratio.json").read_bytes() == before
+    assert DensityRatio.load(tmp_path, fitted.denoiser).about == fitted.about
+
+
 def test_gap_is_nought_for_the_biased_set_and_one_for_new_reference_images(fitted):
     from conftest import blobs
 

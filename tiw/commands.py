@@ -21,6 +21,7 @@ from .device import pick_device, pick_precision
 from .embedding import layouts, principal_plane
 from .errors import UserInputError
 from .features import RatioConfig, RatioFeatures, features_at, ratio_features
+from .files import write_atomic
 from .inputs import (
     baseline_check,
     check_disk,
@@ -51,7 +52,7 @@ from .options import (
 from .pictures import contact_sheet
 from .ratio import DensityRatio, fit_to_features
 from .report import audit_html, compare_html
-from .runs import RunFolder, now, write_atomic
+from .runs import RunFolder, now
 from .sampling import sample as draw_samples
 from .strength import gap_closed
 from .training import train_to_folder

@@ -254,8 +254,9 @@ def _fetch(hub_id: str) -> Path:
         )
     except Exception as error:  # no network, no such model, no access: the client has an error for each
         reason = (str(error).splitlines() or [""])[0][:200]
-        found = f"there is no folder {hub_id}, and it could not be fetched from the hub ({type(error).__name__}: {reason})"
-        raise UserInputError("baseline", found, "check the name and the network, or give the folder of a model") from error
+        looked = f"no such folder is in {Path.cwd()}, and no model of that name could be fetched from the hub"
+        found = f"{hub_id!r} was looked for in both places it could be: {looked} ({type(error).__name__}: {reason})"
+        raise UserInputError("baseline", found, "check the path, or the name and the network") from error
 
 
 def _refused(path: Path, found: str) -> UserInputError:

@@ -20,9 +20,10 @@ from .denoiser import Denoiser
 from .device import pick_device, pick_precision
 from .errors import UserInputError
 from .features import PixelEncoder, RatioConfig, ratio_features
+from .files import write_atomic
 from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 from .ratio import DensityRatio, fit_to_features
-from .runs import RunFolder, Stopped, write_atomic
+from .runs import RunFolder, Stopped
 from .strength import Estimate, StrengthMatch, match_strength
 
 OTHER_FILES = 20 << 20  # bytes: pictures, lines, ratio

@@ -21,6 +21,7 @@ from .denoiser import Denoiser
 from .errors import UserInputError
 from .estimators import HEADS, Head, fit, principal_directions, tensors_of
 from .features import Encoder, RatioConfig, RatioFeatures, ratio_features
+from .files import write_atomic
 
 _TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_reference")
 _ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy")
@@ -124,7 +125,7 @@ class DensityRatio:
         tensors |= {f"head.{name}": tensor.cpu().contiguous() for name, tensor in tensors_of(self.head).items()}
         save_file(tensors | {name: torch.as_tensor(getattr(self, name)) for name in _ARRAYS}, path / "ratio.safetensors")
         about = {"schema_version": 2, **self.about}
-        (path / "ratio.json").write_text(json.dumps(about, indent=2) + "\n")
+        write_atomic(path / "ratio.json", (json.dumps(about, indent=2) + "\n").encode())  # last: where it lies, the ratio is whole
 
     @classmethod
     def load(cls, path: str | Path, denoiser: Denoiser) -> DensityRatio:

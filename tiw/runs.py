@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import UserInputError
+from .files import write_atomic
 from .options import OPTIONS, validate
 
 SCHEMA_VERSION = 1
@@ -27,22 +27,6 @@ class Stopped(Exception):  # noqa: N818  (asked for, not an error)
 
 def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write beside `path` and rename: a reader sees the old file or the new one, never half of one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)  # left over only where the disk is full
-
-
-def to_disk(path: Path) -> None:
-    """Return when the file's bytes have reached the disk: what is renamed or relied on next must survive a loss of power."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from . import world
 from .debias import DebiasConfig, TrainStep
 from .denoiser import Denoiser
 from .errors import UserInputError
+from .files import to_disk, write_atomic
 from .options import DebiasOptions, TrainOptions
 from .pictures import contact_sheet
-from .runs import RunFolder, Stopped, to_disk, write_atomic
+from .runs import RunFolder, Stopped
 from .sampling import sample
 from .strength import Estimate
 
