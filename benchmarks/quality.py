@@ -73,7 +73,8 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     ]
     seeds = (0, 1, 2)
     rival = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400) for m in ("dsm-ref", "tiw-dsm+anchor")]
-    longer = [cell("demo", m, n, s, t) for t in (3.0, 8.0) for s in seeds for n in (100, 50, 400) for m in ("dsm-ref", "tiw-dsm+anchor")]
+    longer = [cell("demo", m, n, s, 3.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
+    longer += [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
     others = ("dsm-obs", "iw-dsm", "tiw-dsm", "correction-only", "weight-only")
     table = [Cell("demo", "baseline", seed=s) for s in seeds]
     table += [Cell("demo", "guidance", n, s) for s in seeds for n in (400, 100)]

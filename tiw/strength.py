@@ -1,5 +1,12 @@
 """How strong must the ratio be? Matched to the reference without any attribute label (docs/METHOD.md, "Strength").
 
+**The strength** is the one at which guided samples come nearest to the reference: their mean features go along a line as the strength
+grows, and the reference's mean is projected on it. With m_k what guidance at strength a by fold k's ratio adds to the samples' mean,
+and d_k = mean(reference_k) - mean(biased_k) on the images that fold k has not seen,
+    t = a * mean_k <m_k, d_k> / mean_{j<>k} <m_j, m_k>,
+neither product off on average by the luck of the references or of the samples. A projection has no small noisy number below the line, and
+it stops short where a ratio from few references moves samples along its own errors. `BEYOND` times t is taken.
+
 The meter is the **gap closed**: how far the samples' mean features have moved from the biased set's (0) to the reference's (1).
 A ratio's own mean logit will not do: guidance pushes samples along the ratio's errors too, so it reports success too early.
 Instead the samples that fold k's ratio guides are measured against the reference images that fold k has not seen:
@@ -25,7 +32,8 @@ from .sampling import sample
 
 BOOTSTRAP = 500
 FADE = 20.0  # components; halves the meter's spread over reference sets against equal weights (docs/METHOD.md, "Strength")
-AIM = 1.12  # what the meter must read for the gap to be closed: guidance moves samples within a group too (docs/METHOD.md)
+BEYOND = 1.3  # of the nearest point: guidance moves samples within a group too, the shares lag behind (docs/METHOD.md, "Strength")
+LEAST_REACH = 0.1  # of the meter: less is no gap, and nothing to measure progress by
 FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
 
@@ -42,13 +50,16 @@ class StrengthMatch:
     """The strength at which the samples' mean features reach the reference's."""
 
     strength: float
-    gap_closed: Estimate | None  # at that strength, as read off the last trial; None: the strength was given, not matched
-    trials: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # (strength, the meter's reading); the first is the baseline's own
+    gap_closed: Estimate | None  # at that strength: 1 by construction, with the meter's interval; None: the strength was given
+    trials: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # (strength, the meter's reading) of the baseline, of the guided samples
+    interval: tuple[float, float] | None = None  # 95 % of the strength, over references and samples; None: it was given
 
     def closed(self, reading: Estimate) -> Estimate:
-        """A reading of the meter as the gap closed: 0 for the baseline's own reading, 1 for the one aimed at."""
-        own = _own(self.trials[0][1])
-        return Estimate((reading.value - own) / AIM, tuple((x - own) / AIM for x in reading.interval))
+        """A reading of the meter as the gap closed: 0 for the baseline's own reading, 1 for the matched strength's."""
+        (_, plain), (trial, guided) = self.trials[0], self.trials[-1]
+        own = _own(plain)
+        reach = max(LEAST_REACH, plain - own + (guided - plain) * self.strength / trial) if trial else 1.0
+        return Estimate((reading.value - own) / reach, tuple((x - own) / reach for x in reading.interval))
 
 
 def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np.ndarray | None = None) -> Estimate:
@@ -57,10 +68,7 @@ def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np
     `folds` [N] names the fold whose ratio guided each sample. Without it (samples of a model that all folds have steered) every
     sample is measured against every fold, which flatters a little: a progress meter, not a verdict.
     """
-    level = ratio.sigmas[np.argmin(np.abs(np.log(ratio.sigmas / GAP_SIGMA)))]
-    items = np.arange(len(images)) + (1 << 32)  # noise of their own, no item's
-    features = features_at(ratio.denoiser, images, items, [level], seed)[0, 0].to(ratio.gap_map.device)
-    found = (features @ ratio.gap_map).cpu().double().numpy()  # [N, Q]
+    found = _projected(ratio, images, seed)
     reference = ratio.gap_reference.cpu().double().numpy()  # [n, Q]
     biased = ratio.gap_biased.cpu().double().numpy()  # [K, Q]
     n_folds = len(biased)
@@ -68,7 +76,7 @@ def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np
     reference_rows = [np.flatnonzero(fold_of[-len(reference) :] == k) for k in range(n_folds)]
     biased_counts = np.bincount(fold_of[ratio.scored], minlength=n_folds)
     sample_rows = [np.arange(len(found)) if folds is None else np.flatnonzero(folds == k) for k in range(n_folds)]
-    fade = np.exp(-np.arange(reference.shape[1]) / FADE)
+    fade = _fade(reference.shape[1])
     rng = np.random.default_rng(seed)
 
     def gap(resample: bool) -> float:
@@ -98,57 +106,83 @@ def match_strength(
     biased: ImageSet,
     reference: ImageSet,
     *,
-    count: int = 320,
-    trials: int = 2,
-    first: float = 1.5,
+    count: int = 480,
+    trial: float = 1.5,
     highest: float = 4.0,
     steps: int = 12,
     solver: str = "dpm",
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StrengthMatch:
-    """Secant search for the strength at which guided samples close the gap, over `trials` previews of `count` samples.
+    """The strength at which guided samples come nearest to the reference, from `count` samples at strength `trial` and as many at 0.
 
-    Every fold guides its share of the samples, from antithetic pairs of noises, the same in every trial. The first trial is the
-    baseline itself: what the meter reads there (its brushwork, and the luck of these noises) is taken off every other reading.
-    What is known of the sets is in the ratio; they are asked for so that a ratio of other sets is noticed.
+    Every fold guides its share of the samples, from antithetic pairs of noises, the same at both strengths: the difference is what
+    guidance adds, and the baseline's own brushwork drops out. What is known of the sets is in the ratio; they are asked for so that a
+    ratio of other sets is noticed.
     """
     assert len(ratio.folds) == len(biased) + len(reference), "the ratio is of other sets"
     n_folds = ratio.n_folds
     pairs = max(1, count // (2 * n_folds))
 
-    def read(trial: int, strength: float) -> Estimate:
-        images, folds = [], []
+    def draw(strength: float, done: int) -> list[np.ndarray]:
+        images = []
         for fold in range(n_folds):
             seeds = range(seed + 1_000_000 + fold * pairs, seed + 1_000_000 + (fold + 1) * pairs)
             common = {"steps": steps, "solver": solver, "guidance": ratio.of_fold(fold), "strength": strength}
             images.append(sample(denoiser, seeds, antithetic=True, **common))
-            folds.append(np.full(len(images[-1]), fold))
             if on_progress is not None:
-                on_progress(trial * n_folds + fold + 1, (trials + 1) * n_folds)
-        return gap_closed(ratio, np.concatenate(images), seed, np.concatenate(folds))
+                on_progress(done + fold + 1, 2 * n_folds)
+        return images
 
-    own = read(0, 0.0).value
-    aim = AIM + _own(own)
-    tried, strength = [(0.0, own)], first
-    for trial in range(1, trials + 1):
-        reading = read(trial, strength)
-        tried.append((strength, reading.value))
-        strength = _next_strength(tried, aim, highest)
-    # At the matched strength the gap is closed by construction; what is uncertain is the last trial's reading.
-    match = StrengthMatch(strength, None, tuple(tried))
-    shift = aim - reading.value
-    return replace(match, gap_closed=match.closed(Estimate(aim, (reading.interval[0] + shift, reading.interval[1] + shift))))
+    plain, guided = draw(0.0, 0), draw(trial, n_folds)
+    folds = np.repeat(np.arange(n_folds), 2 * pairs)
+    readings = [gap_closed(ratio, np.concatenate(images), seed, folds) for images in (plain, guided)]
+    moved = [_projected(ratio, b, seed) - _projected(ratio, a, seed) for a, b in zip(plain, guided, strict=True)]
+    nearest, interval = _nearest(ratio, moved, seed)
+    strength, *ends = (float(np.clip(BEYOND * trial * t, 0.0, highest)) for t in (nearest, *interval))
+    match = StrengthMatch(strength, None, ((0.0, readings[0].value), (trial, readings[1].value)), tuple(ends))
+    # At the matched strength the gap is closed by construction; what is uncertain is the reading.
+    own, reach = readings[0].value, max(LEAST_REACH, readings[1].value - readings[0].value)
+    return replace(match, gap_closed=Estimate(1.0, tuple((x - own) / reach for x in readings[1].interval)))
+
+
+def _nearest(ratio: DensityRatio, moved: list[np.ndarray], seed: int) -> tuple[float, tuple[float, float]]:
+    """Where on the line of `moved` (per fold [N, Q], what guidance adds to each sample) lies the point nearest to the reference.
+
+    1 is the trial's own. With its 95 % interval, which resamples references and samples.
+    """
+    reference, biased = ratio.gap_reference.cpu().double().numpy(), ratio.gap_biased.cpu().double().numpy()
+    fold_of = ratio.folds.cpu().numpy()[-len(reference) :]
+    fade, n_folds = _fade(reference.shape[1]), len(biased)
+    rng = np.random.default_rng(seed)
+
+    def nearest(resample: bool) -> float:
+        def mean(x: np.ndarray) -> np.ndarray:
+            return x[rng.choice(len(x), len(x))].mean(0) if resample else x.mean(0)
+
+        m = np.stack([mean(x) for x in moved])
+        d = np.stack([mean(reference[fold_of == k]) for k in range(n_folds)]) - biased
+        products = (m * fade) @ m.T
+        length = (products.sum() - np.trace(products)) / (n_folds * (n_folds - 1))
+        return float((fade * m * d).sum() / n_folds / length) if length > 0 else 0.0
+
+    low, high = np.quantile([nearest(True) for _ in range(BOOTSTRAP)], [0.025, 0.975])
+    return nearest(False), (float(low), float(high))
+
+
+def _projected(ratio: DensityRatio, images: np.ndarray, seed: int) -> np.ndarray:
+    """Images uint8 [N,H,W,3] in the whitened components where the gap is measured, [N, Q]."""
+    level = ratio.sigmas[np.argmin(np.abs(np.log(ratio.sigmas / GAP_SIGMA)))]
+    items = np.arange(len(images)) + (1 << 32)  # noise of their own, no item's
+    features = features_at(ratio.denoiser, images, items, [level], seed)[0, 0].to(ratio.gap_map.device)
+    return (features @ ratio.gap_map).cpu().double().numpy()
+
+
+def _fade(components: int) -> np.ndarray:
+    """Weights [Q] of the principal components."""
+    return np.exp(-np.arange(components) / FADE)
 
 
 def _own(reading: float) -> float:
     """The part of a baseline's reading that is laid to its brushwork."""
     return float(np.clip(reading, -FAITHFUL, FAITHFUL))
-
-
-def _next_strength(tried: list[tuple[float, float]], aim: float, highest: float) -> float:
-    """Where the line through the last two trials reads `aim`."""
-    (a0, g0), (a1, g1) = tried[-2:]
-    if abs(a1 - a0) < 0.02 or (g1 - g0) / (a1 - a0) <= 0:  # too close for a slope, or noise
-        return a1
-    return float(np.clip(a1 + (aim - g1) * (a1 - a0) / (g1 - g0), 0.0, highest))
