@@ -74,7 +74,7 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     seeds = (0, 1, 2)
     rival = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400) for m in ("dsm-ref", "tiw-dsm+anchor")]
     longer = [cell("demo", m, n, s, 3.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
-    longer += [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
+    longest = [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
     others = ("dsm-obs", "iw-dsm", "tiw-dsm", "correction-only", "weight-only")
     table = [Cell("demo", "baseline", seed=s) for s in seeds]
     table += [Cell("demo", "guidance", n, s) for s in seeds for n in (400, 100)]
@@ -84,7 +84,8 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     tail += [Cell("long-tail", "guidance", 620, s) for s in seeds]
     tail += [cell("long-tail", m, 620, s, 2.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
     refresh = [cell("demo", "refresh+anchor", n, s, 2.0) for n in (400, 100) for s in seeds]
-    return {"refresh": refresh, "tuning": tuning, "rival": rival, "table": table, "tail": tail, "longer": longer, "sizes": sizes}
+    first = {"refresh": refresh, "tuning": tuning, "rival": rival, "table": table, "tail": tail}
+    return first | {"longer": longer, "longest": longest, "sizes": sizes}
 
 
 def best_rates(rows: list[dict]) -> dict[str, float]:
@@ -416,8 +417,9 @@ def prepare(names: set[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grids", nargs="+", default=["tuning", "rival", "table", "tail", "longer", "refresh", "sizes"])
+    parser.add_argument("--grids", nargs="+", default=["tuning", "rival", "table", "tail", "longer", "refresh", "sizes", "longest"])
     parser.add_argument("--methods", nargs="+", default=[*PAPER, "guidance", "refresh", "baseline"])
+    parser.add_argument("--references", nargs="+", type=int, help="only cells with these numbers of references")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes of one thread each")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # several cells side by side beat several threads in one
@@ -426,6 +428,7 @@ def main() -> None:
         cells = grids(best_rates(read_rows()))[name]
         done = {json.dumps(row["cell"], sort_keys=True) for row in read_rows()}
         left = [c for c in dict.fromkeys(cells) if c.method in args.methods and json.dumps(asdict(c), sort_keys=True) not in done]
+        left = [c for c in left if not args.references or c.references in args.references]
         if not left:
             continue
         prepare({c.setting for c in left})

@@ -5,7 +5,7 @@ grows, and the reference's mean is projected on it. With m_k what guidance at st
 and d_k = mean(reference_k) - mean(biased_k) on the images that fold k has not seen,
     t = a * mean_k <m_k, d_k> / mean_{j<>k} <m_j, m_k>,
 neither product off on average by the luck of the references or of the samples. A projection has no small noisy number below the line, and
-it stops short where a ratio from few references moves samples along its own errors. `BEYOND` times t is taken.
+it stops short where a ratio moves samples along its own errors, the more so the fewer the references n: (`BEYOND` + `FEW` / n) t is taken.
 
 The meter is the **gap closed**: how far the samples' mean features have moved from the biased set's (0) to the reference's (1).
 A ratio's own mean logit will not do: guidance pushes samples along the ratio's errors too, so it reports success too early.
@@ -32,7 +32,9 @@ from .sampling import sample
 
 BOOTSTRAP = 500
 FADE = 20.0  # components; halves the meter's spread over reference sets against equal weights (docs/METHOD.md, "Strength")
-BEYOND = 1.3  # of the nearest point: guidance moves samples within a group too, the shares lag behind (docs/METHOD.md, "Strength")
+# How far beyond the nearest point the shares are reached: guidance moves samples within a group too, and along the errors of a ratio
+# learnt from few references (docs/METHOD.md, "Strength").
+BEYOND, FEW = 1.25, 20.0
 LEAST_REACH = 0.1  # of the meter: less is no gap, and nothing to measure progress by
 FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
@@ -139,7 +141,8 @@ def match_strength(
     readings = [gap_closed(ratio, np.concatenate(images), seed, folds) for images in (plain, guided)]
     moved = [_projected(ratio, b, seed) - _projected(ratio, a, seed) for a, b in zip(plain, guided, strict=True)]
     nearest, interval = _nearest(ratio, moved, seed)
-    strength, *ends = (float(np.clip(BEYOND * trial * t, 0.0, highest)) for t in (nearest, *interval))
+    beyond = (BEYOND + FEW / len(reference)) * trial
+    strength, *ends = (float(np.clip(beyond * t, 0.0, highest)) for t in (nearest, *interval))
     match = StrengthMatch(strength, None, ((0.0, readings[0].value), (trial, readings[1].value)), tuple(ends))
     # At the matched strength the gap is closed by construction; what is uncertain is the reading.
     own, reach = readings[0].value, max(LEAST_REACH, readings[1].value - readings[0].value)
