@@ -127,7 +127,8 @@ def test_train_and_sample(inputs, tmp_path):
 
 def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, monkeypatch, capsys):
     """An untrained network is no model of the set. The test is made once for a ratio, and not where no ratio is used."""
-    monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2))))
+    match = StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2)), ((0.0, 0.1), (1.5, 1.3)), (0.9, 1.3))
+    monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: match)
     audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
     options = debias_options(inputs, audit=str(audited.path), anchor="0.8:0.2")
     folder, result = run(tmp_path / "one", "debias", options)
@@ -146,7 +147,7 @@ def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, mon
     kept.write_text(json.dumps({**check, "differs": False}))
     _, trusted = run(tmp_path / "two", "debias", options)
     assert trusted["anchor"] == (0.8, 0.2) and capsys.readouterr().err == ""
-    assert trusted["strength"] == result["strength"]
+    assert trusted["strength_match"] == result["strength_match"] and result["strength"] == 1.1
     losses = [[line["loss"] for line in RunFolder.open(tmp_path / name).read_lines("steps.jsonl")] for name in ("one", "two")]
     assert losses[0][0] != losses[1][0]
 

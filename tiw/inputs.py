@@ -149,7 +149,8 @@ def _kept_match(folder: Path) -> StrengthMatch | None:
     if not kept.is_file():
         return None
     raw = json.loads(kept.read_text())
-    return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])))
+    interval = tuple(raw["interval"]) if raw.get("interval") else None
+    return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])), interval)
 
 
 def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck:

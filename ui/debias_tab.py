@@ -192,7 +192,7 @@ def _trained(run: store.Run) -> str:
 
 def _debiased(run: store.Run) -> str:
     took, result = words.duration(run.result["seconds"]), run.result
-    strength = "" if result.get("strength") is None else f", strength {words.number(result['strength'])}"
+    strength = "" if result.get("strength") is None else f", strength {_strength(result)}"
     return _doubt(run) + words.card(
         f"<h3>{words.dot('debiased')}The debiased model is ready</h3>"
         f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps in {took}{strength}. {_sets(run)} "
@@ -200,6 +200,12 @@ def _debiased(run: store.Run) -> str:
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
         f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
     )
+
+
+def _strength(result: dict) -> str:
+    """'1.53 (95 %: 1.30 to 1.80)', or the number alone where it was given."""
+    known = words.interval(result.get("strength_match"), words.number)
+    return words.number(result["strength"]) + (f" ({known})" if known else "")
 
 
 def _sets(run: store.Run) -> str:
@@ -227,7 +233,7 @@ def _guided(run: store.Run) -> str:
     )
     text = (
         f"{n} images from the same seeds. Nothing was trained: the ratio steers each image while it is drawn, at strength "
-        f"<b>{words.number(result['strength'])}</b>. Gap closed <b>{words.percent(gap['value'])}</b> "
+        f"<b>{_strength(result)}</b>. Gap closed <b>{words.percent(gap['value'])}</b> "
         f"({words.interval(gap, words.percent)}). {_sets(run)}"
     )
     return _doubt(run) + words.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
