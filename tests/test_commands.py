@@ -130,7 +130,7 @@ def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, mon
     match = StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2)), ((0.0, 0.1), (1.5, 1.3)), (0.9, 1.3))
     monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: match)
     audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
-    options = debias_options(inputs, audit=str(audited.path), anchor="0.8:0.2")
+    options = debias_options(inputs, audit=str(audited.path), anchor="0.8:0.2", strength="auto")
     folder, result = run(tmp_path / "one", "debias", options)
     check = result["baseline_check"]
     assert check["differs"] and check["interval"][0] > 0.6 and check["n"] == 240 and result["anchor"] == 0.0
