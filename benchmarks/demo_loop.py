@@ -22,9 +22,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import gradio_client
 import psutil
 
 ROOT = Path(__file__).parents[1]
@@ -77,29 +80,56 @@ def command(*arguments: str, out: Path) -> tuple[dict, float, int]:
     return json.loads((out / "result.json").read_text()), time.monotonic() - began, memory.peak
 
 
-def first_page() -> float:
-    """Seconds from `python app.py` to an answered request for the page."""
+@contextmanager
+def app() -> Iterator[str]:
+    """The address of a fresh `python app.py`, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/"
     with tempfile.TemporaryDirectory() as home:
-        began = time.monotonic()
-        app = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port), "--no-browser"],
-            cwd=ROOT,
-            env={**os.environ, "TIW_HOME": home},
-            stdout=subprocess.DEVNULL,
-        )
+        started = [sys.executable, "app.py", "--port", str(port), "--no-browser"]
+        child = subprocess.Popen(started, cwd=ROOT, env={**os.environ, "TIW_HOME": home}, stdout=subprocess.DEVNULL)
         try:
             while True:
                 try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
-                    return time.monotonic() - began
+                    urllib.request.urlopen(address).close()
+                    break
                 except urllib.error.URLError:
                     time.sleep(0.05)
+            yield address
         finally:
-            app.terminate()
-            app.wait(20)
+            child.terminate()
+            child.wait(20)
+
+
+def first_page() -> float:
+    """Seconds from `python app.py` to an answered request for the page."""
+    began = time.monotonic()
+    with app():
+        return time.monotonic() - began
+
+
+def answers_while_training(times: int = 40) -> dict:
+    """Seconds until the app answers for its page and for the run's status while a debiasing uses the cores: median and longest."""
+    with app() as address:
+        client = gradio_client.Client(address, verbose=False)
+        run = client.predict(objective="dsm-ref", steps=100_000, api_name="/debias")
+        while client.predict(run=run, api_name="/run_status")["stage"] != "Training":
+            time.sleep(0.5)
+        asked = {
+            "page": lambda: urllib.request.urlopen(address).read(),
+            "status": lambda: client.predict(run=run, api_name="/run_status"),
+        }
+        found: dict[str, list[float]] = {name: [] for name in asked}
+        for _ in range(times):
+            for name, ask in asked.items():
+                began = time.monotonic()
+                ask()
+                found[name].append(time.monotonic() - began)
+            time.sleep(0.3)
+        client.predict(run=run, api_name="/stop_run")
+    return {name: {"median": statistics.median(x), "longest": max(x), "n": times} for name, x in found.items()}
 
 
 def audit_times(out: Path) -> dict:
@@ -147,6 +177,7 @@ def main() -> None:
         where = Path(folder)
         found = {"date": datetime.now().date().isoformat(), "machine": machine(), "preset": args.preset}
         found["first_page_seconds"] = statistics.median(first_page() for _ in range(3))
+        found["answers_while_training"] = answers_while_training()
         found["audit"] = audit_times(where / "audit")
         found["preview_seconds"] = preview_seconds(where / "audit", where / "preview")
         found["loops"] = [loop(args.preset, seed, where / f"demo-{seed}") for seed in args.seeds]
