@@ -60,6 +60,16 @@ def test_what_the_files_alone_tell_is_named(column, factor, name):
     assert camera_check(demo.heldout.take(range(800)), without) == []
 
 
+@pytest.mark.parametrize("role", [0, 1])
+def test_a_frame_is_seen_round_either_set(role):
+    """Without a frame every image of a set has the same value: no quantile separates it from four framed sides."""
+    demo = load_demo(200)
+    sets = [demo.heldout.take(range(200)), demo.reference]
+    sets[role] = ImageSet(np.stack([np.pad(x[3:-3, 3:-3], ((3, 3), (3, 3), (0, 0))) for x in sets[role].images]))
+    found = camera_check(*sets)
+    assert max(found, key=lambda s: s.auc.value).name == "borders"
+
+
 def test_what_the_images_show_is_not_the_cameras():
     """The demo's sets differ in skin and hair, which moves sharpness and brightness; nothing else differs."""
     demo = load_demo()

@@ -33,7 +33,8 @@ VERDICT = {
     "camera": [{"sentence": "sharpness alone tells the sets apart."}],
     "verdict": {"sentence": "The sets differ.", "reasons": ["AUC 0.9"]},
 }
-RESULTS = {"audit": VERDICT, "demo": COMPARED, "compare": COMPARED}
+EVENED = {"steps": ["saved as JPEG of quality 20"], "left": ["sharpness alone tells the sets apart."]}
+RESULTS = {"audit": VERDICT, "demo": COMPARED, "compare": COMPARED, "even-out": EVENED}
 
 
 @pytest.fixture
@@ -85,6 +86,12 @@ def test_options_reach_the_work_and_the_config(calls):
     assert json.loads(Path("run/config.json").read_text())["options"]["biased"] == "photos"
     assert tiw("audit", "--out", "other", "--no-map").exit_code == 0
     assert calls[-1][1].map is False
+
+
+def test_evening_out_says_what_was_done_and_what_is_left(calls):
+    shown = tiw("even-out", "--out", "run", "--fix", "borders").stdout
+    assert shown.startswith("Both sets: saved as JPEG of quality 20.\nLeft: sharpness alone tells the sets apart.\n")
+    assert calls[0][1].fix == "borders"
 
 
 def test_a_config_that_is_there_gives_the_options(calls):

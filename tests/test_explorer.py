@@ -47,6 +47,7 @@ def test_the_rest_comes_on_demand_and_has_no_place_on_the_map(audited):
     _scores(np.arange(30, 40)).to_parquet(audited.path / "rest.parquet")
     layout = pd.DataFrame({"item": np.r_[range(40, 70), range(30)], "level": -1, "x": range(60), "y": 0.0})
     layout.to_parquet(audited.path / "map.parquet")
+    assert not explorer.payload(audited)["map_coming"]  # it has finished
     few, all_ = explorer.payload(audited), explorer.payload(audited, everything=True)
     assert (few["drawn"]["shown"], all_["drawn"]["shown"], all_["drawn"]["there"]) == (60, 70, 70)
     assert sorted(all_["points"]["item"]) == list(range(70))

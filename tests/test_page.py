@@ -125,12 +125,7 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
 def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: Path, problems: list[str]) -> None:
     for role, share in (("biased", 0.2), ("reference", 0.6)):
         np.savez(tmp_path / f"{role}.npz", images=blobs(60, share, seed=len(role)).images)
-    page.get_by_role("tab", name="Data", exact=True).click()
-    page.get_by_label("My own images").check()
-    for role in ("biased", "reference"):
-        page.locator(f"#{role}-path").get_by_role("textbox").fill(str(tmp_path / f"{role}.npz"))
-    page.get_by_role("button", name="Load my images").click()
-    page.locator("#data-view", has_text="16×16").wait_for()
+    _own(page, {role: tmp_path / f"{role}.npz" for role in ("biased", "reference")})
     page.get_by_role("tab", name="Debias", exact=True).click()
     page.locator("#train-go").wait_for()
     assert page.locator("#debias-go").is_disabled()
@@ -145,10 +140,53 @@ def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: P
     assert problems == []
 
 
+def test_a_frame_is_named_mended_and_gone(page: Any, home: Path, tmp_path: Path, problems: list[str]) -> None:
+    """By the button of the camera card; then the older audit is opened again, a selection moved, and a run deleted."""
+    sets = {"biased": blobs(60, 0.2, 0).images, "reference": blobs(60, 0.6, 1).images}
+    sets["biased"][:, :2] = 0
+    for role, images in sets.items():
+        np.savez(tmp_path / f"{role}.npz", images=images)
+    _own(page, {role: tmp_path / f"{role}.npz" for role in sets})
+    page.get_by_role("tab", name="Audit", exact=True).click()
+    before = _audit_again(page, home)
+    assert "borders alone" in page.locator("#audit-camera").inner_text().lower()
+
+    page.locator("#even-out-go").click()
+    fixed = _result(home, "even-out")
+    assert any("cropped" in step for step in fixed["steps"])
+    made = _newest(home, "even-out")
+    page.locator("#even-out-result", has_text="cropped").wait_for()
+    page.get_by_role("tab", name="Data", exact=True).click()
+    for role in sets:
+        _until(lambda role=role: page.locator(f"#{role}-path").get_by_role("textbox").input_value() == str(made / f"{role}.parquet"), 20)
+    page.get_by_role("tab", name="Audit", exact=True).click()
+    after = _audit_again(page, home)
+    names = [{suspect["name"] for suspect in json.loads((run / "result.json").read_text())["camera"]} for run in (before, after)]
+    assert "borders" in names[0] and "borders" not in names[1]
+
+    _fill_range(page, 0, 99)
+    page.locator("#explorer [data-reference]").click()
+    page.get_by_role("tab", name="Data", exact=True).click()
+    moved = page.locator("#biased-path").get_by_role("textbox")
+    _until(lambda: moved.input_value().endswith("biased.json"), 20)
+    page.locator("#data-view", has_text="biased.json").wait_for()
+
+    page.get_by_role("button", name="Runs").click()
+    page.locator(f"[data-action=open][data-run='{before.name}']").click()
+    page.locator("#even-out-go").wait_for()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator(f"[data-action=delete][data-run='{before.name}']").click()
+    page.get_by_text("No audit yet").wait_for()
+    assert not before.exists() and problems == []
+    page.get_by_role("button", name="Runs").click()
+
+
 def test_a_client_can_do_what_the_page_can(address: str) -> None:
     client = gradio_client.Client(address, verbose=False)
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {f"/{name}" for name in ("load_images", "audit", "ratio_histogram", "debias", "run_status", "stop_run", "compare")}
+    assert set(named) == {
+        f"/{name}" for name in ("load_images", "audit", "even_out", "ratio_histogram", "debias", "run_status", "stop_run", "compare")
+    }
     found = client.predict(references=50, api_name="/load_images")
     assert (found["biased"]["n"], found["reference"]["n"], found["problems"]) == (8000, 50, [])
     for refused in ({"references": -1, "api_name": "/audit"}, {"run": "0" * 32, "api_name": "/run_status"}):
@@ -196,13 +234,39 @@ def _audit(page: Any, home: Path) -> dict:
     return result
 
 
+def _own(page: Any, paths: dict[str, Path]) -> None:
+    page.get_by_role("tab", name="Data", exact=True).click()
+    page.get_by_label("My own images").check()
+    for role, path in paths.items():
+        page.locator(f"#{role}-path").get_by_role("textbox").fill(str(path))
+    page.get_by_role("button", name="Load my images").click()
+    page.locator("#data-view", has_text="16×16").wait_for()
+
+
+def _audit_again(page: Any, home: Path) -> Path:
+    """One more audit, with the fields as they are; its run, once the page shows it."""
+    known = _newest(home, "audit")
+    page.locator("#audit-go").click()
+    _until(lambda: _newest(home, "audit") != known, 20)
+    result = _result(home, "audit")
+    shown = f"of “{result['biased']['name']}”"
+    page.locator("#audit-verdict", has_text=shown).wait_for()
+    page.locator("#explorer [data-strip] button").first.wait_for()
+    return _newest(home, "audit")
+
+
+def _fill_range(page: Any, low: float, high: float) -> None:
+    """Select by keyboard the images with a log ratio in this range."""
+    for name, value in (("from", low), ("to", high)):
+        page.locator(f"#explorer [data-{name}]").fill(str(value))
+    page.locator("#explorer [data-to]").press("Enter")
+
+
 def _select(page: Any, home: Path) -> None:
     """By keyboard: every image the reference set shows more often, at the level on screen."""
     scores = pd.read_parquet(_newest(home, "audit") / "scores.parquet")
     wanted = scores[scores.filter(like="log_ratio_").iloc[:, -1].round(3) >= 0]  # the browser has three digits
-    for name, value in (("from", "0"), ("to", "99")):
-        page.locator(f"#explorer [data-{name}]").fill(value)
-    page.locator("#explorer [data-to]").press("Enter")
+    _fill_range(page, 0, 99)
     with page.expect_download() as download:
         page.locator("#explorer [data-csv=selection]").click()
     assert set(pd.read_csv(download.value.path())["item"]) == set(wanted["item"])

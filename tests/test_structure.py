@@ -32,6 +32,7 @@ ORDER = [
         "diagnostics",
         "power",
         "camera",
+        "even_out",
         "groups",
         "audit",
         "embedding",
@@ -104,6 +105,6 @@ def test_what_the_page_needs_loads_without_torch():
 
 
 def test_the_table_of_contents_is_complete():
-    code = "import tiw, tiw.audit, tiw.debias, tiw.compare; print([n for n in tiw.__all__ if not callable(getattr(tiw, n))])"
+    code = "import tiw, tiw.audit, tiw.even_out, tiw.debias, tiw.compare; print([n for n in tiw.__all__ if not callable(getattr(tiw, n))])"
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -20,6 +20,7 @@ CONTENTS = {
     "ratio": ["DensityRatio", "fit_density_ratio"],
     "attributes": ["AttributeClassifier", "fit_attribute_classifier"],
     "audit": ["AuditResult", "audit"],
+    "even_out": ["EvenedOut", "even_out"],
     "sampling": ["sample"],
     "strength": ["StrengthMatch", "match_strength", "gap_closed"],
     "objectives": ["dsm", "iw_dsm", "tiw_dsm"],
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> object:
 
 
 class _Contents(ModuleType):
-    """Keeps `tiw.audit`, `tiw.debias` and `tiw.compare` the functions: importing a submodule would put the module there."""
+    """Keeps `tiw.audit`, `tiw.even_out`, `tiw.debias` and `tiw.compare` the functions: importing a submodule would put the module there."""
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, getattr(value, name) if name in _HOME and isinstance(value, ModuleType) else value)

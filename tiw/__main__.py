@@ -1,4 +1,4 @@
-"""The command line: python -m tiw audit|preview|debias|train|sample|compare|make-split|demo. One option per field of tiw/options.py."""
+"""The command line: python -m tiw audit, debias, and the other actions of tiw/options.py, one option per field there."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ HELP = {
     "preset": "demo: quick (five minutes on 2 cores) or full (fifteen); train: name of the network.",
     "resolution": "Pixels per side: images of another size are cropped and resized; 0: as they are.",
     "skip_bad": "Leave out files that cannot be used, instead of stopping.",
+    "fix": "Properties of the camera check that may be mended, with commas between; empty: all that it names.",
     "kind": f"{', '.join(SPLITS[:-1])} (of one attribute) or {SPLITS[-1]} (of two).",
     "attribute": "Label to split by; two with a comma for joint; empty: the first.",
     "imbalance": "Long tail: size of the largest class over that of the smallest.",
@@ -141,6 +142,8 @@ def _say(run: RunFolder) -> None:
     if run.kind == "audit":
         first = [found["sentence"] for found in (*result["problems"], *result["camera"])]
         print(*first, result["verdict"]["sentence"], *result["verdict"]["reasons"], sep="\n")
+    elif run.kind == "even-out":
+        print(*(f"Both sets: {step}." for step in result["steps"]), *(f"Left: {found}" for found in result["left"]), sep="\n")
     elif run.kind in ("demo", "compare"):
         print(_table(result))
     print(run.path / "result.json")

@@ -104,13 +104,10 @@ class AuditResult:
             level["histogram"] = {"edges": self.edges, "biased": self.biased_density[k], "reference": self.reference_density[k]}
             levels.append(level)
 
-        def about(images: ImageSet) -> dict:
-            return {"name": images.name, "n": len(images), "fingerprint": asdict(images.fingerprint)}
-
         return {
             **self.ratio.about,
-            "biased": {**about(self.biased), "scored": len(self.ratio.scored)},
-            "reference": about(self.reference),
+            "biased": {**self.biased.about(), "scored": len(self.ratio.scored)},
+            "reference": self.reference.about(),
             "levels": levels,
             "verdict": asdict(self.verdict),
             "shares": [asdict(share) for share in self.shares],

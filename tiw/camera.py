@@ -53,7 +53,11 @@ class Suspect:
         low, high = self.auc.interval
         about = f"{self.name} alone tells the sets apart (held-out AUC {self.auc.value:.2f} [{low:.2f}, {high:.2f}]"
         tail = "look whether it belongs to the subject" if self.subject else f"the ratio measures how the images were made: {self.fix}"
-        return f"{about}, medians {self.biased:.3g} and {self.reference:.3g}); {tail}."
+        return f"{about}, medians {_number(self.biased)} and {_number(self.reference)}); {tail}."
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def properties(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -153,7 +157,8 @@ def _explained(content: np.ndarray, value: np.ndarray, label: np.ndarray) -> np.
 def _held_out(value: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
     """Logits [N] by histograms of the value in both sets, five folds: a threshold, a band and a spread are all seen."""
     logit = np.zeros(len(label))
-    edges = np.unique(np.quantile(value[label == 1], np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = np.quantile(value[label == 1], np.linspace(0, 1, BINS + 1)[1:-1])
+    edges = np.unique([edges, np.nextafter(edges, np.inf)])  # a value that many images share has a bin of its own: no frame, four sides
     place = np.searchsorted(edges, value, side="right")
     folds = StratifiedKFold(min(5, int(np.bincount(label).min())), shuffle=True, random_state=seed)
     for seen, unseen in folds.split(place, label):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,16 @@ import torch
 
 from . import world
 from .audit import audit as run_audit
+from .camera import camera_check
 from .compare import measure
-from .data import ImageSet, check_sets, demo_path, load_demo, parse_shares, write_split
+from .data import ImageSet, check_sets, demo_path, load_demo, parse_shares, write_parquet, write_split
 from .debias import DebiasConfig, TrainStep
 from .debias import debias as run_debias
 from .denoiser import Denoiser
 from .device import pick_device, pick_precision
 from .embedding import layouts, principal_plane
 from .errors import UserInputError
+from .even_out import even_out as run_even_out
 from .features import RatioConfig, RatioFeatures, features_at, ratio_features
 from .files import write_atomic
 from .inputs import (
@@ -43,6 +45,7 @@ from .options import (
     CompareOptions,
     DebiasOptions,
     DemoOptions,
+    EvenOutOptions,
     PreviewOptions,
     SampleOptions,
     SplitOptions,
@@ -224,6 +227,28 @@ def make_split(run: RunFolder, o: SplitOptions) -> dict:
     return write_split(run.path, **how | {"data": source})
 
 
+def even_out(run: RunFolder, o: EvenOutOptions) -> dict:
+    """Change both sets alike until the camera check is silent: RUN/biased.parquet and reference.parquet, which every command reads."""
+    run.progress("Reading images", 0, 1)
+    biased, reference = read_set(run, o, o.biased, "biased"), read_set(run, o, o.reference, "reference", o.references)
+    names = [name.strip() for name in o.fix.split(",") if name.strip()]
+    done = run_even_out(biased, reference, names, o.seed, lambda stage, *amount: report(run, stage)(*amount))
+    if not done.steps:
+        found = f"the camera check names {'none of these' if names else 'nothing'} in these sets, or nothing here mends it"
+        raise UserInputError("fix", found, "audit them as they are")
+    run.progress("Writing both sets", 0, 1)
+    written = [
+        replace(images, files=write_parquet(run.path / f"{role}.parquet", images))
+        for role, images in (("biased", done.biased), ("reference", done.reference))
+    ]
+    return {
+        "steps": [step.sentence for step in done.steps],
+        "left": [suspect.sentence for suspect in camera_check(*written, o.seed)],  # as the next audit of these files will say
+        "biased": done.biased.about(),
+        "reference": done.reference.about(),
+    }
+
+
 # Minutes of fine-tuning and samples of each model.
 DEMO = {
     "quick": ({"minutes": 1.25}, 1000),
@@ -252,6 +277,7 @@ EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
     "sample": sample,
     "compare": compare,
     "make-split": make_split,
+    "even-out": even_out,
     "demo": demo,
 }
 

@@ -157,6 +157,19 @@ class SplitOptions:
 
 
 @dataclass(frozen=True)
+class EvenOutOptions:
+    """Change both sets alike, as mildly as will do, until the camera check no longer names how the images were made."""
+
+    biased: str = "demo"
+    reference: str = "demo"
+    references: int = 0
+    fix: str = ""  # properties of the camera check, with commas between; empty: all that it names
+    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
+    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class DemoOptions:
     """The whole loop on the embedded demo."""
 
@@ -173,6 +186,7 @@ OPTIONS = {
     "sample": SampleOptions,
     "compare": CompareOptions,
     "make-split": SplitOptions,
+    "even-out": EvenOutOptions,
     "demo": DemoOptions,
 }
 

@@ -87,7 +87,7 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     groups = [_picture(items, biased, reference, f"Group {k}") for k, items in enumerate(result["groups"] or [], 1)]
     return _page(
         "Audit: " + verdict["sentence"],
-        Block(warnings=warnings, pictures=camera) if warnings else None,
+        Block(texts=[MENDED] if camera else [], warnings=warnings, pictures=camera) if warnings else None,
         Block(texts=verdict["reasons"]),
         Block(
             "What was compared", [how], head=["Set", "Name", "Images", "Scored", "Size", "Fingerprint (SHA-256 of the pixels)"], rows=sets
@@ -119,6 +119,10 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     )
 
 
+MENDED = (
+    "python -m tiw even-out makes copies of both sets, changed alike as mildly as will do, in which the camera check no longer names how "
+    "the images were made, or says what is left. Audit those."
+)
 DIAGNOSTICS = (
     "For the true ratio the means of r and of 1/r are 1. The weights’ way is how far weights r move the mean features of the biased images "
     "to the reference’s; a ratio learnt from few references stops short, which the strength makes up for."

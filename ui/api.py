@@ -52,6 +52,22 @@ def audit(
         return store.submit("audit", biased=biased, reference=reference, baseline=baseline, references=references, scored=scored, seed=seed)
 
 
+def even_out(biased: str = "demo", reference: str = "demo", references: int = 0, fix: str = "") -> str:
+    """Start making copies of both sets, changed alike until the camera check is silent.
+
+    Args:
+        biased: path of the biased set, or "demo".
+        reference: path of the reference set, or "demo".
+        references: use this many of the reference images; 0 for all.
+        fix: properties of the camera check that may be mended, with commas between; empty for all that it names.
+
+    Returns:
+        The run's id, for run_status.
+    """
+    with _said():
+        return store.submit("even-out", biased=biased, reference=reference, references=references, fix=fix)
+
+
 def ratio_histogram(run: str, level: int = 0) -> dict:
     """Histogram of the log density ratio of both sets at one noise level of a finished audit.
 
@@ -153,7 +169,7 @@ def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str =
 
 def register() -> None:
     """Inside gr.Blocks: one end point each, under its own name."""
-    for function in (load_images, audit, ratio_histogram, debias, run_status, stop_run, compare):
+    for function in (load_images, audit, even_out, ratio_histogram, debias, run_status, stop_run, compare):
         gr.api(function, api_name=function.__name__, concurrency_limit=None)
 
 

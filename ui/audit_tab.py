@@ -13,6 +13,8 @@ from . import data_tab, explorer, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
+LOADED = "loaded"  # in the folder of a camera fix: the page has put its sets in place
+OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad")  # options that say which images
 SHARE_SETS = ("biased", "reference", "reweighted")
 NOTHING = words.empty(
     "No audit yet",
@@ -22,12 +24,12 @@ NOTHING = words.empty(
 
 @dataclass(frozen=True)
 class AuditTab:
-    panel: Panel
-    started: gr.events.Dependency
-    stopped: gr.events.Dependency
+    panels: list[Panel]
+    started: list[gr.events.Dependency]
 
 
-def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> AuditTab:
+def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: gr.BrowserState) -> AuditTab:
+    """`shown`: what `data_tab.restore` sets, for the moves that change the sets from here."""
     theme.html(
         words.lead(
             "Where does the set depart from the reference?",
@@ -56,6 +58,10 @@ def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> Aud
         seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same audit.")
     message = theme.html()
     state, halt = state_row("audit")
+    camera = theme.html(elem_id="audit-camera")
+    fix = gr.Button("Apply the fix to both sets", visible=False, elem_id="even-out-go", elem_classes="tiw-go")
+    fix_state, fix_halt = state_row("even-out")
+    fixed = theme.html(elem_id="even-out-result")
     verdict = theme.html(NOTHING, elem_id="audit-verdict")
     explore = gr.HTML(
         "",
@@ -73,13 +79,56 @@ def build(sets: gr.BrowserState, view: gr.HTML, current: gr.BrowserState) -> Aud
 
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None
-        first = f'<div class="stack">{_problems(run.result)}{_camera(run)}{_verdict(run.result)}</div>' if measured else ""
-        return [state_of(run), stop_button(run), NOTHING if run is None else first, explorer.value(run), _tables(run) if measured else ""]
+        named = measured and bool(run.result["camera"])
+        first = f'<div class="stack">{_problems(run.result)}{_camera(run)}</div>' if measured and (named or run.result["problems"]) else ""
+        return [
+            *(state_of(run), stop_button(run), first, gr.update(visible=named)),
+            *(NOTHING if run is None else _verdict(run.result) if measured else "", explorer.value(run)),
+            _tables(run) if measured else "",
+        ]
+
+    def begin_fix(current: dict) -> tuple[dict, str]:
+        """On the sets of the audit on screen, which are what its camera card is about."""
+        run = store.open_run(current.get("audit", ""))
+        return start("even-out", current, {name: run.options[name] for name in OF_SETS}) if run is not None else (current, "")
 
     started = go.click(begin, [sets, current, scored, folds, seed, estimator, layouts, score_all], [current, message], **QUIET)
-    explore.select(_move_to_reference, sets, [sets, message], **QUIET).then(data_tab.show, sets, view, **QUIET)
-    stopped = halt.click(stop("audit"), current, None, **QUIET)
-    return AuditTab(Panel("audit", [state, halt, verdict, explore, tables], render), started, stopped)
+    explore.select(_move_to_reference, sets, [sets, message], **QUIET).then(data_tab.restore, sets, shown, **QUIET)
+    started = [
+        started,
+        fix.click(begin_fix, current, [current, message], **QUIET),
+        halt.click(stop("audit"), current, None, **QUIET),
+        fix_halt.click(stop("even-out"), current, None, **QUIET),
+    ]
+    panel = Panel("audit", [state, halt, camera, fix, verdict, explore, tables], render)
+    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed], render_fix)], started)
+
+
+def evened_out(sets: dict, run: store.Run | None) -> dict:
+    """The sets that a camera fix has made, once, in place of those that it was made from; a mark in its folder says that it is done."""
+    if run is None or not run.done or (run.path / LOADED).exists() or any(sets[name] != run.options[name] for name in OF_SETS):
+        return sets
+    (run.path / LOADED).touch()
+    gr.Info("The camera fix is done. Both new sets are loaded: press “Audit” to see what is left.")
+    return {**sets, **{role: str(run.path / f"{role}.parquet") for role in pictures.ROLES}, "references": 0, "resolution": 0}
+
+
+def render_fix(run: store.Run | None) -> list:
+    return [state_of(run), stop_button(run), _fixed(run) if run is not None and run.done else ""]
+
+
+def _fixed(run: store.Run) -> str:
+    """What has been done to both sets, and what the check names still."""
+    done, left = run.result["steps"], run.result["left"]
+    steps = "".join(f"<li>{escape(step[:1].upper() + step[1:])}</li>" for step in done)
+    still = "".join(f"<li>{escape(found[:1].upper() + found[1:])}</li>" for found in left)
+    rest = f"<p>Still named:</p><ul>{still}</ul>" if left else "<p>In these copies the check names nothing.</p>"
+    names = " and ".join(f"“{escape(run.result[role]['name'])}”" for role in pictures.ROLES)
+    text = (
+        "Your own files are as they were. The copies were loaded on the Data tab: “Audit” looks at them, unless you choose other images. "
+        "The fix takes from both sets what one of them lacks; it brings no detail back."
+    )
+    return words.card(f"<h3>Camera fix of {names}</h3><p>Every image of both sets, alike:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
 
 
 def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
@@ -128,7 +177,12 @@ def _camera(run: store.Run) -> str:
             examples = pictures.items_sheet(run.options, [item for item in named if item[0] == role], alt, 4)
             sheets.append(f"<div><h4>{words.dot(role)} {role.capitalize()} set</h4>{examples}</div>")
         found.append(f'<p>{escape(sentence[:1].upper() + sentence[1:])}</p><div class="tiw-two narrow">{"".join(sheets)}</div>')
-    return words.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}", "camera") if found else ""
+    fixes = dict.fromkeys(suspect["fix"] for suspect in run.result["camera"])
+    offer = (
+        f"<p><b>The fix:</b> {escape('; '.join(fixes))}. The button below makes copies of both sets, changed alike and as mildly as "
+        "silences the check, and loads them on the Data tab. Your own files stay as they are.</p>"
+    )
+    return words.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}{offer}", "camera") if found else ""
 
 
 def _tables(run: store.Run) -> str:

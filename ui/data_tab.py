@@ -98,6 +98,7 @@ def _source(role: str) -> gr.Textbox:
             placeholder="" if store.ON_SPACE else "/path/to/images",
             interactive=not store.ON_SPACE,
             elem_id=f"{role}-path",
+            max_lines=1,  # a long path scrolls instead of hiding its second line
         )
         upload = gr.UploadButton("Upload a zip", file_types=[".zip"], size="sm", elem_classes="tiw-go")
     upload.upload(store.keep_upload, upload, path, api_visibility="private")

@@ -64,6 +64,7 @@ def payload(run: store.Run, everything: bool = False) -> dict:
             "attributes": attributes,
         },
         "drawn": {"shown": len(points), "there": min(len(scores(run)), MOST_LOADED), "seed": run.options["seed"]},
+        "map_coming": run.busy and run.options["map"],
         "maps": _maps(run.path / "map.parquet", points["item"]),
         "sprite": {"columns": pictures.SPRITE_COLUMNS},
     }

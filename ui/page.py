@@ -10,7 +10,15 @@ import gradio as gr
 from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
 from .panel import QUIET
 
-TABS = {"audit": "audit", "train": "debias", "preview": "debias", "debias": "debias", "compare": "compare"}  # of each kind of run
+# The tab of each kind of run.
+TABS = {
+    "audit": "audit",
+    "even-out": "audit",
+    "train": "debias",
+    "preview": "debias",
+    "debias": "debias",
+    "compare": "compare",
+}  # of each kind of run
 NONE = dict.fromkeys(TABS, "")
 SECONDS = 1.0  # between two looks at the run folders
 HEADER = (
@@ -31,7 +39,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Data", id="data"):
                 data = data_tab.build()
             with gr.Tab("Audit", id="audit"):
-                audit = audit_tab.build(data.sets, data.view, current)
+                audit = audit_tab.build(data.sets, data.restored, current)
             with gr.Tab("Debias", id="debias"):
                 debias = debias_tab.build(data.sets, current)
             with gr.Tab("Compare", id="compare"):
@@ -39,16 +47,16 @@ def build() -> gr.Blocks:
         with gr.Accordion("Runs", open=False, elem_classes="tiw-runs", elem_id="runs"):
             runs = gr.HTML("", js_on_load=theme.asset("runs.js"), apply_default_css=False)
 
-        panels = [audit.panel, *debias.panels, compare.panel]
+        panels = [*audit.panels, *debias.panels, compare.panel]
         shown = [component for panel in panels for component in panel.outputs]
         look = {
-            "fn": lambda *now: _look(panels, debias.by_sets, *now),
+            "fn": lambda *now: _look(panels, debias.by_sets, len(data.restored), *now),
             "inputs": [data.sets, current, seen],
-            "outputs": [*shown, *debias.by_sets, compare.runs, runs, data.sets, seen, timer],
+            "outputs": [*shown, *debias.by_sets, compare.runs, runs, data.sets, *data.restored, seen, timer],
         }
 
         timer.tick(**look, **QUIET, trigger_mode="once")
-        for event in (audit.started, audit.stopped, *debias.started, *compare.started):
+        for event in (*audit.started, *debias.started, *compare.started):
             event.then(**look, **QUIET)
         data.sets.change(**look, **QUIET)
         demo.load(_reattach, current, [current, tabs], **QUIET).then(**look, **QUIET)
@@ -60,7 +68,7 @@ def build() -> gr.Blocks:
     return demo
 
 
-def _look(panels: list, by_sets: list, sets: dict, current: dict, seen: dict) -> list:
+def _look(panels: list, by_sets: list, n_restored: int, sets: dict, current: dict, seen: dict) -> list:
     """New values for what has changed since the last look; everything else stays untouched. The timer rests when no run works."""
     values, marks, busy = [], {}, False
     for panel in panels:
@@ -75,7 +83,8 @@ def _look(panels: list, by_sets: list, sets: dict, current: dict, seen: dict) ->
             values += [gr.skip() if old == new else value for value, old, new in zip_longest(rendered, sent, digests)]
             sent = digests
         marks[panel.kind] = (now, sent)
-    chosen = debias_tab.with_model({**data_tab.DEMO, **sets}, store.open_run(current.get("train", "")))
+    fixed = audit_tab.evened_out({**data_tab.DEMO, **sets}, store.open_run(current.get("even-out", "")))
+    chosen = debias_tab.with_model(fixed, store.open_run(current.get("train", "")))
     marks |= {"sets": chosen, "models": compare_tab.finished(), "runs": [*runs_list.signature(), current]}
 
     def changed(name: str) -> bool:
@@ -85,6 +94,7 @@ def _look(panels: list, by_sets: list, sets: dict, current: dict, seen: dict) ->
     values.append(compare_tab.choices(current) if changed("models") else gr.skip())
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())
+    values += data_tab.restore(fixed) if fixed["biased"] != sets.get("biased") else [gr.skip()] * n_restored
     return [*values, marks, gr.Timer(active=busy)]
 
 

@@ -17,6 +17,7 @@ STATES = {
 }
 KINDS = {
     "audit": "Audit",
+    "even-out": "Camera fix",
     "preview": "Preview",
     "debias": "Debias",
     "compare": "Comparison",

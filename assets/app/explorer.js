@@ -110,7 +110,7 @@ function map_traces() {
 
 function draw_map() {
   const axis = { showgrid: false, zeroline: false, showticklabels: false, ticks: "" };
-  if (!Object.keys(data.maps).length) { $("map").innerHTML = '<p class="tiw-note ex-wait">The map is being drawn. It appears here by itself.</p>'; return; }
+  if (!Object.keys(data.maps).length) { $("map").innerHTML = `<p class="tiw-note ex-wait">${data.map_coming ? "The map is being drawn. It appears here by itself." : "This audit has no map."}</p>`; return; }
   if (!$("map").classList.contains("js-plotly-plot")) $("map").innerHTML = "";
   Plotly.react($("map"), map_traces(), {
     ...PLAIN, margin: { l: 4, r: 4, t: 8, b: 8 }, xaxis: axis, yaxis: axis, legend: { orientation: "h", y: 1.06, x: 0, itemsizing: "constant" }, dragmode: mode, hovermode: "closest",

@@ -5,6 +5,7 @@ from .demo import Demo, demo_path, load_demo, load_set
 from .image_set import Fingerprint, ImageSet, noisy_strip
 from .load import load_images
 from .splits import Split, make_split, parse_shares, reference_from_shares, reference_rows, write_rows, write_split
+from .tables import write_parquet
 
 __all__ = [
     "Demo",
@@ -22,6 +23,7 @@ __all__ = [
     "parse_shares",
     "reference_from_shares",
     "reference_rows",
+    "write_parquet",
     "write_rows",
     "write_split",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,6 +51,10 @@ class ImageSet:
         for start in range(0, len(self), 4096):
             digest.update(np.ascontiguousarray(self.images[start : start + 4096]))
         return Fingerprint(digest.hexdigest(), len(self), self.resolution)
+
+    def about(self) -> dict:
+        """What a result says of a set: its name, size and fingerprint."""
+        return {"name": self.name, "n": len(self), "fingerprint": asdict(self.fingerprint)}
 
     def take(self, rows: Iterable[int]) -> ImageSet:
         """The images at these rows, in this order."""

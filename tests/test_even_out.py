@@ -1,0 +1,151 @@
+"""The camera fix: sets that differ in how they were made, evened out; what the images show is left to be seen."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+
+from tiw import commands
+from tiw.camera import camera_check
+from tiw.data import ImageSet, load_demo, load_images, memory, write_parquet
+from tiw.errors import UserInputError
+from tiw.even_out import Step, even_out
+from tiw.options import EvenOutOptions
+from tiw.runs import RunFolder
+
+N = 300
+
+
+def jpeg(image):
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=20)
+    return np.asarray(Image.open(data))
+
+
+def blurred(image):
+    return np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BOX).resize((64, 64), Image.Resampling.BICUBIC))
+
+
+def framed(image):
+    image = image.copy()
+    image[:3] = image[-3:] = image[:, :3] = image[:, -3:] = 0
+    return image
+
+
+def brighter(image):
+    return (image * 0.9 + 25).astype(np.uint8)  # without cutting anything off
+
+
+def warmed(image):
+    return (image * np.array([1, 0.9, 0.8])).astype(np.uint8)
+
+
+def broken(change):
+    """(biased, reference) of the demo's people, of which the biased set was made in another way."""
+    demo = load_demo(N)
+    biased = demo.biased.take(range(N))
+    changed = ImageSet(np.stack([change(x) for x in biased.images]), biased.attributes, "broken")
+    return changed, replace(demo.reference, files=None)
+
+
+def skin(images):
+    """How well a simple classifier tells the two skin tones apart: AUC, cross-fitted."""
+    small = np.stack([np.asarray(Image.fromarray(x).resize((16, 16), Image.Resampling.BOX)) for x in images.images])
+    label = (images.attributes["skin"] == "darker").to_numpy()
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
+    return roc_auc_score(label, cross_val_predict(model, small.reshape(len(small), -1) / 255, label, method="decision_function"))
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "kind"),
+    [
+        (framed, "borders", "crop"),
+        (jpeg, "compression", "encode"),
+        (blurred, "sharpness", "resize"),
+        (brighter, "brightness", "equalise"),
+        (warmed, "red cast", "equalise"),
+    ],
+)
+def test_what_the_check_names_is_mended_and_the_people_stay(change, name, kind):
+    biased, reference = broken(change)
+    assert name in [s.name for s in camera_check(biased, reference)]
+    done = even_out(biased, reference)
+    assert done.steps[0].kind == kind, [step.sentence for step in done.steps]
+    assert done.left == () and camera_check(done.biased, done.reference) == []
+    assert skin(done.biased) > 0.95
+    assert done.biased.attributes.equals(biased.attributes) and done.reference.attributes.equals(reference.attributes)
+
+
+def test_both_sets_get_the_same_function_of_an_image(monkeypatch):
+    """And no more than is asked for; sets larger than memory stay in a file."""
+    biased, reference = broken(framed)
+    twins = replace(reference, images=np.concatenate([reference.images[:-1], biased.images[:1]]), labels=np.arange(N))
+    monkeypatch.setattr(memory, "IN_MEMORY", 1)
+    done = even_out(biased, twins, ["borders", "file size"])
+    assert [step.kind for step in done.steps] == ["crop"]
+    assert np.array_equal(done.biased.images[0], done.reference.images[-1])
+    assert isinstance(done.biased.images, np.memmap) and np.array_equal(done.reference.labels, np.arange(N))
+    assert even_out(biased, reference, ["red cast", "original width"]).steps == ()
+
+
+def test_what_only_the_files_tell_ends_with_the_files():
+    """Files that are larger for no reason in the pixels: both sets get new ones."""
+    demo = load_demo(N)
+    files = demo.reference.files * [2, 1]
+    done = even_out(demo.biased.take(range(N)), replace(demo.reference, files=files))
+    assert [(step.kind, step.amount) for step in done.steps] == [("encode", 90)] and done.left == () and done.biased.files is None
+
+
+def test_an_image_gets_the_brightness_contrast_and_casts_that_are_asked_for():
+    image = np.random.default_rng(0).normal(120, 30, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+    x = Step("equalise", {"brightness": 0.6, "red cast": 0.1})(image) / 255
+    before, grey = image / 255, np.array([0.299, 0.587, 0.114])
+    assert (x @ grey).mean() == pytest.approx(0.6, abs=0.003)
+    assert x[..., 0].mean() - x[..., 1].mean() == pytest.approx(0.1, abs=0.003)
+    assert x[..., 2].mean() - x[..., 1].mean() == pytest.approx(before[..., 2].mean() - before[..., 1].mean(), abs=0.003)
+    assert (x @ grey).std() == pytest.approx((before @ grey).std(), abs=0.003)
+    flat = Step("equalise", {"contrast": 0.2})(np.full((8, 8, 3), 128, np.uint8))
+    assert flat.std() == 0  # nothing to stretch
+
+
+@pytest.mark.parametrize(
+    ("names", "side", "sentence"), [(["colour"], 16, "fix: 'colour' is no property"), ([], 32, "reference: .* 16 pixels .* 32")]
+)
+def test_what_cannot_be_evened_out_is_said(names, side, sentence):
+    sets = [ImageSet(np.zeros((30, size, size, 3), np.uint8)) for size in (side, 16)]
+    with pytest.raises(UserInputError, match=sentence):
+        even_out(*sets, names)
+
+
+def test_a_written_set_is_read_back(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (700, 8, 8, 3), dtype=np.uint8)
+    labels = pd.DataFrame({"image": np.arange(700), "size": ["small", "large"] * 350})
+    files = write_parquet(tmp_path / "set.parquet", ImageSet(images, labels))
+    read = load_images(tmp_path / "set.parquet")
+    assert np.array_equal(read.images, images) and read.attributes.equals(labels.astype(str)) and np.array_equal(read.files, files)
+
+
+def test_the_command_leaves_two_sets_that_every_command_reads(tmp_path):
+    biased, reference = broken(framed)
+    paths = {role: str(tmp_path / f"{role}.parquet") for role in ("biased", "reference")}
+    for role, images in (("biased", biased), ("reference", reference)):
+        write_parquet(paths[role], images)
+
+    def run(name, **more):
+        folder = RunFolder.create(tmp_path / name, "even-out", EvenOutOptions(**paths, **more))
+        return folder, commands.even_out(folder, folder.options)
+
+    folder, result = run("run", fix="borders, brightness")
+    assert result["steps"] == ["3 pixel(s) cropped from every side, then resized back"] and result["left"] == []
+    for role, before in (("biased", biased), ("reference", reference)):
+        read = load_images(folder.path / f"{role}.parquet")
+        assert {**read.about(), "name": result[role]["name"]} == result[role] and len(read) == N
+        assert read.attributes.equals(before.attributes)
+    with pytest.raises(UserInputError, match="fix: the camera check names none of these"):
+        run("other", fix="red cast")
