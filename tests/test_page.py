@@ -148,6 +148,8 @@ def test_a_frame_is_named_mended_and_gone(page: Any, home: Path, tmp_path: Path,
         np.savez(tmp_path / f"{role}.npz", images=images)
     _own(page, {role: tmp_path / f"{role}.npz" for role in sets})
     page.get_by_role("tab", name="Audit", exact=True).click()
+    page.get_by_role("button", name="Advanced").locator("visible=true").click()
+    page.get_by_label("Draw the map").uncheck()
     before = _audit_again(page, home)
     assert "borders alone" in page.locator("#audit-camera").inner_text().lower()
 

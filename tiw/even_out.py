@@ -139,7 +139,7 @@ def _ladder(kind: str, aims: list[str], sets: list[ImageSet]) -> Iterator[Step]:
     if kind == "crop":
         amounts = sorted({-(-side * margin // 64) for margin in MARGINS})
     elif kind == "resize":
-        amounts = [side * part // 64 for part in SIDES]
+        amounts = sorted({max(2, side * part // 64) for part in SIDES}, reverse=True)
     elif kind == "encode":
         amounts = QUALITIES
     else:
