@@ -43,7 +43,7 @@ def brighter(image):
 
 
 def warmed(image):
-    return (image * np.array([1, 0.9, 0.8])).astype(np.uint8)
+    return (image * 0.9 + np.array([25, 13, 0])).astype(np.uint8)
 
 
 def broken(change):

@@ -115,7 +115,10 @@ def _find(sets: list[ImageSet], names: Sequence[str], seed: int, say: Callable) 
     while worst := max((s for s in named if s.name in names and s.name not in tried), key=lambda s: s.auc.value, default=None):
         kind = next(kind for kind, mended in MENDS.items() if worst.name in mended)
         aims = [s.name for s in named if s.name in MENDS[kind] and s.name in names]
-        tried |= {*aims} if kind == "equalise" else {*MENDS[kind]}
+        if kind == "equalise":
+            tried |= {*aims}
+        else:  # a kind is used once; what was equalised before may have to be again
+            tried = (tried - {*MENDS["equalise"]}) | {*MENDS[kind]}
         ladder = list(_ladder(kind, aims, sets))
         chosen, height = None, _worst(named, aims)
         for rung, step in enumerate(ladder):
