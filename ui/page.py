@@ -18,7 +18,7 @@ TABS = {
     "preview": "debias",
     "debias": "debias",
     "compare": "compare",
-}  # of each kind of run
+}
 NONE = dict.fromkeys(TABS, "")
 SECONDS = 1.0  # between two looks at the run folders
 HEADER = (
