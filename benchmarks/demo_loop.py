@@ -47,7 +47,7 @@ def _processor() -> str:
 
 
 class PeakMemory(threading.Thread):
-    """Largest resident memory of a process and its children together, in bytes."""
+    """Largest memory of a process and its children together, in bytes: resident, without pages of files, which can be dropped."""
 
     def __init__(self, pid: int):
         super().__init__(daemon=True)
@@ -62,7 +62,8 @@ class PeakMemory(threading.Thread):
             total = 0
             for process in family:
                 try:
-                    total += process.memory_info().rss
+                    memory = process.memory_info()
+                    total += memory.rss - getattr(memory, "shared", 0)
                 except psutil.NoSuchProcess:
                     continue
             self.peak = max(self.peak, total)
