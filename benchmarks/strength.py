@@ -25,7 +25,7 @@ import torch
 
 import tiw
 from tiw.features import RatioConfig
-from tiw.noise import perturb, to_x0
+from tiw.noise import to_x0
 from tiw.objectives import log_ratio_and_gradient
 from tiw.quality import fit_encoder, frechet_distance
 from tiw.ratio import DensityRatio
@@ -81,7 +81,7 @@ def gradient(setting: quality.Setting, count: int = 768) -> list[dict]:
             found = []
             for clean, n_ in zip(x0.split(64), noise.split(64), strict=True):
                 sigma = clean.new_full((len(clean),), level)
-                xt, both = perturb(clean, n_, sigma), ratio.shared_pass()
+                xt, both = clean + level * n_, ratio.shared_pass()
                 g = level**2 * log_ratio_and_gradient(both.log_ratio, xt, sigma)[1].flatten(1).float()
                 missed = (clean - both.denoiser(xt, sigma).detach()).flatten(1).float()
                 found.append(torch.stack([(missed * g).sum(1), (g * g).sum(1)], 1))
