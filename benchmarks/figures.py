@@ -69,7 +69,8 @@ def save(figure: go.Figure, name: str, width: int, height: int) -> None:
 def minutes(rows: list[dict], about: dict) -> None:
     """Methods against minutes of fine-tuning, one column per number of references."""
     rows = [r for r in rows if r["cell"]["setting"] == "demo" and r["cell"]["seed"] < 100 and method_of(r) in COLOURS]
-    sizes = sorted({r["cell"]["references"] for r in rows if r["cell"]["references"] in (50, 100, 400)})
+    budgets = {n: {r["cell"]["minutes"] for r in rows if r["cell"]["references"] == n} for n in (50, 100, 400)}
+    sizes = [n for n, found in budgets.items() if len(found) > 1]
     figure = make_subplots(
         len(MEASURES), len(sizes), shared_xaxes=True, column_titles=[f"{n} references" for n in sizes], vertical_spacing=0.06
     )
@@ -94,10 +95,10 @@ def minutes(rows: list[dict], about: dict) -> None:
             figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=i, col=j)
         figure.update_yaxes(title_text=title, row=i, col=1, rangemode="tozero" if i < 3 else "normal")
         figure.update_yaxes(matches="y" if i == 1 else f"y{(i - 1) * len(sizes) + 1}", row=i)
-    figure.update_xaxes(type="log", dtick="D2")
+    figure.update_xaxes(type="log", tickvals=[1, 2, 3, 5, 8], range=[-0.1, 1.0])
     figure.update_xaxes(title_text="minutes on 2 cores", row=len(MEASURES))
     figure.update_layout(legend={"orientation": "h", "y": -0.1}, margin={"l": 70, "r": 20, "t": 40, "b": 90})
-    save(figure, "methods_minutes", 1100, 820)
+    save(figure, "methods_minutes", 200 + 300 * len(sizes), 820)
 
 
 def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
