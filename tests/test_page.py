@@ -125,7 +125,7 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
 def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: Path, problems: list[str]) -> None:
     for role, share in (("biased", 0.2), ("reference", 0.6)):
         np.savez(tmp_path / f"{role}.npz", images=blobs(60, share, seed=len(role)).images)
-    _own(page, {role: tmp_path / f"{role}.npz" for role in ("biased", "reference")})
+    _own(page, {role: tmp_path / f"{role}.npz" for role in ("biased", "reference")}, 60)
     page.get_by_role("tab", name="Debias", exact=True).click()
     page.locator("#train-go").wait_for()
     assert page.locator("#debias-go").is_disabled()
@@ -142,11 +142,11 @@ def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: P
 
 def test_a_frame_is_named_mended_and_gone(page: Any, home: Path, tmp_path: Path, problems: list[str]) -> None:
     """By the button of the camera card; then the older audit is opened again, a selection moved, and a run deleted."""
-    sets = {"biased": blobs(60, 0.2, 0).images, "reference": blobs(60, 0.6, 1).images}
+    sets = {"biased": blobs(70, 0.2, 0).images, "reference": blobs(60, 0.6, 1).images}
     sets["biased"][:, :2] = 0
     for role, images in sets.items():
         np.savez(tmp_path / f"{role}.npz", images=images)
-    _own(page, {role: tmp_path / f"{role}.npz" for role in sets})
+    _own(page, {role: tmp_path / f"{role}.npz" for role in sets}, 70)
     page.get_by_role("tab", name="Audit", exact=True).click()
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
     page.get_by_label("Draw the map").uncheck()
@@ -236,13 +236,14 @@ def _audit(page: Any, home: Path) -> dict:
     return result
 
 
-def _own(page: Any, paths: dict[str, Path]) -> None:
+def _own(page: Any, paths: dict[str, Path], n: int) -> None:
+    """Load these sets, of which the biased one has `n` images."""
     page.get_by_role("tab", name="Data", exact=True).click()
     page.get_by_label("My own images").check()
     for role, path in paths.items():
         page.locator(f"#{role}-path").get_by_role("textbox").fill(str(path))
     page.get_by_role("button", name="Load my images").click()
-    page.locator("#data-view", has_text="16×16").wait_for()
+    page.locator("#data-view", has_text=f"{n} images · 16×16 pixels").wait_for()
 
 
 def _audit_again(page: Any, home: Path) -> Path:
@@ -321,7 +322,8 @@ def _fill(page: Any, where: str, value: str) -> None:
 
 
 def _newest(home: Path, kind: str) -> Path | None:
-    runs = [path.parent for path in (home / "runs").glob("*/config.json") if json.loads(path.read_text())["kind"] == kind]
+    there = [path.parent for path in (home / "runs").glob("*/status.json")]  # written after config.json
+    runs = [run for run in there if json.loads((run / "config.json").read_text())["kind"] == kind]
     return max(runs, key=lambda run: run.stat().st_ctime, default=None)
 
 
