@@ -1,9 +1,12 @@
 """Small things that several tests use."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from tiw import runs
 from tiw.data import ImageSet
@@ -35,3 +38,15 @@ def blob_sets() -> tuple[ImageSet, ImageSet]:
 def tiny_denoiser() -> Denoiser:
     torch.manual_seed(0)
     return Denoiser.new(PRESETS["tiny"]).requires_grad_(False).eval()
+
+
+def saved_as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """The image [H,W,3] as it comes back from a JPEG of this quality."""
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=quality)
+    return np.asarray(Image.open(data))
+
+
+def blurred(image: np.ndarray) -> np.ndarray:
+    """The image [64,64,3] by way of 32x32 pixels."""
+    return np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BOX).resize((64, 64), Image.Resampling.BICUBIC))

@@ -1,24 +1,17 @@
 """The camera check on sets that differ in one way only: how the images were made, or what they show."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from conftest import blurred, saved_as_jpeg
 
 from tiw.camera import camera_check, properties
 from tiw.data import ImageSet, load_demo
 
 
 def jpeg(image):
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, "JPEG", quality=40)
-    return np.asarray(Image.open(data))
-
-
-def blurred(image):
-    return np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BOX).resize((64, 64), Image.Resampling.BICUBIC))
+    return saved_as_jpeg(image, 40)
 
 
 def framed(image):

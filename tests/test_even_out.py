@@ -1,11 +1,11 @@
 """The camera fix: sets that differ in how they were made, evened out; what the images show is left to be seen."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import blurred, saved_as_jpeg
 from PIL import Image
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
@@ -23,13 +23,7 @@ N = 300
 
 
 def jpeg(image):
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, "JPEG", quality=20)
-    return np.asarray(Image.open(data))
-
-
-def blurred(image):
-    return np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BOX).resize((64, 64), Image.Resampling.BICUBIC))
+    return saved_as_jpeg(image, 20)
 
 
 def framed(image):

@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from .data import ImageSet
 from .diagnostics import Estimate, auc_delong
 
+GREY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue
 BINS = 12  # of a property, filled equally by the reference set
 MOST = 2000  # images of a set that are looked at
 ALONE = 0.60  # a property whose held-out AUC lies above this (lower end of its interval) is reported: in either direction, and in spread
@@ -63,7 +64,7 @@ def _number(value: float) -> str:
 def properties(images: np.ndarray) -> dict[str, np.ndarray]:
     """Properties of uint8 images [N,H,W,3], one number each, [N]."""
     x = images.astype(np.float32) / 255
-    grey = x @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = x @ GREY
     mean = x.mean((1, 2))
     laplacian = 4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
     by_blocks = {"compression": _blockiness(grey)} if grey.shape[2] > 16 else {}

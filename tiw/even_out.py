@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .camera import MOST, SUSPECTS, Suspect, camera_check, properties
+from .camera import GREY, MOST, SUSPECTS, Suspect, camera_check, properties
 from .data import ImageSet
 from .data.memory import chunks, room_for
 from .errors import UserInputError
@@ -30,7 +30,6 @@ MENDS = {
 MARGINS = (1, 2, 3, 4, 6, 8, 12, 16)  # cropped from every side, in 64ths of it
 SIDES = (56, 48, 40, 32, 28, 24, 20, 16, 12, 8)  # resized to, in 64ths of the side
 QUALITIES = (90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 15, 10)  # of the JPEG
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
