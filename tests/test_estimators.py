@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from tiw.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy, fit, fit_convex, fit_network
+from tiw.estimators import ConvexHead, Fit, _calibrate, _carried, _Level, balanced_cross_entropy, fit, fit_convex, fit_network
 from tiw.features import PixelEncoder, RatioConfig, RatioFeatures
 
 
@@ -39,6 +40,45 @@ def test_the_network_bends_where_a_linear_map_is_blind(network):
     assert abs(np.corrcoef(truth, linear.biased[0])[0, 1]) < 0.2
     assert found.cross_entropy < linear.cross_entropy - 0.05
     assert np.abs(found.biased[1]).mean() < 0.35  # no difference there, and it says so
+
+
+def shifted(n_biased: int, n_reference: int, sigmas: tuple[float, ...], seed: int):
+    """Images N(0, I) against N(mu, I) under noise, seen as they are: log r = (mu . xt - |mu|^2 / 2) / (1 + sigma^2). (features, mu)."""
+    g = torch.Generator().manual_seed(seed)
+    mu = torch.zeros(12)
+    mu[:2] = torch.tensor([0.8, -0.6])
+    clean = torch.randn(n_biased, 12, generator=g), mu + torch.randn(n_reference, 12, generator=g)
+    noisy = [torch.stack([x + sigma * torch.randn(x.shape, generator=g) for sigma in sigmas]) for x in clean]
+    return RatioFeatures(np.arange(n_biased), noisy[0], noisy[1][:, None], n_biased), mu
+
+
+def test_what_the_clear_levels_know_is_carried_to_the_noisy_ones():
+    config = RatioConfig(sigmas=(0.1, 3.0), folds=4, components=12)
+    errors = []
+    for seed in range(3):
+        data, mu = shifted(2000, 80, config.sigmas, seed)
+        found = fit_convex(data, folds(2000), folds(80), config)
+        assert found.about["carried"]
+        truth = ((data.biased[1] @ mu - mu @ mu / 2) / 10).numpy()
+        x = torch.cat([data.biased[1], data.reference[1, 0]]).numpy()
+        alone = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5]).fit(x, np.arange(2080) >= 2000)
+        logits = alone.decision_function(data.biased[1].numpy())
+        errors.append([np.square(guess - truth).mean() for guess in (found.biased[1], logits)])
+    carried, without = np.mean(errors, axis=0)
+    assert carried < without / 2
+
+
+def test_carried_means_are_the_references_by_the_true_ratio_and_a_fold_is_blind_to_its_own_images():
+    config = RatioConfig(sigmas=(0.1, 3.0), folds=4, components=12)
+    data, mu = shifted(20_000, 40, config.sigmas, 0)
+    log_r = ((data.biased[0] @ mu - mu @ mu / 2) / 1.01).numpy()
+    nobody = ConvexHead(torch.zeros(2, 4, 12), torch.zeros(2, 4))
+    found = Fit("convex", nobody, np.repeat(log_r[None, :, None], 2, 0).repeat(4, 2), np.zeros((2, 40, 4)), folds(20_000), folds(40), {})
+    level = _Level(torch.zeros(12), torch.ones(12), torch.eye(12), data.biased[1].double(), data.reference[1, 0].double())
+    level.biased[3::4] = 1e9  # of the fold 3
+    means = _carried(found, [level], config)[0]
+    assert (means[:3].abs() > 1e6).all(1).all()
+    np.testing.assert_allclose(means[3].numpy(), mu.numpy(), atol=0.15)  # E_bias[r(x0) xt] = E_ref[xt]
 
 
 def test_early_stopping_ends_before_the_training_loss_does(network):

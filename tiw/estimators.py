@@ -21,6 +21,7 @@ from .features import RatioConfig, RatioFeatures
 ESTIMATORS = ("convex", "network")
 NETWORK_FROM = 500  # reference images: fewer give it nothing to bend on (docs/METHOD.md, "What each choice bought")
 HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
+CLEAR = 0.5  # noise levels up to this one show what an image is of: there a ratio is learnt that is carried to the others
 SOFTENING = 0.015  # of the features' whole variance
 SLOPE_SPREAD = 0.3  # prior standard deviation of a calibration slope around 1: at high noise there is little to calibrate on
 
@@ -173,34 +174,74 @@ def principal_directions(z: Tensor, q: int, seed: int) -> Tensor:
 
 
 def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
-    """Ridge discriminants, calibrated. One ridge for all levels: the folds' votes are noisy, and neighbouring levels should not jump."""
-    levels = [_discriminants(b, r, fold_b, fold_r, config) for b, r in zip(data.biased, data.reference, strict=True)]
-    fits = []
-    for ridge, weights, biases in zip(config.ridges, *(torch.stack(x, 1) for x in zip(*levels, strict=True)), strict=True):
-        logits = [(x @ weights.transpose(1, 2) + biases[:, None]).numpy() for x in (data.biased, data.reference[:, 0])]
-        fits.append(_calibrate(Fit("convex", ConvexHead(weights, biases), *logits, fold_b, fold_r, {"ridge": ridge})))
-    return min(fits, key=lambda f: f.cross_entropy)
+    """Ridge discriminants, calibrated, as they are and carried over the noise levels; the fit with the least held-out cross-entropy.
 
-
-def _discriminants(biased: Tensor, reference: Tensor, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> tuple[Tensor, Tensor]:
-    """biased [m, F], reference [draws, n_ref, F] -> weights [P, K, F] and biases [P, K] of Fisher's discriminant, one per ridge P.
-
-    weights = (covariance of the biased + ridge)^-1 (mean of the references - mean of the biased), in principal components. The many
-    biased images know the covariance; from the few references nothing is asked but a mean, which noise draws sharpen.
+    One ridge for all levels: the folds' votes are noisy, and neighbouring levels should not jump.
     """
-    both = torch.cat([biased, reference[0]])  # a direction may be constant in one set
-    mean, std = both.mean(0), both.std(0).clamp_min(1e-6)
-    basis = principal_directions((both - mean) / std, config.components, config.seed)
-    b, r = ((((x - mean) / std) @ basis).double() for x in (biased, reference.mean(0)))
-    ridges = torch.tensor(config.ridges, dtype=torch.float64)[:, None] * biased.shape[1]
-    weights, biases = [], []
-    for k in range(config.folds):
-        own_b, own_r = b[torch.from_numpy(fold_b != k)], r[torch.from_numpy(fold_r != k)]
-        spread, axes = torch.linalg.eigh(own_b.T.cov(correction=0))
-        found = ((own_r.mean(0) - own_b.mean(0)) @ axes) / (spread + ridges) @ axes.T  # [P, Q]
-        weights.append((found @ basis.double().T / std).float())
-        biases.append((-(found @ (own_r.mean(0) + own_b.mean(0))) / 2).float() - weights[-1] @ mean)
-    return torch.stack(weights, 1), torch.stack(biases, 1)
+    levels = [_Level.of(b, r, config) for b, r in zip(data.biased, data.reference, strict=True)]
+    kept = [torch.from_numpy(fold_r != k) for k in range(config.folds)]
+    references = [torch.stack([level.reference[rows].mean(0) for rows in kept]) for level in levels]  # [L] of [K, Q]
+
+    def fits(means: list[list[Tensor]], about: dict) -> list[Fit]:
+        """One for each ridge; means: [P][L] of [K, Q]."""
+        found = []
+        for ridge, of_levels in zip(config.ridges, means, strict=True):
+            parts = [level.discriminants(mean, fold_b, ridge) for level, mean in zip(levels, of_levels, strict=True)]
+            weights, biases = (torch.stack(x) for x in zip(*parts, strict=True))
+            logits = [(x @ weights.transpose(1, 2) + biases[:, None]).numpy() for x in (data.biased, data.reference[:, 0])]
+            found.append(_calibrate(Fit("convex", ConvexHead(weights, biases), *logits, fold_b, fold_r, {"ridge": ridge, **about})))
+        return found
+
+    direct = fits([references] * len(config.ridges), {"carried": False})
+    carried = fits([_carried(found, levels, config) for found in direct], {"carried": True})
+    return min(direct + carried, key=lambda f: f.cross_entropy)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Features at one noise level in principal components, which all its discriminants share."""
+
+    mean: Tensor  # [F]
+    std: Tensor  # [F]
+    basis: Tensor  # [F, Q]
+    biased: Tensor  # [m, Q]
+    reference: Tensor  # [n_reference, Q] the mean of the noise draws
+
+    @classmethod
+    def of(cls, biased: Tensor, reference: Tensor, config: RatioConfig) -> _Level:
+        """biased [m, F], reference [draws, n_reference, F]."""
+        both = torch.cat([biased, reference[0]])  # a direction may be constant in one set
+        mean, std = both.mean(0), both.std(0).clamp_min(1e-6)
+        basis = principal_directions((both - mean) / std, config.components, config.seed)
+        return cls(mean, std, basis, *((((x - mean) / std) @ basis).double() for x in (biased, reference.mean(0))))
+
+    def discriminants(self, references: Tensor, fold_b: np.ndarray, ridge: float) -> tuple[Tensor, Tensor]:
+        """Mean of the references [K, Q] -> weights [K, F] and biases [K] of Fisher's discriminant, one for each fold.
+
+        weights = (covariance of the biased + ridge)^-1 (mean of the references - mean of the biased). The many biased images know the
+        covariance; from the few references nothing is asked but a mean, which noise draws sharpen.
+        """
+        weights, biases = [], []
+        for k, reference in enumerate(references):
+            own = self.biased[torch.from_numpy(fold_b != k)]
+            softened = own.T.cov(correction=0) + ridge * len(self.mean) * torch.eye(own.shape[1], dtype=own.dtype)
+            found = torch.linalg.solve(softened, reference - own.mean(0))
+            weights.append((self.basis.double() @ found / self.std).float())
+            biases.append((-(found @ (reference + own.mean(0))) / 2).float() - weights[-1] @ self.mean)
+        return torch.stack(weights), torch.stack(biases)
+
+
+def _carried(found: Fit, levels: list[_Level], config: RatioConfig) -> list[Tensor]:
+    """[L] of [K, Q]: the references' mean at every level as the biased images tell it, weighted by the ratio at the low levels.
+
+    r at a noise level is the mean of r on the clean images that may lie under xt, E_bias[r(x0) | xt]. Where the noise hides what the
+    sets differ by, a few references say little; the ratio that they give on clear images, read on thousands of biased images, says more.
+    """
+    clear = [i for i, sigma in enumerate(config.sigmas) if sigma <= CLEAR] or [0]
+    log_ratio = torch.from_numpy(found.of_biased[clear].mean(0)).double()  # [m, K]
+    seen = torch.from_numpy(found.fold_b[:, None] != np.arange(config.folds))
+    weight = log_ratio.masked_fill(~seen, -torch.inf).softmax(0)  # every fold's own ratio, on the images it was fitted on
+    return [weight.T @ level.biased for level in levels]
 
 
 def _network(head: NetworkHead, z: Tensor, dropout: float = 0.0) -> Tensor:
