@@ -31,7 +31,7 @@ from tiw.quality import fit_encoder, frechet_distance
 from tiw.ratio import DensityRatio
 from tiw.strength import BEYOND, FEW
 
-DRAWS = [(n, seed) for seed in range(100, 103) for n in (50, 100, 400)]
+DRAWS = [(n, seed) for seed in range(100, 105) for n in (50, 100, 400)]
 TRIAL = 1.5
 LEVELS = (80.0, 40.0, 20.0, 12.0, 8.0, 5.0, 3.2, 1.3, 0.2)
 PROFILE = np.array([0.7, 0.7, 0.7, 0.7, 0.7, 0.35, 0.5, 0.95])  # what `gradient` finds at the ratio's own levels, rounded

@@ -34,7 +34,7 @@ BOOTSTRAP = 500
 FADE = 20.0  # components; halves the meter's spread over reference sets against equal weights (docs/METHOD.md, "Strength")
 # How far beyond the nearest point the shares are reached: guidance moves samples within a group too, and along the errors of a ratio
 # learnt from few references (docs/METHOD.md, "Strength").
-BEYOND, FEW = 1.25, 20.0
+BEYOND, FEW = 1.18, 11.0
 LEAST_REACH = 0.1  # of the meter: less is no gap, and nothing to measure progress by
 FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
