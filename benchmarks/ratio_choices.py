@@ -15,8 +15,9 @@ folds. Means over the five levels below sigma 2, unless said. Columns:
 - gap_closed (low, high): the moment check at sigma 0.2 with its interval;
 - seconds of the fit.
 
-Variants: the convex estimator as it is; not carried over the noise levels, as it was when those below were measured; uncalibrated; ridge logistic regression instead of the discriminant; a fifth of the ridge, as a
-user would who wants a bolder ratio; only the directions whose difference is significant (|z| > 2) of the 200; the network.
+Variants: the convex estimator as it is; not carried over the noise levels (as are the variants measured before it was: uncalibrated;
+ridge logistic regression instead of the discriminant; a fifth of the ridge, as a user would who wants a bolder ratio; only the
+directions whose difference is significant, |z| > 2, of the 200); the network.
 """
 
 from __future__ import annotations
