@@ -1,4 +1,4 @@
-"""Draw the figures of docs/ from benchmarks/results/ and print the tables: methods, sampler, maturity, weights.
+"""Draw the figures of docs/ from benchmarks/results/ and write the tables of methods into docs/RESULTS.md, between their marks.
 
 python benchmarks/figures.py                    # needs Chromium, like `make screenshots`
 """
@@ -124,12 +124,13 @@ def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
 
 def table(rows: list[dict], setting: str, minutes_: float) -> str:
     """Markdown: one row a method and reference size, mean and 95 % interval over the seeds."""
-    head = ("method", "references", "discrepancy", "Frechet", "kernel", "precision", "recall", "coverage", "nearer to reference", "seeds")
-    columns = ("fairness_discrepancy", "frechet_distance", "kernel_distance", "precision", "recall", "coverage", "closer_to_reference")
-    digits = (3, 0, 2, 2, 2, 2, 2)
+    head = ("method", "references", "discrepancy", "Frechet", "precision", "recall", "coverage", "nearer to reference", "seeds")
+    columns = ("fairness_discrepancy", "frechet_distance", "precision", "recall", "coverage", "closer_to_reference")
+    digits = (3, 0, 2, 2, 2, 2)
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     chosen = [r for r in rows if r["cell"]["setting"] == setting and r["cell"]["seed"] < 100 and r["cell"]["minutes"] in (0, minutes_)]
-    for n in sorted({r["cell"]["references"] for r in chosen}):
+    sizes = {r["cell"]["references"] for r in chosen if r["cell"]["minutes"] == minutes_}
+    for n in sorted({0, *sizes}):
         for method, name in NAMES.items():
             cells = [r for r in chosen if r["cell"]["references"] == n and method_of(r) == method]
             if not cells:
@@ -138,7 +139,8 @@ def table(rows: list[dict], setting: str, minutes_: float) -> str:
             for column, digit in zip(columns, digits, strict=True):
                 values = [c[column] for c in cells if column in c]
                 mean, half = interval(values) if values else (float("nan"), float("nan"))
-                shown.append(f"{mean:.{digit}f} ± {half:.{digit}f}" if values else "")
+                spread = f" ± {half:.{digit}f}" if len(values) > 1 else " (one seed)"
+                shown.append(f"{mean:.{digit}f}{spread}" if values else "")
             lines.append(f"| {name} | {n or ''} | {' | '.join(shown)} | {len(cells)} |")
     return "\n".join(lines)
 
@@ -208,8 +210,13 @@ def main() -> None:
     for name, draw in (("sampler", sampler), ("maturity", maturity)):
         if (found := read(f"{name}.json")) is not None:
             draw(found)
-    for setting, budget in (("demo", 1.0), ("demo", 3.0), ("long-tail", 2.0)):
-        print(f"\n{setting}, {budget:g} minutes\n{table(rows, setting, budget)}")
+    page = (DOCS / "RESULTS.md").read_text()
+    for setting, budget in (("demo", 1.0), ("demo", 3.0), ("demo", 2.0), ("long-tail", 2.0)):
+        begin, end = f"<!-- {setting}, {budget:g} minutes -->\n", "<!-- end -->"
+        if begin in page:
+            before, after = page.split(begin)
+            page = before + begin + table(rows, setting, budget) + "\n" + after[after.index(end) :]
+    (DOCS / "RESULTS.md").write_text(page)
 
 
 if __name__ == "__main__":
