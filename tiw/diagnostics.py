@@ -23,6 +23,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
+    """One point of a reliability curve."""
+
     predicted: float  # mean probability of being a reference image
     observed: float  # share of reference images, classes equally heavy
     n: int

@@ -91,6 +91,7 @@ HEADS = {"convex": ConvexHead, "network": NetworkHead}
 
 
 def tensors_of(head: Head) -> dict[str, Tensor]:
+    """All that a head is made of, by name."""
     return {f.name: getattr(head, f.name) for f in fields(head)}
 
 

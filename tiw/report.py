@@ -19,6 +19,8 @@ from .pictures import contact_sheet
 
 @dataclass(frozen=True)
 class Picture:
+    """An image of a report, inside the file."""
+
     source: str  # data address
     alt: str
     caption: str
@@ -26,6 +28,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bar:
+    """One bar of a histogram, in the drawing's units."""
+
     name: str  # biased, reference
     left: float
     width: float

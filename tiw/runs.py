@@ -26,6 +26,7 @@ class Stopped(Exception):  # noqa: N818  (asked for, not an error)
 
 
 def now() -> str:
+    """Coordinated universal time, ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 

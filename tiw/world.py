@@ -24,10 +24,12 @@ class FirstEnded(Exception):  # noqa: N818  (its status tells why)
 
 
 def size() -> int:
+    """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
+    """This process's number among them."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -37,6 +39,7 @@ def local_rank() -> int:
 
 
 def is_first() -> bool:
+    """Whether this process is the one that writes."""
     return rank() == 0
 
 
