@@ -1,5 +1,7 @@
 """The two estimators on features whose log ratio is known, their calibration, and the choice between them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,11 +44,11 @@ def test_the_network_bends_where_a_linear_map_is_blind(network):
     assert np.abs(found.biased[1]).mean() < 0.35  # no difference there, and it says so
 
 
-def shifted(n_biased: int, n_reference: int, sigmas: tuple[float, ...], seed: int):
-    """Images N(0, I) against N(mu, I) under noise, seen as they are: log r = (mu . xt - |mu|^2 / 2) / (1 + sigma^2). (features, mu)."""
+def shifted(n_biased: int, n_reference: int, sigmas: tuple[float, ...], seed: int, far: float = 1.0):
+    """Images N(0, I) against N(mu, I), |mu| = far, under noise: log r = (mu . xt - |mu|^2 / 2) / (1 + sigma^2). (features, mu)."""
     g = torch.Generator().manual_seed(seed)
     mu = torch.zeros(12)
-    mu[:2] = torch.tensor([0.8, -0.6])
+    mu[:2] = far * torch.tensor([0.8, -0.6])
     clean = torch.randn(n_biased, 12, generator=g), mu + torch.randn(n_reference, 12, generator=g)
     noisy = [torch.stack([x + sigma * torch.randn(x.shape, generator=g) for sigma in sigmas]) for x in clean]
     return RatioFeatures(np.arange(n_biased), noisy[0], noisy[1][:, None], n_biased), mu
@@ -66,6 +68,27 @@ def test_what_the_clear_levels_know_is_carried_to_the_noisy_ones():
         errors.append([np.square(guess - truth).mean() for guess in (found.biased[1], logits)])
     carried, without = np.mean(errors, axis=0)
     assert carried < without / 2
+
+
+def test_nothing_is_carried_over_a_density_chasm():
+    """Five standard deviations apart, the few biased images that carry the weight are themselves and nobody else."""
+    config = RatioConfig(sigmas=(0.1, 3.0), folds=4, components=12)
+    data, mu = shifted(2000, 1000, config.sigmas, 0, far=5.0)
+    found = fit_convex(data, folds(2000), folds(1000), config)
+    truth = ((data.biased[1] @ mu - mu @ mu / 2) / 10).numpy()
+    assert not found.about["carried"]
+    assert np.square(found.biased[1] - truth).mean() < 0.05 * truth.var()
+
+
+def test_another_fit_is_taken_only_where_it_is_clearly_better():
+    """Without a difference the first ridge stays, though held out some other is better by chance; a far too strong one does not stay."""
+    config = RatioConfig(sigmas=(0.1, 3.0), folds=4, components=12)
+    for seed in range(4):
+        data, _ = shifted(500, 60, config.sigmas, seed, far=0.0)
+        found = fit_convex(data, folds(500), folds(60), config)
+        assert (found.about["carried"], found.about["ridge"]) == (True, config.ridges[0])
+    data, _ = shifted(2000, 1000, config.sigmas, 0, far=1.5)
+    assert fit_convex(data, folds(2000), folds(1000), replace(config, ridges=(1e3, 1e-2))).about["ridge"] == 1e-2
 
 
 def test_carried_means_are_the_references_by_the_true_ratio_and_a_fold_is_blind_to_its_own_images():

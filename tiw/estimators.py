@@ -175,9 +175,10 @@ def principal_directions(z: Tensor, q: int, seed: int) -> Tensor:
 
 
 def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
-    """Ridge discriminants, calibrated, as they are and carried over the noise levels; the fit with the least held-out cross-entropy.
+    """Ridge discriminants, calibrated: carried over the noise levels (`_carried`) with the first ridge, unless held out another fit,
+    with another ridge or not carried, is clearly better: with few references the least cross-entropy is mostly luck.
 
-    One ridge for all levels: the folds' votes are noisy, and neighbouring levels should not jump.
+    One ridge for all levels, so that neighbouring levels do not jump.
     """
     levels = [_Level.of(b, r, config) for b, r in zip(data.biased, data.reference, strict=True)]
     kept = [torch.from_numpy(fold_r != k) for k in range(config.folds)]
@@ -195,7 +196,17 @@ def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, conf
 
     direct = fits([references] * len(config.ridges), {"carried": False})
     carried = fits([_carried(found, levels, config) for found in direct], {"carried": True})
-    return min(direct + carried, key=lambda f: f.cross_entropy)
+    best = min(direct + carried, key=lambda f: f.cross_entropy)
+    return best if _clearly_better(best, carried[0]) else carried[0]
+
+
+def _clearly_better(one: Fit, other: Fit) -> bool:
+    """Whether the held-out cross-entropy, image by image, is lower by more than two standard errors."""
+    gains = [
+        (np.logaddexp(0, sign * getattr(other, name)) - np.logaddexp(0, sign * getattr(one, name))).mean(0)
+        for sign, name in ((1, "biased"), (-1, "reference"))
+    ]
+    return sum(x.mean() for x in gains) > 2 * sum(x.var() / len(x) for x in gains) ** 0.5
 
 
 @dataclass(frozen=True)

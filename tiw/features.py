@@ -23,7 +23,13 @@ class RatioConfig:
     folds: int = 5
     estimator: str = "auto"  # auto, convex, network
     components: int = 200  # principal components of the features
-    ridges: tuple[float, ...] = (2e-3, 5e-3, 1.5e-2, 5e-2, 1.5e-1)  # of the features' whole variance; the best out of fold is taken
+    ridges: tuple[float, ...] = (
+        1.5e-2,
+        2e-3,
+        5e-3,
+        5e-2,
+        1.5e-1,
+    )  # of the features' variance; the first, unless one is clearly better
     biased_images: int = 2000  # scored and fitted; the others are scored by the mean of the folds
     reference_draws: int = 3  # noise draws of each reference image in the fit: they are few, noise is free
     batch_size: int = 128
