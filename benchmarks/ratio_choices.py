@@ -7,15 +7,15 @@ References are drawn afresh for each seed from the pool (the demo's distribution
 Everything is measured on images that no fit has seen: up to 2,000 others of the pool and the 2,000 other biased images, by the mean of the
 folds. Means over the five levels below sigma 2, unless said. Columns:
 
-- nats_at_20: log 2 - cross-entropy at sigma 20, where shares are decided;
 - cross_entropy; information = (log 2 - CE) / (log 2 - CE of the exact ratio of the four subgroups); ece; mean_r, mean_inverse_r;
+- nats_at_20: log 2 - cross-entropy at sigma 20, where shares are decided;
 - out_of_fold: the information as the audit itself measures it, on the references it was given;
 - discrepancy, discrepancy_at_strength: L2 distance of the reweighted shares of the subgroups from the truth, at sigma 0.2, as they are and
   at the strength that brings the mean features to the reference's (no label used); `strength` is that one;
 - gap_closed (low, high): the moment check at sigma 0.2 with its interval;
 - seconds of the fit.
 
-Variants: the convex estimator as it is; not carried over the noise levels (as are the variants measured before it was: uncalibrated;
+Variants: the convex estimator as it is; not carried over the noise levels (nor are the variants measured before it was: uncalibrated;
 ridge logistic regression instead of the discriminant; a fifth of the ridge, as a user would who wants a bolder ratio; only the
 directions whose difference is significant, |z| > 2, of the 200); the network.
 """
@@ -113,9 +113,14 @@ def significant(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, con
     return from_weights(data, weights, biases, fold_b, fold_r, {})
 
 
+def of_no_use(found: Fit, levels: list, config: RatioConfig) -> list:
+    """In place of the carried means: those of the biased set, whose ratio is 1 everywhere."""
+    return [level.biased.mean(0).expand(config.folds, -1) for level in levels]
+
+
 VARIANTS = {
     "convex": ({}, {}),
-    "not carried": ({}, {"_carried": lambda found, levels, config: [x.biased.mean(0).expand(config.folds, -1) for x in levels]}),
+    "not carried": ({}, {"_carried": of_no_use, "_clearly_better": lambda one, other: True}),
     "uncalibrated": ({}, {"_calibrate": lambda found: found}),
     "a fifth of the ridge": ({"ridges": (3e-3,)}, {}),
     "significant directions": ({}, {"fit_convex": significant}),
