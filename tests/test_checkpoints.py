@@ -80,7 +80,7 @@ def inputs(tmp_path):
 
 
 def fine_tuned(inputs, out, **changes):
-    fixed = {"strength": "1", "anchor": "0.5", "steps": 2, "batch_size": 8, "precision": "float32"}
+    fixed = {"strength": "1", "anchor": "0.5", "steps": 2, "batch_size": 8, "learning_rate": 1e-3, "precision": "float32"}
     options = DebiasOptions(**{**inputs, **fixed, **changes})
     folder = RunFolder.create(out, "debias", options)
     return commands.debias(folder, options)
@@ -124,7 +124,7 @@ def test_a_fine_tuned_pipeline_is_sampled_by_diffusers_alone_as_by_us(kind, inpu
 def test_the_command_keeps_the_moving_average_and_the_raw_weights(inputs, tmp_path):
     """After two steps the average is 2/11 w1 + 9/11 w2 (EMAModel's warm-up); Adam's first step moves every weight by its rate, 1e-3 / 5."""
     trained_pipeline(tmp_path / "given", SCHEDULERS["epsilon"], steps=5)
-    words = {"objective": "dsm-obs", "steps": 2, "batch-size": 8, "precision": "float32", **inputs}
+    words = {"objective": "dsm-obs", "steps": 2, "batch-size": 8, "learning-rate": 1e-3, "precision": "float32", **inputs}
     command = [sys.executable, "-m", "tiw", "debias", "--out", str(tmp_path / "run"), *(f"--{k}={v}" for k, v in words.items())]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

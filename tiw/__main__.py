@@ -52,7 +52,7 @@ HELP = {
     "steps": "Number of steps; 0: as many as fit into --minutes.",
     "minutes": "Budget, turned into steps at the start.",
     "batch_size": "Images a step.",
-    "learning_rate": "At the start; it decays to the end of the budget.",
+    "learning_rate": "At the start; it decays to the end of the budget. debias: 0 is the usual one for the objective.",
     "ema": "Decay per step of the moving average of the weights.",
     "weight_clip": "Largest weight of an image; 0: none.",
     "sigma_scale": "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.",

@@ -15,7 +15,7 @@ from .audit import audit as run_audit
 from .camera import camera_check
 from .compare import measure
 from .data import ImageSet, check_sets, demo_path, load_demo, parse_shares, write_parquet, write_split
-from .debias import DebiasConfig, TrainStep
+from .debias import DebiasConfig, TrainStep, usual_rate
 from .debias import debias as run_debias
 from .denoiser import Denoiser
 from .device import pick_device, pick_precision
@@ -141,13 +141,14 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
         (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
+    anchor = 0.0 if check is not None and check.differs else parse_anchor(o.anchor)
     config = DebiasConfig(
         objective=o.objective,
         strength=1.0 if match is None else match.strength,
-        anchor=0.0 if check is not None and check.differs else parse_anchor(o.anchor),
+        anchor=anchor,
         reference_share=o.reference_share,
         batch_size=o.batch_size,
-        learning_rate=o.learning_rate,
+        learning_rate=o.learning_rate or usual_rate(o.objective, anchor),
         weight_clip=o.weight_clip,
         sigma_scale=o.sigma_scale,
         sigma_min=o.sigma_min,
@@ -166,6 +167,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
         "anchor": config.anchor,
+        "learning_rate": config.learning_rate,
         "baseline_check": None if check is None else asdict(check),
         **trained,
     }

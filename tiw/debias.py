@@ -33,7 +33,7 @@ class DebiasConfig:
     anchor: float | tuple[float, float] = 1.0  # share of the frozen baseline in the target; (first, last step): linear between them
     reference_share: float = 0.5
     batch_size: int = 48  # the anchored target is free of x0's noise: many small steps beat few large ones
-    learning_rate: float = 1e-3  # warmed up over the first tenth, then decayed to zero along a cosine
+    learning_rate: float = 1e-4  # warmed up over the first tenth, then decayed to zero along a cosine
     weight_clip: float = 0.0  # largest weight; 0: none
     sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did: shares are decided at high noise
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
@@ -53,6 +53,12 @@ class TrainStep:
     largest_weight: float | None
     denoiser: Denoiser  # the model in training; the baseline is never touched
     optimizer: torch.optim.Optimizer
+
+
+def usual_rate(objective: str, anchor: float | tuple[float, float]) -> float:
+    """The learning rate where none is given. An anchored target has no noise to average out and is little away from the model as it
+    is: a higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "The learning rate")."""
+    return 1e-4 if anchor and objective in ("tiw-dsm", "correction-only") else 3e-4
 
 
 def debias(

@@ -73,7 +73,7 @@ class DebiasOptions:
     steps: int = 0  # 0: as many as fit into `minutes`
     minutes: float = 2.0
     batch_size: int = 48
-    learning_rate: float = 1e-3
+    learning_rate: float = 0.0  # 0: the usual one for the objective, see tiw.debias.usual_rate
     ema: float = 0.95  # decay per step, warmed up
     weight_clip: float = 0.0  # largest weight; 0: none
     sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did
@@ -214,7 +214,7 @@ def validate(kind: str, options: object) -> None:
             raise UserInputError(name, f"{value!r} is no {type(default).__name__}", f"give a {type(default).__name__}")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserInputError(name, f"it is {value}", "give a finite number")
-        if name in _POSITIVE and value <= 0:
+        if name in _POSITIVE and value <= 0 and value != default:
             raise UserInputError(name, f"it is {value}", "give a number above 0")
         if name in _NOT_NEGATIVE and value < 0:
             raise UserInputError(name, f"it is {value}", "give 0 or more")

@@ -87,7 +87,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                         "anchor_end": gr.Textbox("", label="Anchor at the end", info="Empty: the same all along.", elem_id="anchor-end"),
                         "batch_size": gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch"),
                         "reference_share": gr.Number(DEFAULT.reference_share, label="References in a batch", info="Share, 0 to below 1."),
-                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="Falls to 0 towards the end."),
+                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the objective's own."),
                         "weight_clip": gr.Number(0, label="Largest weight", info="To clip at. 0: no limit."),
                         "sigma_min": gr.Number(0, label="Lowest noise level", info="0: the model's own."),
                         "sigma_max": gr.Number(0, label="Highest noise level", info="0: the model's own."),

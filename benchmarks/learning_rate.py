@@ -1,0 +1,97 @@
+"""How fast may the anchored fine-tune go? Rates and lengths of run, on the demo's own references (docs/METHOD.md, "The learning rate").
+
+    python benchmarks/learning_rate.py [--steps 40 120] [--rates 3e-5 1e-4 3e-4 1e-3]
+
+`left`: the loss of the fine-tuned model on unseen images, as a share of the baseline's. The anchored target has no noise, so 0 is reached
+by a model that has learnt it all, 1 is the baseline, above 1 a model further from the target than before. Also by bands of the noise
+level, and what 1,000 samples show. A row of benchmarks/results/learning_rate.json that is there already is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+import quality
+import torch
+from diffusers.training_utils import EMAModel
+
+import tiw
+from tiw.attributes import fairness_discrepancy
+from tiw.noise import to_x0
+from tiw.objectives import tiw_dsm
+from tiw.quality import fit_encoder, frechet_distance
+
+BANDS = ((0.0, 1.0), (1.0, 4.0), (4.0, 16.0), (16.0, 1e9))
+STRENGTH, SHARE, UNSEEN = 1.5, 0.5, 480
+
+
+def losses(model, setting: quality.Setting, ratio) -> tuple[np.ndarray, np.ndarray]:
+    """(loss of each of UNSEEN images of the held-out set, its noise level): the same images, noises and levels at every call."""
+    generator = torch.Generator().manual_seed(11)
+    noise_levels, found, sigmas = model.config.noise.scaled(tiw.DebiasConfig().sigma_scale), [], []
+    for rows in torch.arange(UNSEEN).split(48):
+        x0 = to_x0(setting.heldout.images[rows.numpy()])
+        noise, sigma = torch.randn(x0.shape, generator=generator), noise_levels.draw(len(x0), generator)
+        with torch.no_grad():
+            common = {"reference_share": SHARE, "anchor": 1.0, "baseline": setting.baseline, "loss_weight": model.loss_weight}
+            found.append(tiw_dsm(model, x0, noise, sigma, ratio, **common))
+        sigmas.append(sigma)
+    return torch.cat(found).double().numpy(), torch.cat(sigmas).numpy()
+
+
+def trial(setting: quality.Setting, reference, ratio, encoder, rate: float, steps: int) -> dict:
+    config = tiw.DebiasConfig(steps=steps, strength=STRENGTH, learning_rate=rate, reference_share=SHARE, seed=500)
+    shown = copy.deepcopy(setting.baseline).requires_grad_(False).eval()
+    ema = EMAModel(shown.parameters(), decay=quality.EMA)
+    curve = []
+    for step in tiw.debias(setting.baseline, setting.biased, reference, ratio, config):
+        ema.step(step.denoiser.parameters())
+        curve.append(step.loss)
+    ema.copy_to(shown.parameters())
+    scaled = ratio.scaled(STRENGTH)
+    (own, sigma), (before, _) = losses(shown, setting, scaled), losses(setting.baseline, setting, scaled)
+    bands = [(sigma >= low) & (sigma < high) for low, high in BANDS]
+    images = tiw.sample(shown, range(72_000_000, 72_001_000))
+    discrepancy = fairness_discrepancy(setting.counts(images), setting.target)
+    return {
+        "rate": rate,
+        "steps": steps,
+        "left": own.sum() / before.sum(),
+        "left_by_band": [own[band].sum() / before[band].sum() for band in bands],
+        "largest_loss_over_first": max(curve) / curve[0],
+        "fairness_discrepancy": discrepancy.value,
+        "fairness_discrepancy_interval": discrepancy.interval,
+        "frechet_distance": frechet_distance(encoder(images), encoder(setting.heldout.images)).value,
+        "n": len(images),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, nargs="+", default=[40, 120])
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-5, 1e-4, 3e-4, 1e-3])
+    args = parser.parse_args()
+    path = quality.RESULTS.parent / "learning_rate.json"
+    rows = json.loads(path.read_text()) if path.is_file() else []
+    quality.prepare({"demo"})
+    setting, reference = quality.demo_setting(), tiw.load_demo().reference
+    encoder = fit_encoder(setting.heldout.images, "the held-out images")
+    ratio = tiw.fit_density_ratio(setting.biased, reference, setting.baseline)
+    for steps in args.steps:
+        for rate in args.rates:
+            if not any((row["rate"], row["steps"]) == (rate, steps) for row in rows):
+                rows.append(trial(setting, reference, ratio, encoder, rate, steps))
+                path.write_text(json.dumps(rows, indent=1) + "\n")
+                print(rows[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
