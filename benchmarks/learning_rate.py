@@ -10,7 +10,6 @@ level, and what 1,000 samples show. A row of benchmarks/results/learning_rate.js
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import sys
 from pathlib import Path
@@ -21,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 import quality
 import torch
-from diffusers.training_utils import EMAModel
 
 import tiw
 from tiw.attributes import fairness_discrepancy
@@ -49,13 +47,7 @@ def losses(model, setting: quality.Setting, ratio) -> tuple[np.ndarray, np.ndarr
 
 def trial(setting: quality.Setting, reference, ratio, encoder, rate: float, steps: int) -> dict:
     config = tiw.DebiasConfig(steps=steps, strength=STRENGTH, learning_rate=rate, reference_share=SHARE, seed=500)
-    shown = copy.deepcopy(setting.baseline).requires_grad_(False).eval()
-    ema = EMAModel(shown.parameters(), decay=quality.EMA)
-    curve = []
-    for step in tiw.debias(setting.baseline, setting.biased, reference, ratio, config):
-        ema.step(step.denoiser.parameters())
-        curve.append(step.loss)
-    ema.copy_to(shown.parameters())
+    shown = quality.fine_tuned(setting.baseline, setting.biased, reference, ratio, config)[0]
     scaled = ratio.scaled(STRENGTH)
     (own, sigma), (before, _) = losses(shown, setting, scaled), losses(setting.baseline, setting, scaled)
     bands = [(sigma >= low) & (sigma < high) for low, high in BANDS]
@@ -64,9 +56,8 @@ def trial(setting: quality.Setting, reference, ratio, encoder, rate: float, step
     return {
         "rate": rate,
         "steps": steps,
-        "left": own.sum() / before.sum(),
-        "left_by_band": [own[band].sum() / before[band].sum() for band in bands],
-        "largest_loss_over_first": max(curve) / curve[0],
+        "left": float(own.sum() / before.sum()),
+        "left_by_band": [float(own[band].sum() / before[band].sum()) for band in bands],
         "fairness_discrepancy": discrepancy.value,
         "fairness_discrepancy_interval": discrepancy.interval,
         "frechet_distance": frechet_distance(encoder(images), encoder(setting.heldout.images)).value,
