@@ -118,18 +118,18 @@ def test_kill_9_at_any_moment_changes_no_bit(sources, tmp_path):
     assert not list((tmp_path / "killed").glob("checkpoint*"))
 
 
+def clock(seconds_a_look: float) -> SimpleNamespace:
+    now = [0.0]
+
+    def monotonic() -> float:
+        now[0] += seconds_a_look
+        return now[0]
+
+    return SimpleNamespace(monotonic=monotonic)
+
+
 def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypatch):
     """The second attempt's clock runs twice as fast; the steps are the first one's."""
-
-    def clock(seconds_a_look: float) -> SimpleNamespace:
-        now = [0.0]
-
-        def monotonic() -> float:
-            now[0] += seconds_a_look
-            return now[0]
-
-        return SimpleNamespace(monotonic=monotonic)
-
     run = start("run", steps=0, minutes=0.1, checkpoint_every=0, preview_every=0)
     append = RunFolder.append
 
@@ -147,6 +147,15 @@ def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypa
     assert execute(run) == 0
     # 6 seconds, less six previews of 0.05 each, in steps of 0.05
     assert len(losses(run.path)) == run.result()["steps"] == 114
+
+
+def test_slow_image_grids_get_a_small_part_of_the_budget(start, monkeypatch):
+    """1.56 seconds: 15 % of them are time for four grids of 0.05; the rest for steps of 0.05."""
+    monkeypatch.setattr(training, "time", clock(0.05))
+    run = start("run", steps=0, minutes=0.026, checkpoint_every=0, preview_every=0)
+    assert execute(run) == 0
+    assert run.result()["steps"] == 27
+    assert [line["step"] for line in run.read_lines("previews.jsonl")] == [0, 7, 14, 21, 27]
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])

@@ -79,7 +79,7 @@ class DebiasOptions:
     sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
     sigma_max: float = 0.0
-    preview_every: int = 0  # steps between image grids; 0: about eight in all
+    preview_every: int = 0  # steps between image grids; 0: at most seven in all
     checkpoint_every: int = 0  # steps between checkpoints; 0: with each grid
     resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
     skip_bad: bool = False  # leave out files that cannot be used, instead of stopping

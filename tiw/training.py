@@ -30,6 +30,7 @@ from .strength import Estimate
 PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
 FEWEST_STEPS = 20  # below, a run is a jolt and no training
 PREVIEWS = 6  # image grids in a run, unless asked otherwise
+PREVIEW_SHARE = 0.15  # of a budget in minutes they get at most: where sampling is slow, a grid costs as much as many steps
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
 GapFn = Callable[["torch.Tensor"], Estimate]
@@ -89,8 +90,9 @@ def train_to_folder(
         ema.load_state_dict(resume["ema"])
         ema.to(start_model.device)
         training_seconds = resume["seconds"]
-    config = replace(config, steps=_budget(run, o, config, steps_of, preview_seconds))
-    every = o.preview_every or max(1, round(config.steps / PREVIEWS))
+    steps, previews = _budget(run, o, config, steps_of, preview_seconds)
+    config = replace(config, steps=steps)
+    every = o.preview_every or max(1, round(steps / previews))
     checkpoint_every = o.checkpoint_every or every
 
     last = None
@@ -157,10 +159,13 @@ def _line(step: TrainStep, images_per_second: float, seconds: float) -> dict:
     return {name: getattr(step, name) for name in fields} | {"images_per_second": images_per_second, "seconds": seconds}
 
 
-def _budget(run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfig, steps_of: StepsFn, preview_seconds: float) -> int:
-    """How many steps. A budget in minutes is turned into steps once, and kept in RUN/budget.json so that the run can be repeated."""
+def _budget(
+    run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfig, steps_of: StepsFn, preview_seconds: float
+) -> tuple[int, int]:
+    """How many steps and image grids. A budget in minutes is turned into them once, and kept in RUN/budget.json so that the run can be
+    repeated."""
     if o.steps:
-        return o.steps
+        return o.steps, PREVIEWS
     kept = run.shared / "budget.json"
     if not kept.is_file():
         run.progress("Timing a few steps", 0, 1)
@@ -169,14 +174,17 @@ def _budget(run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfi
             times.append(time.monotonic())
             _stop_if_asked(run)
         seconds_a_step = (times[-1] - times[0]) / (len(times) - 1)
-        steps = world.agreed(int((60 * o.minutes - PREVIEWS * preview_seconds) / seconds_a_step))
+        affordable = int(PREVIEW_SHARE * 60 * o.minutes / max(preview_seconds, 1e-9))
+        previews = world.agreed(min(PREVIEWS, max(1, affordable)))
+        steps = world.agreed(int((60 * o.minutes - previews * preview_seconds) / seconds_a_step))
         if steps < FEWEST_STEPS:
             found = f"{o.minutes:g} are time for {max(0, steps)} steps here, at {seconds_a_step:.1f} s a step"
             raise UserInputError("minutes", found, f"give more minutes, or steps: {FEWEST_STEPS} at least do something good")
         if world.is_first():
-            write_atomic(kept, json.dumps({"steps": steps}).encode())
-        return steps
-    return json.loads(kept.read_text())["steps"]
+            write_atomic(kept, json.dumps({"steps": steps, "previews": previews}).encode())
+        return steps, previews
+    found = json.loads(kept.read_text())
+    return found["steps"], found["previews"]
 
 
 def _save_checkpoint(run: RunFolder, last: TrainStep, ema: EMAModel, seconds: float) -> None:
