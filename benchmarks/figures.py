@@ -82,6 +82,17 @@ def save(figure: go.Figure, name: str, width: int, height: int) -> None:
     print(f"docs/{name}.webp")
 
 
+def dots_and_means(figure: go.Figure, cells: list[dict], along: str, measure: str, name: str, colour: str, row: int, col: int) -> None:
+    """Every seed a dot, means joined; the first panel carries the legend."""
+    x = [r["cell"][along] for r in cells]
+    ticks = sorted(set(x))
+    means = [statistics.mean(r[measure] for r in cells if r["cell"][along] == tick) for tick in ticks]
+    of_line = {"name": name, "showlegend": row == col == 1, "line": {"color": colour, "width": 3}}
+    figure.add_scatter(x=ticks, y=means, mode="lines", **of_line, row=row, col=col)
+    y, marker = [r[measure] for r in cells], {"color": colour, "size": 8}
+    figure.add_scatter(x=x, y=y, mode="markers", marker=marker, showlegend=False, row=row, col=col)
+
+
 def minutes(rows: list[dict], about: dict) -> None:
     """Methods against minutes of fine-tuning, one column per number of references: every seed a dot, means joined."""
     rows = at_their_rates(rows)
@@ -97,12 +108,7 @@ def minutes(rows: list[dict], about: dict) -> None:
         for j, n in enumerate(sizes, 1):
             for method, colour in COLOURS.items():
                 cells = [r for r in rows if r["cell"]["references"] == n and method_of(r) == method]
-                times = sorted({r["cell"]["minutes"] for r in cells})
-                means = [statistics.mean(r[measure] for r in cells if r["cell"]["minutes"] == t) for t in times]
-                of_line = {"name": NAMES[method], "showlegend": i == j == 1, "line": {"color": colour, "width": 3}}
-                figure.add_scatter(x=times, y=means, mode="lines", **of_line, row=i, col=j)
-                x, y = [r["cell"]["minutes"] for r in cells], [r[measure] for r in cells]
-                figure.add_scatter(x=x, y=y, mode="markers", marker={"color": colour, "size": 8}, showlegend=False, row=i, col=j)
+                dots_and_means(figure, cells, "minutes", measure, NAMES[method], colour, i, j)
             figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=i, col=j)
         figure.update_yaxes(title_text=title, row=i, col=1, rangemode="tozero" if i < 3 else "normal")
         figure.update_yaxes(matches="y" if i == 1 else f"y{(i - 1) * len(sizes) + 1}", row=i)
@@ -119,12 +125,7 @@ def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
     for j, measure in enumerate(MEASURES, 1):
         for method, colour in COLOURS.items():
             cells = [r for r in rows if method_of(r) == method]
-            sizes = sorted({r["cell"]["references"] for r in cells})
-            means = [statistics.mean(r[measure] for r in cells if r["cell"]["references"] == n) for n in sizes]
-            of_line = {"name": NAMES[method], "showlegend": j == 1, "line": {"color": colour, "width": 3}}
-            figure.add_scatter(x=sizes, y=means, mode="lines", **of_line, row=1, col=j)
-            x, y = [r["cell"]["references"] for r in cells], [r[measure] for r in cells]
-            figure.add_scatter(x=x, y=y, mode="markers", marker={"color": colour, "size": 8}, showlegend=False, row=1, col=j)
+            dots_and_means(figure, cells, "references", measure, NAMES[method], colour, 1, j)
         floor = 0.5 if measure == "closer_to_reference" else about["demo"][measure]["value"]
         figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=1, col=j)
         figure.update_yaxes(rangemode="normal" if measure == "closer_to_reference" else "tozero", row=1, col=j)

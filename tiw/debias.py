@@ -18,6 +18,7 @@ from .device import COMPILE_FROM, compile_blocks
 from .errors import UserInputError
 from .noise import to_x0
 from .objectives import DenoiserFn, dsm, iw_dsm, log_weight, tiw_dsm
+from .options import WITH_ANCHOR
 from .ratio import DensityRatio
 
 TIW = ("tiw-dsm", "correction-only", "weight-only")
@@ -58,7 +59,7 @@ class TrainStep:
 def usual_rate(objective: str, anchor: float | tuple[float, float]) -> float:
     """The learning rate where none is given. An anchored target has no noise to average out and is little away from the model as it
     is: a higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "The learning rate")."""
-    return 1e-4 if anchor and objective in ("tiw-dsm", "correction-only") else 3e-4
+    return 1e-4 if anchor and objective in WITH_ANCHOR else 3e-4
 
 
 def debias(

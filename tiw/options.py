@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .errors import UserInputError
 
 OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
+WITH_ANCHOR = ("tiw-dsm", "correction-only")  # those whose target can be anchored to the baseline
 SOLVERS = ("heun", "dpm")
 SPLITS = ("long-tail", "skew", "joint")
 MAX_STRENGTH = 100

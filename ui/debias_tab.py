@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from tiw.options import DebiasOptions, TrainOptions
+from tiw.options import WITH_ANCHOR, DebiasOptions, TrainOptions
 
 from . import pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
@@ -19,7 +19,6 @@ NOTHING = words.empty(
     "“Preview now” shows in seconds what debiasing will do, without training. “Debias” then trains it into the model, and you can watch.",
 )
 WITH_RATIO = ("tiw-dsm", "correction-only", "iw-dsm", "weight-only")
-WITH_ANCHOR = ("tiw-dsm", "correction-only")
 
 
 @dataclass(frozen=True)
