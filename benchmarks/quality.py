@@ -84,7 +84,7 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     sizes = [cell("demo", m, n, s, 1.0) for n in (160, 800, 2000) for s in seeds for m in ("tiw-dsm+anchor", "dsm-ref", *others)]
     tail = [Cell("long-tail", "baseline", seed=s) for s in seeds]
     tail += [Cell("long-tail", "guidance", 620, s) for s in seeds]
-    tail += [cell("long-tail", m, 620, s, 2.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
+    tail += [cell("long-tail", m, 620, s, 1.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
     refresh = [cell("demo", "refresh+anchor", n, s, 2.0) for n in (400, 100) for s in seeds]
     first = {"tuning": tuning, "rival": rival, "short": short, "table": table, "tail": tail}
     return first | {"longer": longer, "refresh": refresh, "sizes": sizes, "longest": longest}
