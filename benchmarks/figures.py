@@ -222,7 +222,7 @@ def main() -> None:
         if (found := read(f"{name}.json")) is not None:
             draw(found)
     page = (DOCS / "RESULTS.md").read_text()
-    for setting, budget in (("demo", 0.3), ("demo", 1.0), ("demo", 3.0), ("demo", 2.0), ("long-tail", 2.0)):
+    for setting, budget in (("demo", 0.3), ("demo", 1.0), ("demo", 3.0), ("demo", 2.0), ("long-tail", 1.0)):
         begin, end = f"<!-- {setting}, {budget:g} minutes -->\n", "<!-- end -->"
         if begin in page:
             before, after = page.split(begin)
