@@ -158,6 +158,16 @@ def test_slow_image_grids_get_a_small_part_of_the_budget(start, monkeypatch):
     assert [line["step"] for line in run.read_lines("previews.jsonl")] == [0, 7, 14, 21, 27]
 
 
+@pytest.mark.parametrize(("asked", "saved"), [(0, [4, 8, 10, 14, 18, 20]), (5, [5, 10, 15, 20])])
+def test_ten_minutes_of_training_are_the_most_that_is_lost(asked, saved, start, monkeypatch):
+    """Steps of 170 seconds, grids at step 10 and the end: a checkpoint with these and after every fourth step, unless steps are given."""
+    monkeypatch.setattr(training, "time", clock(170.0))
+    save, steps = torch.save, []
+    monkeypatch.setattr(torch, "save", lambda state, file: (steps.append(state["step"]), save(state, file)))
+    assert execute(start("run", steps=20, checkpoint_every=asked, preview_every=10)) == 0
+    assert steps == saved
+
+
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_a_stop_in_the_first_a_later_and_the_last_preview(start, monkeypatch, call):
     whole, stopped = start("whole"), start("stopped")

@@ -59,7 +59,7 @@ HELP = {
     "sigma_min": "Lowest noise level; 0: the checkpoint's own.",
     "sigma_max": "Highest noise level; 0: the checkpoint's own.",
     "preview_every": "Steps between image grids; 0: a few in all.",
-    "checkpoint_every": "Steps between checkpoints; 0: with each grid.",
+    "checkpoint_every": "Steps between checkpoints; 0: with each grid, and every ten minutes.",
     "precision": "auto, float32 or bfloat16.",
     "count": "Number of images (of each model).",
     "sampling_steps": "Steps of the sampler.",

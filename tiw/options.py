@@ -81,7 +81,7 @@ class DebiasOptions:
     sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
     sigma_max: float = 0.0
     preview_every: int = 0  # steps between image grids; 0: at most seven in all
-    checkpoint_every: int = 0  # steps between checkpoints; 0: with each grid
+    checkpoint_every: int = 0  # steps between checkpoints; 0: with each grid, and every ten minutes
     resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
     skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
     seed: int = 0

@@ -30,6 +30,7 @@ from .strength import Estimate
 PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
 FEWEST_STEPS = 20  # below, a run is a jolt and no training
 PREVIEWS = 6  # image grids in a run, unless asked otherwise
+CHECKPOINT_SECONDS = 600.0  # of training between two checkpoints at most, unless their steps are given: what a power cut can cost
 PREVIEW_SHARE = 0.15  # of a budget in minutes they get at most: where sampling is slow, a grid costs as much as many steps
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
@@ -96,6 +97,7 @@ def train_to_folder(
     checkpoint_every = o.checkpoint_every or every
 
     last = None
+    saved_at = training_seconds
     clock = time.monotonic()
     for last in steps_of(config, resume):
         ema.step(last.denoiser.parameters())
@@ -105,9 +107,11 @@ def train_to_folder(
         run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
         remaining = training_seconds / last.step * (config.steps - last.step)
         run.progress("Training", last.step, config.steps, remaining)
-        due = last.step % checkpoint_every == 0 or last.step == config.steps
+        overdue = not o.checkpoint_every and training_seconds - saved_at >= CHECKPOINT_SECONDS
+        due = overdue or last.step % checkpoint_every == 0 or last.step == config.steps
         if due:
             _save_checkpoint(run, last, ema, training_seconds)
+            saved_at = training_seconds
         if last.step % every == 0 and last.step < config.steps:
             ema.copy_to(shown.parameters())
             _picture(preview, shown, last.step)
