@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# DESIGN.md's list, in the order the data flows, with the helpers that came since just above their first user.
+# In the order the data flows, helpers just above their first user.
 ORDER = [
     *(
         "errors",
