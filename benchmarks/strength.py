@@ -2,10 +2,11 @@
 
     python benchmarks/strength.py [--parts draws gradient profile]
 
-draws: for draws of 50, 100 and 400 references from the pool (seeds from 100 on; benchmarks/quality.py measures with others, and tunes rates on 100), the nearest
-point t of `match_strength` with its spread, and the strength at which the same guided samples' shares come nearest to even, by a line from
-strength 0 to 1.5. gradient: the multiple of the correction sigma^2 grad log r that explains unseen references best, per noise level.
-profile: guidance with those multiples as a profile over the levels against one strength. Needs the pool of `make bench-quality`.
+draws: for draws of 50, 100 and 400 references from the pool (seeds from 100 on; benchmarks/quality.py measures with others, and tunes rates
+on 100), the nearest point t of `match_strength` with its spread, and the strength at which the same guided samples' shares come nearest to
+even, by a line from strength 0 to 1.5. gradient: the multiple of the correction sigma^2 grad log r that explains unseen references best,
+per noise level. profile: guidance with those multiples as a profile over the levels against one strength.
+Needs the pool of `make bench-quality`.
 """
 
 from __future__ import annotations
