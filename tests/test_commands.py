@@ -204,3 +204,18 @@ def test_wrong_inputs_are_named_before_any_work(inputs, tmp_path):
     with pytest.raises(UserInputError, match=r"audit.*references"):
         commands.debias(RunFolder.create(tmp_path / "debias", "debias", mixed), mixed)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["kind"] == "audit"
+
+
+def test_images_that_changed_under_a_ratio_are_noticed(inputs, tmp_path):
+    """One pixel of one image, a set of the same size: an audit's ratio and a run's own are refused before any work."""
+    audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
+    begun, _ = run(tmp_path / "begun", "debias", debias_options(inputs))
+    with np.load(inputs["biased"]) as kept:
+        arrays = dict(kept)
+    arrays["images"][7, 0, 0, 0] ^= 1
+    np.savez(inputs["biased"], **arrays)
+    of_audit, own = (tmp_path / "new", {"audit": str(audited.path)}, "run the audit again"), (begun.path, {}, "start a new run")
+    for folder, changed, fix in (of_audit, own):
+        options = debias_options(inputs, **changed)
+        with pytest.raises(UserInputError, match=f"biased: its images have changed.*{fix}"):
+            commands.debias(RunFolder.create(folder, "debias", options), options)

@@ -67,6 +67,16 @@ def test_batches_hold_the_exact_share_and_depend_on_seed_and_step_alone(blob_set
     assert (_draw(tiny_denoiser, *blob_sets, replace(config, objective="dsm-ref"), 3).items >= len(blob_sets[0])).all()
 
 
+@pytest.mark.parametrize("objective", ["tiw-dsm", "weight-only", "iw-dsm", "correction-only"])
+def test_the_weights_are_made_for_the_share_that_the_batch_has(objective, blob_sets, ratio):
+    """0.3 of 8 images are 2: the step is that of a share of 0.25, not of 0.3."""
+    nominal, exact = (replace(CONFIG, objective=objective, batch_size=8, reference_share=share) for share in (0.3, 0.25))
+    first, second = (next(debias(ratio.denoiser, *blob_sets, ratio, config)) for config in (nominal, exact))
+    assert first.loss == second.loss and first.largest_weight == second.largest_weight
+    with pytest.raises(UserInputError, match=r"reference_share.*leave no biased one"):
+        next(debias(ratio.denoiser, *blob_sets, ratio, replace(nominal, batch_size=2, reference_share=0.8)))
+
+
 def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
     """Within it log sigma is the normal variable it was, cut off at both ends: against SciPy's."""
     config = replace(CONFIG, sigma_scale=1.0, sigma_min=0.3, sigma_max=0.6, batch_size=2000)

@@ -215,14 +215,43 @@ def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_lines_are_whole_and_those_read_already_are_left_out(run):
+def test_what_is_renamed_has_reached_the_disk_before(tmp_path, monkeypatch):
+    calls, fsync, rename = [], os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (calls.append("fsync"), fsync(number)))
+    monkeypatch.setattr(Path, "replace", lambda path, other: (calls.append("rename"), rename(path, other))[1])
+    write_atomic(tmp_path / "file", b"data")
+    write_atomic(tmp_path / "progress", b"data", lasting=False)
+    assert calls == ["fsync", "rename", "rename"]
+
+
+def test_a_status_that_a_power_cut_emptied_is_an_interrupted_run(home, run, work):
+    (run.path / "status.json").write_bytes(b"")
+    assert run.status()["state"] == "interrupted"
+    work(lambda *_: {})
+    assert execute(run) == 0 and run.status()["state"] == "finished"
+    left = RunFolder.create(home / "runs" / ("e" * 32), "debias", DebiasOptions())
+    (left.path / "status.json").write_bytes(b"")
+    jobs = Jobs(home, child_command)
+    try:
+        assert [found.status()["state"] for found in jobs.runs()] == ["interrupted"]
+    finally:
+        jobs.close()
+
+
+def test_a_long_file_is_thinned_at_even_distances_and_keeps_its_end(run):
+    for step in range(1, 101):
+        run.append("steps.jsonl", {"step": step})
+    assert [line["step"] for line in run.read_lines("steps.jsonl", most=10)] == [*range(1, 100, 10), 100]
+    assert len(run.read_lines("steps.jsonl", most=100)) == 100
+
+
+def test_lines_are_whole(run):
     assert run.read_lines("steps.jsonl") == []
     for step in range(3):
         run.append("steps.jsonl", {"step": step, "loss": float("nan")})
     with (run.path / "steps.jsonl").open("a") as file:
         file.write('{"step": 3, "lo')  # killed in the middle of a line
     assert run.read_lines("steps.jsonl") == [{"step": step, "loss": None} for step in range(3)]
-    assert run.read_lines("steps.jsonl", after=2) == [{"step": 2, "loss": None}]
 
 
 def test_progress_writes_every_stage_but_not_every_step(run):
@@ -310,6 +339,39 @@ def test_sigterm_asks_for_a_stop(run, work):
     work(do)
     assert execute(run) == 0
     assert run.status()["state"] == "stopped"
+
+
+def test_a_signal_that_comes_twice_was_meant_once(run, work):
+    """A job's end reaches a process from its launcher as well; only Ctrl-C a second later ends it at once."""
+
+    def do(run, options):
+        for number in (15, 15, 2):
+            os.kill(os.getpid(), number)
+            wait_for(run.stop_requested)
+        raise Stopped
+
+    work(do)
+    assert execute(run) == 0
+    assert run.status()["state"] == "stopped"
+
+
+def test_ctrl_c_again_ends_it_at_once(run):
+    program = (
+        "import os, sys, time\nfrom types import SimpleNamespace\nfrom tiw import execute\nfrom tiw.runs import RunFolder\n"
+        "def do(run, options):\n    os.kill(os.getpid(), 2); time.sleep(1.2); os.kill(os.getpid(), 2); time.sleep(60)\n"
+        "sys.modules['tiw.commands'] = SimpleNamespace(EXECUTE={'audit': do})\n"
+        f"execute.execute(RunFolder.open({str(run.path)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert done.returncode == -2, done.stderr
+
+
+def test_another_process_of_a_finished_run_waits_for_nobody(run, work, tmp_path):
+    work(lambda *_: {})
+    execute(run)
+    work(lambda *_: pytest.fail("it began to work"))
+    other = replace(RunFolder.create(tmp_path / "other", run.kind, run.options), leader=run.path)
+    assert execute(other) == 0
 
 
 def test_a_stop_asked_for_while_waiting_counts_and_an_old_one_does_not(run, work):
@@ -425,6 +487,20 @@ def test_delete_ends_the_run_first(jobs):
     assert not run.path.exists() and jobs.runs() == []
     after = jobs.submit("audit", AuditOptions(seed=1))
     wait_for(lambda: state(jobs, after) == "finished")
+
+
+def test_what_an_unfinished_run_needs_is_not_deleted(jobs):
+    audit = jobs.submit("audit", AuditOptions(seed=1))
+    needy = jobs.submit("debias", DebiasOptions(seed=FOREVER, audit=str(jobs.open(audit).path)))
+    wait_for(lambda: state(jobs, needy) == "running")
+    for _ in ("at work", "stopped, and may go on"):
+        with pytest.raises(UserInputError, match="a run of debias that has not finished needs it"):
+            jobs.delete(audit)
+        jobs.stop(needy)
+        wait_for(lambda: state(jobs, needy) == "stopped")
+    jobs.delete(needy)
+    jobs.delete(audit)
+    assert jobs.runs() == []
 
 
 def test_a_run_removed_by_hand_does_not_end_the_worker(jobs, capsys):

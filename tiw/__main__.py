@@ -16,7 +16,7 @@ import typer
 from . import __version__, runs, world
 from .errors import UserInputError
 from .execute import execute
-from .options import OBJECTIVES, OPTIONS, SOLVERS, SPLITS
+from .options import OBJECTIVES, OPTIONS, SOLVERS, SPLITS, TRAINING
 from .runs import RunFolder
 
 app = typer.Typer(
@@ -26,7 +26,6 @@ app = typer.Typer(
     help="Find dataset bias with a small reference set, and debias diffusion models with it.",
 )
 
-SHARED = ("debias", "train")  # what several processes can do together (tiw.world)
 HELP = {
     "biased": "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.",
     "reference": "The small set drawn from the distribution you want; a path like those of --biased, or demo.",
@@ -122,8 +121,8 @@ def _command(kind: str) -> None:
 @contextmanager
 def _run_folder(out: Path, kind: str, options: object) -> Iterator[RunFolder]:
     """RUN; for a process that is not the first of several one that is thrown away."""
-    if world.size() > 1 and kind not in SHARED:
-        raise UserInputError("num_processes", f"{kind} is done by one process", f"launch several for {' or '.join(SHARED)} only")
+    if world.size() > 1 and kind not in TRAINING:
+        raise UserInputError("num_processes", f"{kind} is done by one process", f"launch several for {' or '.join(TRAINING)} only")
     if world.is_first():
         yield RunFolder.create(out, kind, options)
         return

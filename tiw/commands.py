@@ -28,6 +28,7 @@ from .inputs import (
     baseline_check,
     check_disk,
     check_resolution,
+    keep_ratio,
     open_classifier,
     open_denoiser,
     open_guidance,
@@ -70,7 +71,7 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, encoder, config)
-    ratio.save(run.path / "ratio")
+    keep_ratio(run.path / "ratio", ratio, biased, reference)
     run.progress("Measuring", 0, 1)
     found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
     tables = found.tables()
@@ -183,7 +184,7 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     world.join(device)
     denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
     check_resolution("data", data, denoiser)
-    check_disk(run, denoiser)
+    check_disk(run, denoiser, o.steps)
     config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
     empty = data.take([])  # DSM on one set needs no reference
     return train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))

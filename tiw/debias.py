@@ -41,6 +41,16 @@ class DebiasConfig:
     sigma_max: float = 0.0
     seed: int = 0
 
+    @property
+    def references_a_batch(self) -> int:
+        """Whole images: what `reference_share` comes to."""
+        return self.batch_size if self.objective == "dsm-ref" else round(self.reference_share * self.batch_size)
+
+    @property
+    def exact_share(self) -> float:
+        """pi as the batches have it, which is the one that the weights must be made with."""
+        return self.references_a_batch / self.batch_size
+
 
 @dataclass(frozen=True)
 class TrainStep:
@@ -79,6 +89,9 @@ def debias(
     if config.batch_size % world.size():
         found = f"{config.batch_size} images cannot be shared equally by {world.size()} processes"
         raise UserInputError("batch_size", found, f"give a multiple of {world.size()}")
+    if config.objective != "dsm-ref" and config.exact_share == 1:
+        found = f"{config.reference_share} of {config.batch_size} images leave no biased one in a batch"
+        raise UserInputError("reference_share", found, "give a smaller share or larger batches")
     if denoiser.classes and (biased.labels is None or reference.labels is None):
         raise UserInputError("class_label", "the model is class-conditional and the images have no classes", "give both sets labels")
     student = copy.deepcopy(denoiser).requires_grad_(True).train()
@@ -127,8 +140,7 @@ class _Batch:
 def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
     """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
     generator = torch.Generator().manual_seed(_seed(config, step))
-    share = 1.0 if config.objective == "dsm-ref" else config.reference_share
-    n_reference = round(share * config.batch_size)
+    n_reference = config.references_a_batch
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
     of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
     noise = torch.randn((config.batch_size, *student.shape), generator=generator)
@@ -173,7 +185,7 @@ def _losses(
     if config.objective == "iw-dsm":
         lowest = sigma.new_full(sigma.shape, float(ratio.sigmas[0]))
         with torch.no_grad():
-            weight = log_weight(held_out(x0 + lowest[0] * noise, lowest), config.reference_share).exp()
+            weight = log_weight(held_out(x0 + lowest[0] * noise, lowest), config.exact_share).exp()
         weight = weight.clamp(max=config.weight_clip) if config.weight_clip else weight
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
@@ -190,14 +202,14 @@ def _losses(
         noise,
         sigma,
         log_ratio,
-        config.reference_share,
+        config.exact_share,
         use_weight=config.objective != "correction-only",
         use_correction=config.objective != "weight-only",
         anchor=anchor,
         baseline=baseline if shared is None else shared.denoiser,
         loss_weight=student.loss_weight,
     )
-    weight = log_weight(seen[-1].detach(), config.reference_share).exp()
+    weight = log_weight(seen[-1].detach(), config.exact_share).exp()
     if config.weight_clip and config.objective != "correction-only":
         loss = loss * (config.weight_clip / weight).clamp(max=1)
         weight = weight.clamp(max=config.weight_clip)

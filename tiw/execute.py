@@ -7,9 +7,11 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 
 import psutil
@@ -26,7 +28,7 @@ def execute(run: RunFolder) -> int:
     A run that has finished is left as it is. Raises UserInputError if another process is at work on it.
     """
     state = run.status().get("state", "queued")
-    if state == "finished":
+    if replace(run, path=run.shared).status().get("state") == "finished":  # for each of several processes: none may wait for the others
         return 0
     if (other := process_of(run)) is not None:
         raise UserInputError("out", f"process {other.pid} is at work in {run.path}", "wait for it, or choose another folder")
@@ -77,12 +79,21 @@ def _plainly(error: Exception) -> str:
 
 @contextmanager
 def _stop_on_signals(run: RunFolder) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to save its state and stop; the second one ends it at once."""
+    """Ctrl-C and SIGTERM ask the run to save its state and stop; a second Ctrl-C ends it at once.
+
+    Who ends a job signals its launcher and its processes, and the launcher passes its own on: what comes twice within a second was meant
+    once, and SIGTERM again changes nothing.
+    """
+    asked: list[float] = []
 
     def ask(number: int, _frame: object) -> None:
         run.request_stop()
-        signal.signal(number, signal.SIG_DFL)
-        print("\nStopping after this step; once more to end at once.", file=sys.stderr)
+        if number == signal.SIGINT and asked and time.monotonic() - asked[0] > 1:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if not asked:
+            print("\nStopping after this step; Ctrl-C once more to end at once.", file=sys.stderr)
+            asked.append(time.monotonic())
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

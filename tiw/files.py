@@ -7,11 +7,14 @@ import threading
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write beside `path` and rename: a reader sees the old file or the new one, never half of one."""
+def write_atomic(path: Path, data: bytes, lasting: bool = True) -> None:
+    """Write beside `path` and rename: a reader sees the old file or the new one, never half of one; nor does the next start after a loss
+    of power, unless it need not be `lasting`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         partial.write_bytes(data)
+        if lasting:
+            to_disk(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)  # left over only where the disk is full

@@ -26,7 +26,9 @@ from .ratio import DensityRatio, fit_to_features
 from .runs import RunFolder, Stopped
 from .strength import Estimate, StrengthMatch, match_strength
 
-OTHER_FILES = 20 << 20  # bytes: pictures, lines, ratio
+OTHER_FILES = 20 << 20  # bytes: pictures, ratio, lines of a short run
+A_LINE = 250  # bytes that a step's line takes
+SETS_FILE = "sets.json"
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
 
@@ -44,7 +46,7 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
     check_resolution("biased", biased, denoiser)
     check_resolution("reference", reference, denoiser)
     if isinstance(o, DebiasOptions):
-        check_disk(run, denoiser)
+        check_disk(run, denoiser, o.steps)
         denoiser.config.noise.within(o.sigma_min, o.sigma_max)
     if denoiser.classes:
         biased, reference = _with_classes(o, biased, reference, denoiser.classes)
@@ -103,13 +105,27 @@ def _open_or_fit_ratio(
 ) -> DensityRatio:
     folder = ratio_home(run, o) / "ratio"
     if (folder / "ratio.json").is_file():
+        kept = json.loads((folder / SETS_FILE).read_text())
+        for role, images in (("biased", biased), ("reference", reference)):
+            if kept[role] != asdict(images.fingerprint):
+                found = f"its images have changed since the density ratio was fitted: {kept[role]['n']} then, {len(images)} now"
+                fix = "run the audit again" if o.audit else "start a new run"
+                raise UserInputError(role, found, fix)
         return DensityRatio.load(folder, denoiser)
     config = RatioConfig(seed=o.seed)
     features = ratio_features(biased, reference, denoiser, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, denoiser, config)
-    ratio.save(folder)
+    keep_ratio(folder, ratio, biased, reference)
     return ratio
+
+
+def keep_ratio(folder: Path, ratio: DensityRatio, biased: ImageSet, reference: ImageSet) -> None:
+    """Write the ratio and, beside it, which images it was fitted to: its folds are theirs, row by row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sets = {"biased": asdict(biased.fingerprint), "reference": asdict(reference.fingerprint)}
+    write_atomic(folder / SETS_FILE, json.dumps(sets).encode())
+    ratio.save(folder)
 
 
 def _audit(option: str, path: str) -> RunFolder:
@@ -219,11 +235,12 @@ def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
         raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
 
 
-def check_disk(run: RunFolder, denoiser: Denoiser) -> None:
+def check_disk(run: RunFolder, denoiser: Denoiser, steps: int) -> None:
     """Say how much disk a training run takes. Raises UserInputError where less is free."""
     weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
     # A checkpoint: weights, moving average, two moments; there are two while one replaces the other. RUN/model and RUN/raw stay.
-    peak, end = 8 * weights + OTHER_FILES, 2 * weights + OTHER_FILES
+    others = OTHER_FILES + A_LINE * steps
+    peak, end = 8 * weights + others, 2 * weights + others
     run.progress(f"Will take {peak >> 20} MB of disk while training, {end >> 20} MB in the end", 0, 1)
     checkpoint = run.shared / "checkpoint.pt"
     there = checkpoint.stat().st_size if checkpoint.is_file() else 0

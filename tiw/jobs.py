@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from .errors import UserInputError
 from .execute import process_of
+from .options import TRAINING
 from .runs import RunFolder
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -115,8 +116,13 @@ class Jobs:
                 self._enqueue(run_id)
 
     def delete(self, run_id: str) -> None:
-        """End the run if need be and remove its folder. Raises UserInputError if it is another app's and at work."""
+        """End the run if need be and remove its folder. Raises UserInputError if it is another app's and at work, and if a run that has
+        not finished goes on from it: from its ratio, or its model."""
         run = self.open(run_id)
+        for other in self.runs():
+            if str(run.path) in "\n".join(map(str, vars(other.options).values())) and _unfinished(other):
+                found = f"a run of {other.kind} that has not finished needs it"
+                raise UserInputError("run", found, "let that one finish, or delete it first")
         if not self.owner and run.status().get("state") in BUSY:
             self._admit()
         with self._changed:
@@ -194,6 +200,12 @@ class Jobs:
         with suppress(psutil.Error, AttributeError, OSError):
             psutil.Process(child.pid).nice(5 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)  # the page goes first
         return child
+
+
+def _unfinished(run: RunFolder) -> bool:
+    """Whether it works, waits or can be taken up again."""
+    state = run.status().get("state")
+    return state in BUSY or (state in RESUMABLE and run.kind in TRAINING)
 
 
 def _supervise(run: RunFolder, child: subprocess.Popen) -> None:

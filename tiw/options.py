@@ -14,6 +14,7 @@ from .errors import UserInputError
 
 OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 WITH_ANCHOR = ("tiw-dsm", "correction-only")  # those whose target can be anchored to the baseline
+TRAINING = ("debias", "train")  # the actions that train: by several processes, if wanted, and resumed from a checkpoint
 SOLVERS = ("heun", "dpm")
 SPLITS = ("long-tail", "skew", "joint")
 MAX_STRENGTH = 100

@@ -96,20 +96,22 @@ class RunFolder:
         return replace(RunFolder.create(self.path / kind, kind, options), parent=self)
 
     def status(self) -> dict:
-        """What status.json says; an empty dict before the first write. A run at work that was asked to stop is `stopping`."""
+        """What status.json says; an empty dict before the first write. A run at work that was asked to stop is `stopping`, one whose
+        status was lost with the machine's power is `interrupted`."""
         try:
             status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
+        except ValueError:
+            return {**_BLANK, "state": "interrupted", "stage": "Interrupted", "message": "Its status was lost.", "created": now()}
         # Derived, so that only the process at work writes the file and no state is lost between two writers.
         return {**status, "state": "stopping"} if status["state"] == "running" and self.stop_requested() else status
 
-    def write_status(self, **changes: object) -> None:
+    def write_status(self, lasting: bool = True, **changes: object) -> None:
         """Change some fields of status.json, atomically."""
-        blank = {"state": "queued", "stage": "", "done": 0, "total": 0, "eta_seconds": None, "message": "", "pid": None}
-        status = {**blank, "created": now(), "started": None, **self.status(), **changes, "updated": now()}
+        status = {**_BLANK, "created": now(), **self.status(), **changes, "updated": now()}
         assert status["state"] in STATES, status["state"]
-        write_atomic(self.path / "status.json", _json(status))
+        write_atomic(self.path / "status.json", _json(status), lasting)
 
     def progress(self, stage: str, done: int, total: int, eta_seconds: float | None = None) -> None:
         """Say what is being done and how far it is; at most five writes a second, but every new stage."""
@@ -125,7 +127,7 @@ class RunFolder:
         if eta_seconds is None and done and clock - stage_began > 2:
             eta_seconds = (clock - stage_began) / done * (total - done)
         _PROGRESS[key] = (stage, clock, stage_began)
-        self.write_status(stage=stage, done=done, total=total, eta_seconds=eta_seconds)
+        self.write_status(lasting=False, stage=stage, done=done, total=total, eta_seconds=eta_seconds)
         if ON_PROGRESS is not None:
             ON_PROGRESS(stage, done, total)
 
@@ -147,13 +149,19 @@ class RunFolder:
         with (self.path / name).open("ab") as file:
             file.write(_json(line, indent=None))
 
-    def read_lines(self, name: str, after: int = 0) -> list[dict]:
-        """The whole lines of a JSON-lines file but the first `after`; a last one without its line end is still being written."""
+    def read_lines(self, name: str, most: int = 0) -> list[dict]:
+        """The whole lines of a JSON-lines file; a last one without its line end is still being written.
+
+        Of more than `most` (0: all are wanted) about so many at even distances, and the last one.
+        """
         path = self.path / name
         if not path.is_file():
             return []
         text = path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()[after:] if line]
+        lines = [line for line in text[: text.rfind("\n") + 1].splitlines() if line]
+        if most and len(lines) > most:
+            lines = [*lines[: -1 : math.ceil(len(lines) / most)], lines[-1]]
+        return [json.loads(line) for line in lines]
 
     def write_result(self, result: dict) -> None:
         """Write result.json; schema version, kind and the seconds since the start are added. May be called before the end, too."""
@@ -178,6 +186,7 @@ class RunFolder:
         shutil.rmtree(self.path)
 
 
+_BLANK = {"state": "queued", "stage": "", "done": 0, "total": 0, "eta_seconds": None, "message": "", "pid": None, "started": None}
 _PROGRESS: dict[str, tuple[str, float, float]] = {}  # per folder: stage, time of the last write, when the stage began
 ON_PROGRESS = None  # the command line puts its progress bar here
 

@@ -104,7 +104,8 @@ def train_to_folder(
         now = time.monotonic()
         seconds, clock = now - clock, now
         training_seconds += seconds
-        run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
+        if world.is_first():
+            run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
         remaining = training_seconds / last.step * (config.steps - last.step)
         run.progress("Training", last.step, config.steps, remaining)
         overdue = not o.checkpoint_every and training_seconds - saved_at >= CHECKPOINT_SECONDS
@@ -180,7 +181,11 @@ def _budget(
         seconds_a_step = (times[-1] - times[0]) / (len(times) - 1)
         affordable = int(PREVIEW_SHARE * 60 * o.minutes / max(preview_seconds, 1e-9))
         previews = world.agreed(min(PREVIEWS, max(1, affordable)))
-        steps = world.agreed(int((60 * o.minutes - previews * preview_seconds) / seconds_a_step))
+        if o.preview_every:  # as asked for, whatever it costs
+            steps = int(60 * o.minutes / (seconds_a_step + preview_seconds / o.preview_every))
+        else:
+            steps = int((60 * o.minutes - previews * preview_seconds) / seconds_a_step)
+        steps = world.agreed(steps)
         if steps < FEWEST_STEPS:
             found = f"{o.minutes:g} are time for {max(0, steps)} steps here, at {seconds_a_step:.1f} s a step"
             raise UserInputError("minutes", found, f"give more minutes, or steps: {FEWEST_STEPS} at least do something good")

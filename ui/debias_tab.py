@@ -181,20 +181,20 @@ def follow(sets: dict) -> list:
 
 
 def _trained(run: store.Run) -> str:
-    took, result = words.duration(run.result["seconds"]), run.result
+    took, result = words.duration(run.result["training_seconds"]), run.result
     return words.card(
-        f"<h3>{words.dot('baseline')}The baseline is ready</h3><p>{result['steps']:,} steps in {took}. It is "
+        f"<h3>{words.dot('baseline')}The baseline is ready</h3><p>{result['steps']:,} steps of training in {took}. It is "
         f"chosen for the sets that it was trained on: preview or debias next.</p>"
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a></div>'
     )
 
 
 def _debiased(run: store.Run) -> str:
-    took, result = words.duration(run.result["seconds"]), run.result
+    took, result = words.duration(run.result["training_seconds"]), run.result
     strength = "" if result.get("strength") is None else f", strength {_strength(result)}"
     return _doubt(run) + words.card(
         f"<h3>{words.dot('debiased')}The debiased model is ready</h3>"
-        f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps in {took}{strength}. {_sets(run)} "
+        f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps of training in {took}{strength}. {_sets(run)} "
         "Compare it next, side by side.</p>"
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
         f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'

@@ -7,6 +7,8 @@ from zlib import crc32
 
 import gradio as gr
 
+from tiw.errors import UserInputError
+
 from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
 from .panel import QUIET
 
@@ -119,6 +121,10 @@ def _delete_run(current: dict, event: gr.EventData) -> dict:
     run = store.open_run(str(event._data.get("value", "")))
     if run is None or run.busy:
         return current
-    store.jobs().delete(run.id)
+    try:
+        store.jobs().delete(run.id)
+    except UserInputError as problem:
+        gr.Warning(str(problem))
+        return current
     gr.Info(f"{words.KINDS.get(run.kind, run.kind)} deleted.")
     return {kind: "" if run_id == run.id else run_id for kind, run_id in current.items()}

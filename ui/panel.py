@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from tiw.errors import UserInputError
+from tiw.options import TRAINING
 
 from . import store, theme, words
 
@@ -70,5 +71,5 @@ def state_of(run: store.Run | None) -> str:
     return (
         words.progress(run.kind, run.status, store.jobs().position(run.id))
         if run.busy
-        else words.ended(run.kind, run.status, resumable=run.kind in ("debias", "train"))
+        else words.ended(run.kind, run.status, resumable=run.kind in TRAINING)
     )

@@ -15,6 +15,7 @@ from tiw.jobs import BUSY, RUN_ID, Jobs
 from tiw.options import OPTIONS
 from tiw.runs import RunFolder
 
+MOST_LINES = 2000
 KEPT_SECONDS = 30 * 24 * 3600  # of uploads that no run names
 ON_SPACE = "SPACE_ID" in os.environ
 WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet", "rest.parquet")
@@ -59,8 +60,8 @@ class Run:
         return RunFolder(self.path, self.kind, None)
 
     def lines(self, name: str) -> list[dict]:
-        """The whole lines of one of its JSON-lines files."""
-        return self.folder.read_lines(name)
+        """The whole lines of one of its JSON-lines files; of a long one as many as a chart has room for."""
+        return self.folder.read_lines(name, most=MOST_LINES)
 
 
 def open_run(run_id: str) -> Run | None:
