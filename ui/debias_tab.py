@@ -73,7 +73,8 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
                     float(DEFAULT.anchor),
                     step=0.05,
                     label="Anchor",
-                    info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs.",
+                    info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs and "
+                    "for kinds of images that the model hardly knows.",
                 )
                 message = theme.html()
                 with gr.Row(elem_classes="tiw-actions"):
