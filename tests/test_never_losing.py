@@ -158,6 +158,14 @@ def test_slow_image_grids_get_a_small_part_of_the_budget(start, monkeypatch):
     assert [line["step"] for line in run.read_lines("previews.jsonl")] == [0, 7, 14, 21, 27]
 
 
+def test_image_grids_that_were_asked_for_count_in_the_budget(start, monkeypatch):
+    """1.5 seconds: three steps of 0.05 and a grid of 0.05, seven times, and one step more."""
+    monkeypatch.setattr(training, "time", clock(0.05))
+    run = start("run", steps=0, minutes=0.0251, checkpoint_every=0, preview_every=3)
+    assert execute(run) == 0
+    assert run.result()["steps"] == 22
+
+
 @pytest.mark.parametrize(("asked", "saved"), [(0, [4, 8, 10, 14, 18, 20]), (5, [5, 10, 15, 20])])
 def test_ten_minutes_of_training_are_the_most_that_is_lost(asked, saved, start, monkeypatch):
     """Steps of 170 seconds, grids at step 10 and the end: a checkpoint with these and after every fourth step, unless steps are given."""
