@@ -42,6 +42,7 @@ from .inputs import (
 )
 from .networks import PRESETS
 from .options import (
+    WITH_RATIO,
     AuditOptions,
     CompareOptions,
     DebiasOptions,
@@ -135,8 +136,7 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
 
 def debias(run: RunFolder, o: DebiasOptions) -> dict:
     """Fine-tune the baseline; see `tiw.debias`. Ends with the debiased model in RUN/model."""
-    needs_ratio = o.objective not in ("dsm-ref", "dsm-obs")
-    if needs_ratio:
+    if o.objective in WITH_RATIO:
         biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
         check = baseline_check(run, o, denoiser, biased)
         match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)

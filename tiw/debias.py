@@ -18,7 +18,7 @@ from .device import COMPILE_FROM, compile_blocks
 from .errors import UserInputError
 from .noise import to_x0
 from .objectives import DenoiserFn, dsm, iw_dsm, log_weight, tiw_dsm
-from .options import WITH_ANCHOR
+from .options import WITH_ANCHOR, WITH_RATIO
 from .ratio import DensityRatio
 
 TIW = ("tiw-dsm", "correction-only", "weight-only")
@@ -178,7 +178,7 @@ def _losses(
     if batch.labels is not None:
         trained, baseline = (lambda xt, level: network(xt, level, batch.labels)), baseline.given(batch.labels)
         ratio = None if ratio is None else ratio.given(batch.labels)
-    if config.objective in ("dsm-ref", "dsm-obs"):
+    if config.objective not in WITH_RATIO:
         return dsm(trained, x0, noise, sigma, loss_weight=student.loss_weight), None
     assert ratio is not None, f"{config.objective} needs a density ratio"
     held_out = ratio.held_out(batch.items)

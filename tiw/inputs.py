@@ -21,7 +21,7 @@ from .device import pick_device, pick_precision
 from .errors import UserInputError
 from .features import PixelEncoder, RatioConfig, ratio_features
 from .files import write_atomic
-from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
+from .options import WITH_RATIO, AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 from .ratio import DensityRatio, fit_to_features
 from .runs import RunFolder, Stopped
 from .strength import Estimate, StrengthMatch, match_strength
@@ -58,7 +58,7 @@ def _with_classes(o: AuditOptions | PreviewOptions | DebiasOptions, biased: Imag
     if not isinstance(o, DebiasOptions):
         found = f"{o.baseline} is class-conditional ({classes} classes)"
         raise UserInputError("baseline", found, "debias takes such a model, with class_label; an audit can do without a model (none)")
-    if o.strength == "auto" and o.objective not in ("dsm-ref", "dsm-obs"):
+    if o.strength == "auto" and o.objective in WITH_RATIO:
         raise UserInputError("strength", "it cannot be matched for a class-conditional model", "give a number: 1 is the ratio as estimated")
     column, sets = o.class_label, {"biased": biased, "reference": reference}
     for name, images in sets.items():

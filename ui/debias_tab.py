@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from tiw.options import WITH_ANCHOR, DebiasOptions, TrainOptions
+from tiw.options import WITH_ANCHOR, WITH_RATIO, DebiasOptions, TrainOptions
 
 from . import pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
@@ -18,7 +18,6 @@ NOTHING = words.empty(
     "Nothing has been trained yet",
     "“Preview now” shows in seconds what debiasing will do, without training. “Debias” then trains it into the model, and you can watch.",
 )
-WITH_RATIO = ("tiw-dsm", "correction-only", "iw-dsm", "weight-only")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from tiw.jobs import RESUMABLE
+
 from . import charts, store, theme, words
 from .panel import QUIET, Panel, resume, state_of, state_row, stop, stop_button
 
@@ -27,7 +29,7 @@ def build(
         return [
             state_of(run),
             stop_button(run),
-            gr.update(visible=run.state in ("interrupted", "stopped", "failed")),
+            gr.update(visible=run.state in RESUMABLE),
             _numbers(run, steps, previews, finished(run) if run.done else ""),
             charts.loss(steps),
             charts.gap(previews, steps),
