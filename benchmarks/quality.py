@@ -73,7 +73,7 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
         for rate in (1e-4, 3e-4, 1e-3)
     ]
     seeds = (0, 1, 2)
-    rival = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400) for m in ("dsm-ref", "tiw-dsm+anchor")]
+    rival = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400, 25, 250, 1000) for m in ("dsm-ref", "tiw-dsm+anchor")]
     short = [cell("demo", m, n, s, 0.3) for n in (100, 400, 50) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
     longer = [cell("demo", m, n, s, 3.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
     longest = [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]

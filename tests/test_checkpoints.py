@@ -28,11 +28,12 @@ from tiw.debias import DebiasConfig, _draw, _losses
 from tiw.denoiser import Denoiser
 from tiw.errors import UserInputError
 from tiw.features import features_at
-from tiw.inputs import open_inputs
+from tiw.inputs import open_denoiser, open_inputs
 from tiw.noise import to_x0
-from tiw.options import AuditOptions, DebiasOptions
+from tiw.options import OPTIONS, DebiasOptions
+from tiw.ratio import DensityRatio
 from tiw.runs import RunFolder
-from tiw.sampling import sample, solve
+from tiw.sampling import labels_like, sample, solve
 
 ROOT = Path(__file__).parents[1]
 BIASED, REFERENCE = blobs(200, 0.2, 0), blobs(60, 0.6, 1)
@@ -277,6 +278,31 @@ def test_a_class_conditional_pipeline_keeps_its_label(objective, conditional, tm
     assert all(np.array_equal(drawn[i], alike[k][i]) for i, k in enumerate(of_class)) and 0 < sum(of_class) < 6
 
 
+def test_a_class_conditional_model_is_audited_previewed_and_compared_in_the_references_classes(conditional, tmp_path):
+    def done(kind, **changes):
+        common = {name: conditional[name] for name in ("baseline", "reference", "class_label", "device")}
+        options = OPTIONS[kind](**common, **changes)
+        run = RunFolder.create(tmp_path / kind, kind, options)
+        return run, commands.EXECUTE[kind](run, options)
+
+    biased = {"biased": conditional["biased"]}
+    _, audited = done("audit", **biased, scored=120, map=False)
+    assert audited["levels"][0]["auc"]["value"] > 0.6  # 20 against 60 % bright
+    run, preview = done("preview", **biased, audit=str(tmp_path / "audit"), count=6, sampling_steps=3)
+    drawn, labels = np.load(run.path / "samples.npz"), labels_like((REFERENCE.attributes["light"] == "dark").to_numpy(int), range(6))
+    denoiser = open_denoiser(conditional["baseline"], "cpu")
+    ratio = DensityRatio.load(tmp_path / "audit" / "ratio", denoiser)
+    strength = preview["strength"]
+    of_class = [sample(denoiser, range(6), steps=3, guidance=ratio, strength=strength, labels=np.full(6, k)) for k in (0, 1)]
+    agree = np.array([[np.array_equal(drawn["debiased"][i], images[i]) for images in of_class] for i in range(6)])
+    assert (agree == np.eye(2, dtype=bool)[labels]).all() and set(labels) == {0, 1}
+    _, debiased = done("debias", **biased, audit=str(tmp_path / "audit"), steps=2, batch_size=8, precision="float32")
+    assert debiased["strength"] == strength and np.isfinite(debiased["gap_closed"]["value"])
+    run, _ = done("compare", debiased=str(tmp_path / "debias" / "model"), count=10, sampling_steps=3)
+    compared = np.load(run.path / "samples.npz")
+    assert np.array_equal(compared["baseline"][:6], drawn["baseline"])  # the same seeds, the same classes
+
+
 def test_each_image_is_trained_and_scored_with_its_own_label(conditional, tmp_path):
     options = DebiasOptions(**conditional, objective="dsm-obs", precision="float32")
     biased, reference, denoiser = open_inputs(RunFolder.create(tmp_path / "run", "debias", options), options)
@@ -308,15 +334,10 @@ def test_a_class_conditional_model_asks_for_its_labels(conditional, tmp_path):
         (
             ({"class_label": ""}, "class_label: the biased set has the labels light, not ''"),
             ({"class_label": "size"}, "class_label"),
-            ({"objective": "tiw-dsm", "strength": "auto"}, "strength: it cannot be matched"),
         )
     ):
         with pytest.raises(UserInputError, match=sentence):
             fine_tuned(conditional, tmp_path / f"run{number}", **{"objective": "dsm-ref", **changes})
-    sets = {name: value for name, value in conditional.items() if name != "class_label"}
-    with pytest.raises(UserInputError, match=r"baseline.*class-conditional \(2 classes\)"):
-        options = AuditOptions(**sets)
-        commands.audit(RunFolder.create(tmp_path / "audit", "audit", options), options)
     DDPMPipeline(tiny_unet(num_class_embeds=3), DDPMScheduler()).save_pretrained(tmp_path / "given")
     with pytest.raises(UserInputError, match=r"'light' has 2 values \(bright, dark\), the baseline 3 classes"):
         fine_tuned(conditional, tmp_path / "three", objective="dsm-ref")

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from tiw.strength import FADE, Estimate, StrengthMatch, _nearest
+from tiw.data import ImageSet
+from tiw.features import RatioConfig
+from tiw.noise import to_images
+from tiw.ratio import fit_density_ratio
+from tiw.sampling import labels_like, sample
+from tiw.strength import BEYOND, FADE, FEW, Estimate, StrengthMatch, _nearest, gap_closed, match_strength
+from tiw.toys import GaussianMixture
 
 Q, FOLDS = 12, 5
 FADED = np.exp(-np.arange(Q) / FADE)
@@ -53,3 +59,58 @@ def test_the_gap_is_closed_at_the_matched_strength_and_open_at_the_baseline():
         assert np.diff(found.interval) == pytest.approx(0.2 / (at_matched - 0.05))
     unlike = StrengthMatch(1.5, None, ((0.0, 0.4), (1.5, 1.1)))  # a baseline whose shares are not the biased set's is ahead already
     assert unlike.closed(Estimate(0.4, (0.3, 0.5))).value == pytest.approx(0.25 / 0.95)
+
+
+SHAPE = (3, 16, 16)
+LIGHTS = torch.tensor([[-0.5, 0.1], [-0.1, 0.5]])  # dark and bright, of each class: the second is the lighter one altogether
+
+
+class TwoClasses:
+    """A class-conditional model in closed form: each class is dark or bright, `bright` of it bright."""
+
+    shape, device, sigma_max, classes = SHAPE, torch.device("cpu"), 80.0, 2
+
+    def __init__(self, bright: float, labels: torch.Tensor | None = None):
+        self.bright, self.labels = bright, labels
+        weights, stds = torch.tensor([1 - bright, bright]), torch.tensor([0.2, 0.2])
+        self.mixtures = [GaussianMixture(weights, lights[:, None].expand(2, 768), stds) for lights in LIGHTS]
+
+    def given(self, labels):
+        return TwoClasses(self.bright, labels)
+
+    def _own(self, of_class):
+        """Of [2, B, ...] the row of each one's class."""
+        return of_class[self.labels, torch.arange(len(self.labels))]
+
+    def __call__(self, xt, sigma):
+        return self._own(torch.stack([m.denoised(xt.flatten(1), sigma) for m in self.mixtures])).reshape(xt.shape)
+
+    def features(self, xt, sigma):
+        odds = [m._log_components(xt.flatten(1), sigma).diff(dim=1)[:, 0] for m in self.mixtures]
+        light = torch.tanh(self._own(torch.stack(odds)) / 2)
+        return torch.stack([light, xt.mean((1, 2, 3)) / (sigma**2 + 1).sqrt(), self.labels.float()], 1)
+
+    def images(self, n, second, seed):
+        """`second` of them are of the second class."""
+        generator = torch.Generator().manual_seed(seed)
+        labels = (torch.rand(n, generator=generator) < second).long()
+        drawn = self.given(labels)._own(torch.stack([m.sample(n, generator) for m in self.mixtures]))
+        return ImageSet(to_images(drawn.reshape(n, *SHAPE)), labels=labels.numpy())
+
+
+def test_a_class_conditional_model_is_matched_within_its_classes():
+    """A tenth of the biased images and half of the references are of the lighter class, which no model changes: what counts is how many
+    of either class are bright, 20 and 60 %."""
+    model, reference = TwoClasses(0.2), TwoClasses(0.6).images(200, 0.5, 1)
+    biased = model.images(800, 0.1, 0)
+    ratio = fit_density_ratio(biased, reference, model, RatioConfig(sigmas=(0.1, 0.5, 2.0, 8.0)))
+    for images, truth in ((model.images(2000, 0.5, 5), 0.0), (TwoClasses(0.6).images(2000, 0.5, 6), 1.0)):
+        found = gap_closed(ratio, images.images, labels=images.labels)
+        assert found.interval[0] < truth < found.interval[1] and abs(found.value - truth) < 0.15
+    match = match_strength(model, ratio, biased, reference)
+    nearest = match.strength / (BEYOND + FEW / len(reference))
+    labels = labels_like(reference.labels, range(400))
+    images = sample(model, range(400), guidance=ratio, strength=nearest, labels=labels)
+    bright = images.mean((1, 2, 3)) / 127.5 - 1 > LIGHTS.mean(1).numpy()[labels]
+    assert abs(bright.mean() - 0.6) < 0.1  # 0.025 standard error, and that of the strength
+    assert abs(labels.mean() - reference.labels.mean()) < 4 * 0.5 / 20

@@ -44,7 +44,7 @@ HELP = {
     "map": "Draw the map after the charts.",
     "score_all": "Score the biased images that were not drawn for the charts too, at the end.",
     "objective": f"{', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}.",
-    "class_label": "Column of both sets with the classes that a class-conditional baseline was trained on.",
+    "class_label": "Column with the classes that a class-conditional baseline was trained on; all sets need it.",
     "strength": "Of the correction or the guidance: a number, or auto: matched to the reference without any label.",
     "anchor": "Share of the frozen baseline in the target, 0 (the paper) to 1; C0:C1: from the first step to the last.",
     "reference_share": "Share of reference images in a batch, from 0 up to, but not 1.",

@@ -16,7 +16,7 @@ from .data import ImageSet
 from .denoiser import Denoiser
 from .diagnostics import auc_delong
 from .features import PixelEncoder, features_at
-from .sampling import sample
+from .sampling import labels_like, sample
 
 SIGMA = 0.3
 COMPONENTS = 50  # principal components of the pixels, at most, and one for ten images
@@ -47,8 +47,7 @@ def check_baseline(
     seeds = range(seed + 2_000_000, seed + 2_000_000 + count)
     say = None if on_progress is None else lambda done: on_progress(done, count)
     # A class-conditional model paints the classes in the set's own shares: only what it makes of them is under test.
-    labels = None if biased.labels is None else np.random.default_rng([seed, 5]).choice(biased.labels, count)
-    images = sample(denoiser, seeds, labels=labels, on_batch=say)
+    images = sample(denoiser, seeds, labels=labels_like(biased.labels, seeds), on_batch=say)
     rows = np.random.default_rng([seed, 4]).permutation(len(biased))[: 2 * count]
     x = np.concatenate(
         [

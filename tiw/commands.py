@@ -39,6 +39,7 @@ from .inputs import (
     report,
     report_of,
     strength_of,
+    with_classes,
 )
 from .networks import PRESETS
 from .options import (
@@ -58,6 +59,7 @@ from .pictures import contact_sheet
 from .ratio import DensityRatio, fit_to_features
 from .report import audit_html, compare_html
 from .runs import RunFolder, now
+from .sampling import labels_like
 from .sampling import sample as draw_samples
 from .strength import gap_closed
 from .training import train_to_folder
@@ -99,7 +101,8 @@ def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int
     say = report(run, "Scoring all other images")
     for start in range(0, len(rest), 512):
         rows = rest[start : start + 512]
-        features = features_at(ratio.denoiser, biased.images[rows], rows, ratio.sigmas, seed)[:, 0]
+        labels = None if biased.labels is None else biased.labels[rows]
+        features = features_at(ratio.denoiser, biased.images[rows], rows, ratio.sigmas, seed, labels=labels)[:, 0]
         for level, sigma in enumerate(ratio.sigmas):
             own = features[level].to(ratio.log_sigmas.device)
             scores[level, start : start + 512] = ratio.from_features(own, own.new_full((len(rows),), float(sigma))).cpu()
@@ -121,7 +124,8 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
     check = baseline_check(run, o, denoiser, biased)
     match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
     seeds = range(o.seed, o.seed + o.count)
-    common = {"steps": o.sampling_steps, "solver": o.solver}
+    labels = labels_like(reference.labels, seeds)
+    common = {"steps": o.sampling_steps, "solver": o.solver, "labels": labels}
     plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
     report = report_of(run, "Sampling with guidance", o.count)
     guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
@@ -129,7 +133,7 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
     return {
         "strength": match.strength,
         "strength_match": asdict(match),
-        "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed))),
+        "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed, labels=labels))),
         "baseline_check": asdict(check),
     }
 
@@ -160,9 +164,8 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     def steps_of(config: DebiasConfig, resume: dict | None) -> Iterator[TrainStep]:
         return run_debias(denoiser, biased, reference, ratio, config, resume=resume)
 
-    # The meter compares means over all classes; a class-conditional model's samples have the classes that the seeds draw.
-    gap = None if ratio is None or denoiser.classes else lambda images: match.closed(gap_closed(ratio, images, o.seed))
-    trained = train_to_folder(run, o, config, denoiser, steps_of, gap)
+    gap = None if ratio is None else lambda images, labels: match.closed(gap_closed(ratio, images, o.seed, labels=labels))
+    trained = train_to_folder(run, o, config, denoiser, steps_of, gap, reference.labels)
     return {
         "objective": o.objective,
         "strength": config.strength if match is not None else None,
@@ -210,10 +213,13 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     heldout = read_set(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
     classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""))
     seeds = range(o.seed, o.seed + o.count)
-    images = {}
-    for name, path in (("baseline", o.baseline), ("debiased", o.debiased)):
-        report = report_of(run, f"Sampling the {name} model", o.count)
-        images[name] = draw_samples(open_denoiser(path, o.device), seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report)
+    models = {"baseline": open_denoiser(o.baseline, o.device), "debiased": open_denoiser(o.debiased, o.device)}
+    if o.class_label and models["baseline"].classes:
+        (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
+    labels, images = labels_like(reference.labels, seeds), {}
+    for name, model in models.items():
+        common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
+        images[name] = draw_samples(model, seeds, labels=labels, **common)
     np.savez(run.path / "samples.npz", seeds=np.array(seeds), **images)
     run.progress("Measuring", 0, 1)
     truth = load_demo().truth["shares"]["reference"] if demo else None

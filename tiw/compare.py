@@ -11,7 +11,7 @@ from .attributes import AttributeClassifier, Distance, Share, fairness_discrepan
 from .data import ImageSet
 from .denoiser import Denoiser
 from .quality import closer_to_reference, fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
-from .sampling import sample
+from .sampling import labels_like, sample
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def compare(
 ) -> Comparison:
     """Sample `count` images of both models from the same seeds and `measure` them."""
     seeds = range(seed, seed + count)
-    images = [sample(model, seeds, steps=steps, solver=solver) for model in (baseline, debiased)]
+    labels = labels_like(reference.labels, seeds)
+    images = [sample(model, seeds, steps=steps, solver=solver, labels=labels) for model in (baseline, debiased)]
     return measure(*images, reference, classifier, heldout, truth, seed)
 
 

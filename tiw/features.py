@@ -105,6 +105,7 @@ class RatioFeatures:
     biased: Tensor  # [L, m, F]
     reference: Tensor  # [L, draws, n_reference, F]
     n_biased: int  # size of the whole biased set
+    class_weight: np.ndarray | None = None  # [m] shares of the classes in the reference over those in the biased set; None: no classes
 
 
 def ratio_features(
@@ -131,4 +132,11 @@ def ratio_features(
     of_reference = features_at(encoder, reference.images, items, draws=config.reference_draws, labels=reference.labels, **common)
     labels = None if biased.labels is None else biased.labels[scored]
     of_biased = features_at(encoder, biased.images[scored], scored, labels=labels, **common)[:, 0]
-    return RatioFeatures(scored, of_biased, of_reference, len(biased))
+    weight = None if labels is None else _class_weight(labels, reference.labels)
+    return RatioFeatures(scored, of_biased, of_reference, len(biased), weight)
+
+
+def _class_weight(biased: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """p_ref(class) / p_bias(class) of each biased image's class, [m]."""
+    counts = [np.bincount(labels, minlength=max(biased.max(), reference.max()) + 1) for labels in (biased, reference)]
+    return (counts[1] / len(reference) / np.maximum(counts[0] / len(biased), 1e-12))[biased]

@@ -21,7 +21,7 @@ from .device import pick_device, pick_precision
 from .errors import UserInputError
 from .features import PixelEncoder, RatioConfig, ratio_features
 from .files import write_atomic
-from .options import WITH_RATIO, AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
+from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 from .ratio import DensityRatio, fit_to_features
 from .runs import RunFolder, Stopped
 from .strength import Estimate, StrengthMatch, match_strength
@@ -49,22 +49,16 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
         check_disk(run, denoiser, o.steps)
         denoiser.config.noise.within(o.sigma_min, o.sigma_max)
     if denoiser.classes:
-        biased, reference = _with_classes(o, biased, reference, denoiser.classes)
+        biased, reference = with_classes(o.class_label, denoiser.classes, biased=biased, reference=reference)
     return biased, reference, denoiser
 
 
-def _with_classes(o: AuditOptions | PreviewOptions | DebiasOptions, biased: ImageSet, reference: ImageSet, classes: int) -> list[ImageSet]:
-    """Both sets with the class of each image, for a class-conditional model: numbers from 0, or as many names, in alphabetical order."""
-    if not isinstance(o, DebiasOptions):
-        found = f"{o.baseline} is class-conditional ({classes} classes)"
-        raise UserInputError("baseline", found, "debias takes such a model, with class_label; an audit can do without a model (none)")
-    if o.strength == "auto" and o.objective in WITH_RATIO:
-        raise UserInputError("strength", "it cannot be matched for a class-conditional model", "give a number: 1 is the ratio as estimated")
-    column, sets = o.class_label, {"biased": biased, "reference": reference}
+def with_classes(column: str, classes: int, **sets: ImageSet) -> list[ImageSet]:
+    """The sets with the class of each image, for a class-conditional model: numbers from 0, or as many names, in alphabetical order."""
     for name, images in sets.items():
         if images.attributes is None or column not in images.attributes:
             there = "no labels" if images.attributes is None else f"the labels {', '.join(images.attributes)}"
-            fix = f"name the column with the baseline's {classes} classes; both sets need it"
+            fix = f"the baseline is class-conditional: name the column with its {classes} classes ({' and '.join(sets)} need it)"
             raise UserInputError("class_label", f"the {name} set has {there}, not {column!r}", fix)
     values = pd.concat([images.attributes[column].astype(str) for images in sets.values()])
     names = sorted(values.unique())
@@ -75,7 +69,8 @@ def _with_classes(o: AuditOptions | PreviewOptions | DebiasOptions, biased: Imag
         found = f"{column!r} has {len(names)} values ({', '.join(names[:5])}), the baseline {classes} classes"
         raise UserInputError("class_label", found, "label the images with the numbers or the names of its classes")
     labels = values.map({name: k for k, name in enumerate(names)}).to_numpy(np.int64, copy=True)
-    return [replace(biased, labels=labels[: len(biased)]), replace(reference, labels=labels[len(biased) :])]
+    ends = np.cumsum([len(images) for images in sets.values()])[:-1]
+    return [replace(images, labels=own) for images, own in zip(sets.values(), np.split(labels, ends), strict=True)]
 
 
 def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
@@ -92,7 +87,7 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
     biased, reference, denoiser = open_inputs(run, o)
     if o.audit:
         about = _audit("audit", o.audit).options
-        for field in ("biased", "reference", "baseline", "references", "resolution", "skip_bad"):
+        for field in ("biased", "reference", "baseline", "class_label", "references", "resolution", "skip_bad"):
             if getattr(about, field) != getattr(o, field):
                 found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
                 raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")

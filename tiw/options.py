@@ -28,6 +28,7 @@ class AuditOptions:
     biased: str = "demo"
     reference: str = "demo"
     baseline: str = "demo"  # denoiser whose features feed the ratio; "none": pixels do
+    class_label: str = ""  # column of both sets with the classes of a class-conditional baseline
     references: int = 0  # use this many of the reference images; 0: all
     scored: int = 2000  # biased images drawn, stratified by nothing but the seed, for charts and map
     folds: int = 5
@@ -48,6 +49,7 @@ class PreviewOptions:
     biased: str = "demo"
     reference: str = "demo"
     baseline: str = "demo"
+    class_label: str = ""
     references: int = 0
     strength: str = "auto"  # number, or auto: matched to the reference without any label
     count: int = 64
@@ -66,10 +68,10 @@ class DebiasOptions:
     biased: str = "demo"
     reference: str = "demo"
     baseline: str = "demo"
+    class_label: str = ""
     audit: str = ""  # finished audit run whose ratio is used; empty: fit one here
     references: int = 0
     objective: str = "tiw-dsm"
-    class_label: str = ""  # column of both sets with the classes of a class-conditional baseline
     strength: str = "auto"
     anchor: str = "1"  # share of the frozen baseline in the target, C, or C0:C1 from the first step to the last
     reference_share: float = 0.5
@@ -132,6 +134,7 @@ class CompareOptions:
     baseline: str = "demo"
     debiased: str = ""
     reference: str = "demo"
+    class_label: str = ""  # column of the reference with the classes of class-conditional models, which then paint them in its shares
     labels: str = ""  # labelled images to fit the attribute classifier on; "demo": the shipped one
     heldout: str = ""  # images for the quality measures; empty: the reference; "demo": the demo's 2,000
     count: int = 1000

@@ -23,7 +23,7 @@ from .estimators import HEADS, Head, fit, principal_directions, tensors_of
 from .features import Encoder, RatioConfig, RatioFeatures, ratio_features
 from .files import write_atomic
 
-_TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_reference")
+_TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_counts", "gap_reference")
 _ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy")
 GAP_SIGMA = 0.3  # the gap is measured at the level nearest to it: images are clear, their last details are not
 GAP_COMPONENTS = 100  # at most, and one for 20 biased images: the tail of a whitening is noise
@@ -47,7 +47,8 @@ class DensityRatio:
     train_cross_entropy: np.ndarray  # [L] nats, classes equally heavy, on the folds' own training items
     about: dict  # estimator, what it chose, held-out cross-entropy of each estimator that was fitted
     gap_map: Tensor  # [F, Q] features at GAP_SIGMA -> whitened principal components, which measure the gap (tiw.strength)
-    gap_biased: Tensor  # [K, Q] the mean of the biased images of each fold there
+    gap_biased: Tensor  # [K, Q] the mean of the biased images of each fold there; where they have classes, in the reference's shares
+    gap_counts: Tensor  # [K] how many images each of these means is as sure as
     gap_reference: Tensor  # [n_reference, Q] the reference images there
     strength: float = 1.0  # alpha
     offsets: Tensor | None = None  # [L] b(sigma); None: zero
@@ -134,6 +135,7 @@ class DensityRatio:
         if about.pop("schema_version") != 2:
             raise UserInputError("audit", f"{path} holds a ratio of another version", "run the audit again")
         head = HEADS[about["estimator"]](**{name[5:]: raw.pop(name) for name in list(raw) if name.startswith("head.")})
+        raw.setdefault("gap_counts", raw["folds"][raw["scored"]].bincount().float())  # kept before there were classes
         tensors = {name: raw.pop(name) for name in _TENSORS}
         arrays = {name: value.numpy() for name, value in raw.items()}
         return cls(denoiser, head=head, **tensors, **arrays, about=about).to(denoiser.device)
@@ -186,6 +188,9 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
     gap_level = int(np.argmin(np.abs(np.log(np.array(config.sigmas) / GAP_SIGMA))))
     gap_map = whitening(features.biased[gap_level], config.seed)
     of_biased = features.biased[gap_level] @ gap_map
+    # A class-conditional model is measured on the reference's classes. The tiny share: where a fold has none of them, its plain mean.
+    weight = torch.ones(m) if features.class_weight is None else torch.from_numpy(features.class_weight).float() + 1e-9
+    of_fold = [torch.from_numpy(fold_b == k) for k in range(config.folds)]
     return DensityRatio(
         denoiser,
         log_sigmas=torch.tensor(config.sigmas, dtype=torch.float32).log(),
@@ -197,7 +202,8 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
         train_cross_entropy=found.train_cross_entropy,
         about={"estimator": found.estimator, **found.about, "cross_entropy": tried},
         gap_map=gap_map,
-        gap_biased=torch.stack([of_biased[torch.from_numpy(fold_b == k)].mean(0) for k in range(config.folds)]),
+        gap_biased=torch.stack([weight[rows] @ of_biased[rows] / weight[rows].sum() for rows in of_fold]),
+        gap_counts=torch.stack([weight[rows].sum() ** 2 / weight[rows].square().sum() for rows in of_fold]),
         gap_reference=features.reference[gap_level, 0] @ gap_map,
     ).to(denoiser.device)
 

@@ -75,6 +75,11 @@ def starting_noise(seeds: Sequence[int], shape: tuple[int, ...], sigma_max: floa
     return sigma_max * torch.stack(rows)
 
 
+def labels_like(labels: np.ndarray | None, seeds: Sequence[int]) -> np.ndarray | None:
+    """The class that each seed paints, [len(seeds)], drawn from a set's `labels` [n] and so in its shares; None for a set without."""
+    return None if labels is None else np.array([np.random.default_rng([int(seed), 5]).choice(labels) for seed in seeds], np.int64)
+
+
 def sample(
     denoiser: DenoiserFn,
     seeds: Sequence[int],
@@ -99,7 +104,7 @@ def sample(
     if guidance is not None and strength != 0:
         scaled = guidance.scaled(strength) if hasattr(guidance, "scaled") else lambda xt, sigma: strength * guidance(xt, sigma)
     if denoiser.classes and labels is None:
-        labels = np.array([np.random.default_rng([int(seed), 5]).integers(denoiser.classes) for seed in seeds], np.int64)
+        labels = labels_like(np.arange(denoiser.classes), seeds)
     highest = min(SIGMA_MAX, denoiser.sigma_max)
     levels = sigma_steps(steps, sigma_max=highest)
     images = []

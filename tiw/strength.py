@@ -28,7 +28,7 @@ from .data import ImageSet
 from .denoiser import Denoiser
 from .features import features_at
 from .ratio import GAP_SIGMA, DensityRatio
-from .sampling import sample
+from .sampling import labels_like, sample
 
 BOOTSTRAP = 500
 FADE = 20.0  # components; halves the meter's spread over reference sets against equal weights (docs/METHOD.md, "Strength")
@@ -64,19 +64,23 @@ class StrengthMatch:
         return Estimate((reading.value - own) / reach, tuple((x - own) / reach for x in reading.interval))
 
 
-def gap_closed(ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np.ndarray | None = None) -> Estimate:
+def gap_closed(
+    ratio: DensityRatio, images: np.ndarray, seed: int = 0, folds: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> Estimate:
     """Gap closed by samples uint8 [N,H,W,3]; the interval resamples samples, reference and biased images.
+
+    `labels` [N] are their classes, for a class-conditional denoiser: drawn in the reference's shares (tiw.sampling.labels_like).
 
     `folds` [N] names the fold whose ratio guided each sample. Without it (samples of a model that all folds have steered) every
     sample is measured against every fold, which flatters a little: a progress meter, not a verdict.
     """
-    found = _projected(ratio, images, seed)
+    found = _projected(ratio, images, labels, seed)
     reference = ratio.gap_reference.cpu().double().numpy()  # [n, Q]
     biased = ratio.gap_biased.cpu().double().numpy()  # [K, Q]
     n_folds = len(biased)
     fold_of = ratio.folds.cpu().numpy()
     reference_rows = [np.flatnonzero(fold_of[-len(reference) :] == k) for k in range(n_folds)]
-    biased_counts = np.bincount(fold_of[ratio.scored], minlength=n_folds)
+    biased_counts = ratio.gap_counts.cpu().double().numpy()
     sample_rows = [np.arange(len(found)) if folds is None else np.flatnonzero(folds == k) for k in range(n_folds)]
     fade = _fade(reference.shape[1])
     rng = np.random.default_rng(seed)
@@ -126,20 +130,25 @@ def match_strength(
     n_folds = ratio.n_folds
     pairs = max(1, count // (2 * n_folds))
 
+    seeds = [range(first, first + pairs) for first in range(seed + 1_000_000, seed + 1_000_000 + n_folds * pairs, pairs)]
+    classes = [labels_like(reference.labels, of_fold) for of_fold in seeds]
+    labels = [None if own is None else np.tile(own, 2) for own in classes]  # of the images: a fold's second half has the negative noises
+    common = {"steps": steps, "solver": solver, "antithetic": True, "batch_size": pairs}
+
     def draw(strength: float, done: int) -> list[np.ndarray]:
         images = []
         for fold in range(n_folds):
-            seeds = range(seed + 1_000_000 + fold * pairs, seed + 1_000_000 + (fold + 1) * pairs)
-            common = {"steps": steps, "solver": solver, "guidance": ratio.of_fold(fold), "strength": strength}
-            images.append(sample(denoiser, seeds, antithetic=True, **common))
+            guidance = ratio.of_fold(fold)
+            images.append(sample(denoiser, seeds[fold], guidance=guidance, strength=strength, labels=classes[fold], **common))
             if on_progress is not None:
                 on_progress(done + fold + 1, 2 * n_folds)
         return images
 
     plain, guided = draw(0.0, 0), draw(trial, n_folds)
     folds = np.repeat(np.arange(n_folds), 2 * pairs)
-    readings = [gap_closed(ratio, np.concatenate(images), seed, folds) for images in (plain, guided)]
-    moved = [_projected(ratio, b, seed) - _projected(ratio, a, seed) for a, b in zip(plain, guided, strict=True)]
+    all_labels = None if reference.labels is None else np.concatenate(labels)
+    readings = [gap_closed(ratio, np.concatenate(images), seed, folds, all_labels) for images in (plain, guided)]
+    moved = [_projected(ratio, b, c, seed) - _projected(ratio, a, c, seed) for a, b, c in zip(plain, guided, labels, strict=True)]
     nearest, interval = _nearest(ratio, moved, seed)
     beyond = (BEYOND + FEW / len(reference)) * trial
     strength, *ends = (float(np.clip(beyond * t, 0.0, highest)) for t in (nearest, *interval))
@@ -173,11 +182,11 @@ def _nearest(ratio: DensityRatio, moved: list[np.ndarray], seed: int) -> tuple[f
     return nearest(False), (float(low), float(high))
 
 
-def _projected(ratio: DensityRatio, images: np.ndarray, seed: int) -> np.ndarray:
-    """Images uint8 [N,H,W,3] in the whitened components where the gap is measured, [N, Q]."""
+def _projected(ratio: DensityRatio, images: np.ndarray, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    """Images uint8 [N,H,W,3] in the whitened components where the gap is measured, [N, Q]; `labels` [N] as in `gap_closed`."""
     level = ratio.sigmas[np.argmin(np.abs(np.log(ratio.sigmas / GAP_SIGMA)))]
     items = np.arange(len(images)) + (1 << 32)  # noise of their own, no item's
-    features = features_at(ratio.denoiser, images, items, [level], seed)[0, 0].to(ratio.gap_map.device)
+    features = features_at(ratio.denoiser, images, items, [level], seed, labels=labels)[0, 0].to(ratio.gap_map.device)
     return (features @ ratio.gap_map).cpu().double().numpy()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
 
@@ -24,7 +25,7 @@ from .files import to_disk, write_atomic
 from .options import DebiasOptions, TrainOptions
 from .pictures import contact_sheet
 from .runs import RunFolder, Stopped
-from .sampling import sample
+from .sampling import labels_like, sample
 from .strength import Estimate
 
 PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
@@ -34,20 +35,21 @@ CHECKPOINT_SECONDS = 600.0  # of training between two checkpoints at most, unles
 PREVIEW_SHARE = 0.15  # of a budget in minutes they get at most: where sampling is slow, a grid costs as much as many steps
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
-GapFn = Callable[["torch.Tensor"], Estimate]
+GapFn = Callable[[np.ndarray, "np.ndarray | None"], Estimate]  # of images [N,H,W,3] and their classes [N], if they have any
 
 
 class _Preview:
     """Samples of the model in training from fixed seeds: a picture, and the gap closed so far. Raises Stopped when a stop is asked for."""
 
-    def __init__(self, run: RunFolder, gap: GapFn | None):
-        self.run, self.gap = run, gap
+    def __init__(self, run: RunFolder, gap: GapFn | None, like: np.ndarray | None):
+        self.run, self.gap, self.like = run, gap, like
         self.last: Estimate | None = None
 
     def __call__(self, model: Denoiser, step: int) -> None:
         seeds = PREVIEW_SEEDS if self.gap else PREVIEW_SEEDS[:16]
-        images = sample(model, seeds, batch_size=16, on_batch=self._stop_if_asked)
-        self.last = None if self.gap is None else self.gap(images)
+        labels = labels_like(self.like, seeds)
+        images = sample(model, seeds, labels=labels, batch_size=16, on_batch=self._stop_if_asked)
+        self.last = None if self.gap is None else self.gap(images, labels)
         folder = self.run.path / "previews"
         folder.mkdir(exist_ok=True)
         write_atomic(folder / f"{step:06d}.webp", contact_sheet(images[:16], columns=8))
@@ -66,8 +68,11 @@ def train_to_folder(
     start_model: Denoiser,
     steps_of: StepsFn,
     gap: GapFn | None = None,
+    like: np.ndarray | None = None,
 ) -> dict:
     """Run `steps_of(config, resume)` to its end in RUN, from RUN/checkpoint.pt if there is one.
+
+    `like`: classes of the images that a class-conditional model's pictures shall resemble, [n].
 
     Leaves RUN/model (the moving average), RUN/raw, one JSON line per step, pictures on the way.
     Raises Stopped, with the checkpoint written, when a stop was asked for.
@@ -75,7 +80,7 @@ def train_to_folder(
     trained = run.shared / "trained.json"
     if trained.is_file():  # ended between the last checkpoint's removal and the run's own result
         return json.loads(trained.read_text())
-    preview = _Preview(run, gap)
+    preview = _Preview(run, gap, like)
     shown = copy.deepcopy(start_model).requires_grad_(False).eval()  # carries the moving average
     ema = EMAModel(shown.parameters(), decay=o.ema)
     resume = _load_checkpoint(run)

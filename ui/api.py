@@ -33,7 +33,13 @@ def load_images(biased: str = "demo", reference: str = "demo", references: int =
 
 
 def audit(
-    biased: str = "demo", reference: str = "demo", baseline: str = "demo", references: int = 0, scored: int = 2000, seed: int = 0
+    biased: str = "demo",
+    reference: str = "demo",
+    baseline: str = "demo",
+    class_label: str = "",
+    references: int = 0,
+    scored: int = 2000,
+    seed: int = 0,
 ) -> str:
     """Start an audit of a biased set against a reference set.
 
@@ -41,6 +47,7 @@ def audit(
         biased: path of the biased set, or "demo".
         reference: path of the reference set, or "demo".
         baseline: model whose features feed the ratio, or "demo".
+        class_label: label of both sets that names the classes of a class-conditional model.
         references: use this many of the reference images; 0 for all.
         scored: biased images drawn for charts and map.
         seed: random seed.
@@ -49,7 +56,8 @@ def audit(
         The run's id, for run_status and ratio_histogram.
     """
     with _said():
-        return store.submit("audit", biased=biased, reference=reference, baseline=baseline, references=references, scored=scored, seed=seed)
+        sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
+        return store.submit("audit", **sets, scored=scored, seed=seed)
 
 
 def even_out(biased: str = "demo", reference: str = "demo", references: int = 0, fix: str = "") -> str:
@@ -89,6 +97,7 @@ def debias(
     biased: str = "demo",
     reference: str = "demo",
     baseline: str = "demo",
+    class_label: str = "",
     references: int = 0,
     objective: str = "tiw-dsm",
     strength: str = "auto",
@@ -103,6 +112,7 @@ def debias(
         biased: path of the biased set, or "demo".
         reference: path of the reference set, or "demo".
         baseline: path of the model, or "demo".
+        class_label: label of both sets that names the classes of a class-conditional model.
         references: use this many of the reference images; 0 for all.
         objective: tiw-dsm, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.
         strength: a number, or "auto".
@@ -114,7 +124,7 @@ def debias(
     Returns:
         The run's id, for run_status and stop_run.
     """
-    sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline}
+    sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
     rest = {"objective": objective, "strength": strength, "anchor": anchor, "minutes": minutes, "steps": steps, "seed": seed}
     with _said():
         return store.submit("debias", **sets, **rest, audit=store.matching_audit(sets))

@@ -85,7 +85,7 @@ def build(current: gr.BrowserState) -> CompareTab:
 
 def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0) -> dict:
     """Options that compare a finished debias run with the model it started from."""
-    inputs = {name: run.options[name] for name in ("baseline", "reference", "resolution", "skip_bad")}
+    inputs = {name: run.options[name] for name in ("baseline", "reference", "class_label", "resolution", "skip_bad")}
     return {**inputs, "debiased": str(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
 
 

@@ -15,7 +15,7 @@ from tiw.power import power
 from . import pictures, store, theme, words
 from .panel import QUIET
 
-DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "resolution": 0, "skip_bad": False}
+DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
 SHOWN = 40  # sample images of a set
 SUBGROUPS = {"lighter": "lighter skin", "darker": "darker skin", "long": "long hair", "short": "short hair"}
 
@@ -58,6 +58,13 @@ def build() -> DataTab:
                 placeholder="/path/to/model",
                 visible=not store.ON_SPACE,
             )
+            class_label = gr.Textbox(
+                "",
+                label="Its classes, if it is class-conditional",
+                info="The label of both sets that names them. Empty for any other model.",
+                visible=not store.ON_SPACE,
+                elem_id="class-label",
+            )
             with gr.Row(elem_classes="tiw-stack"):
                 resolution = gr.Number(0, precision=0, label="Resolution", info="Crop and resize every image to it. 0: they have one size.")
                 skip_bad = gr.Checkbox(False, label="Leave out images that cannot be read", info="They are listed either way.")
@@ -82,7 +89,7 @@ def build() -> DataTab:
 
     source.input(switch, [source, references], [demo_box, own_box, sets, view], **QUIET)
     references.input(choose_demo, references, [sets, view], **QUIET)
-    own = [*paths, baseline, resolution, skip_bad]
+    own = [*paths, baseline, class_label, resolution, skip_bad]
     load.click(choose_own, own, [sets, view, message], api_visibility="private")
     build_reference.click(from_labels, [paths[0], attribute, shares, count], [*paths, message], api_visibility="private")
     return DataTab(sets, view, following, [source, references, demo_box, own_box, *own, view])
@@ -109,10 +116,10 @@ def restore(sets: dict) -> tuple:
     """After a reload: the sets that this browser had chosen."""
     sets = {**DEMO, **sets}  # kept by an earlier version perhaps
     if sets["biased"] == "demo":
-        own = ("", "", "", 0, False)
+        own = ("", "", "", "", 0, False)
         return "Demo portraits", sets["references"], gr.update(visible=True), gr.update(visible=False), *own, show(sets)
     model = "" if sets["baseline"] == "none" else sets["baseline"]
-    own = (sets["biased"], sets["reference"], model, sets["resolution"], sets["skip_bad"])
+    own = (sets["biased"], sets["reference"], model, sets["class_label"], sets["resolution"], sets["skip_bad"])
     return "My own images", 0, gr.update(visible=False), gr.update(visible=True), *own, show(sets)
 
 
@@ -142,14 +149,17 @@ def from_labels(biased: str, attribute: str, shares: str, count: int) -> tuple[s
     return str(folder / "biased.json"), str(folder / "reference.json"), ""
 
 
-def choose_own(biased: str, reference: str, baseline: str, resolution: int, skip_bad: bool) -> tuple[dict | object, str | object, str]:
+def choose_own(
+    biased: str, reference: str, baseline: str, class_label: str, resolution: int, skip_bad: bool
+) -> tuple[dict | object, str | object, str]:
     """Read and check both sets before anything is kept; on a problem the previous choice stays."""
     try:
         chosen = {"biased": biased.strip(), "reference": reference.strip()}
         missing = [role for role, path in chosen.items() if not path]
         if missing:
             raise UserInputError(f"{' and '.join(missing)} set", "nothing was given", "name a folder or upload a zip for both sets")
-        sets = {**chosen, "references": 0, "baseline": baseline.strip() or "none", "resolution": int(resolution or 0), "skip_bad": skip_bad}
+        model = {"baseline": baseline.strip() or "none", "class_label": class_label.strip()}
+        sets = {**chosen, "references": 0, **model, "resolution": int(resolution or 0), "skip_bad": skip_bad}
         store.check_paths(sets)
         found = check_sets(*(pictures.open_set(sets, role) for role in ("biased", "reference")))
     except UserInputError as problem:

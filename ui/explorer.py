@@ -167,7 +167,7 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
     np.savez(folder / "reference.npz", **arrays)
     source = run.options["biased"]
     write_rows(folder / "biased.json", demo_path("biased") if source == "demo" else source, np.setdiff1d(np.arange(len(biased)), rows))
-    kept = {name: run.options[name] for name in ("baseline", "resolution", "skip_bad")}
+    kept = {name: run.options[name] for name in ("baseline", "class_label", "resolution", "skip_bad")}
     return {**kept, "biased": str(folder / "biased.json"), "reference": str(folder / "reference.npz"), "references": 0}
 
 
