@@ -129,7 +129,7 @@ def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
         floor = 0.5 if measure == "closer_to_reference" else about["demo"][measure]["value"]
         figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=1, col=j)
         figure.update_yaxes(rangemode="normal" if measure == "closer_to_reference" else "tozero", row=1, col=j)
-    figure.update_xaxes(type="log", tickvals=[50, 100, 200, 400], title_text="reference images")
+    figure.update_xaxes(type="log", tickvals=[25, 50, 100, 250, 400, 1000], title_text="reference images")
     figure.update_layout(margin={"l": 50, "r": 20, "t": 50, "b": 90}, legend={"orientation": "h", "y": -0.25})
     save(figure, "methods_references", 1100, 420)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tiw.features import RatioConfig, RatioFeatures, features_at
 from tiw.objectives import log_ratio_and_gradient
@@ -112,6 +113,15 @@ def test_saving_and_loading_changes_nothing(fitted, blob_sets, tmp_path):
     x, sigma = some(blob_sets)
     assert torch.equal(again.scaled(1.5)(x, sigma), fitted.scaled(1.5)(x, sigma))
     assert np.array_equal(again.log_ratio_reference, fitted.log_ratio_reference)
+
+
+def test_a_ratio_kept_before_there_were_classes_counts_the_images_of_its_folds(fitted, tmp_path):
+    fitted.save(tmp_path)
+    kept = load_file(tmp_path / "ratio.safetensors")
+    del kept["gap_counts"]
+    save_file(kept, tmp_path / "ratio.safetensors")
+    again = DensityRatio.load(tmp_path, fitted.denoiser)
+    assert again.gap_counts.sum() == len(again.scored) and torch.allclose(again.gap_counts, fitted.gap_counts)
 
 
 def test_a_save_that_is_cut_short_leaves_the_ratio_that_was_there(fitted, tmp_path, monkeypatch):
