@@ -30,7 +30,7 @@ from tiw.errors import UserInputError
 from tiw.features import features_at
 from tiw.inputs import open_denoiser, open_inputs
 from tiw.noise import to_x0
-from tiw.options import OPTIONS, DebiasOptions
+from tiw.options import OPTIONS, AuditOptions, DebiasOptions
 from tiw.ratio import DensityRatio
 from tiw.runs import RunFolder
 from tiw.sampling import labels_like, sample, solve
@@ -338,6 +338,9 @@ def test_a_class_conditional_model_asks_for_its_labels(conditional, tmp_path):
     ):
         with pytest.raises(UserInputError, match=sentence):
             fine_tuned(conditional, tmp_path / f"run{number}", **{"objective": "dsm-ref", **changes})
+    options = AuditOptions(**{**conditional, "class_label": ""})
+    with pytest.raises(UserInputError, match=r"class_label.*class-conditional.* 2 classes"):
+        commands.audit(RunFolder.create(tmp_path / "audit", "audit", options), options)
     DDPMPipeline(tiny_unet(num_class_embeds=3), DDPMScheduler()).save_pretrained(tmp_path / "given")
     with pytest.raises(UserInputError, match=r"'light' has 2 values \(bright, dark\), the baseline 3 classes"):
         fine_tuned(conditional, tmp_path / "three", objective="dsm-ref")

@@ -101,8 +101,8 @@ def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int
     say = report(run, "Scoring all other images")
     for start in range(0, len(rest), 512):
         rows = rest[start : start + 512]
-        labels = None if biased.labels is None else biased.labels[rows]
-        features = features_at(ratio.denoiser, biased.images[rows], rows, ratio.sigmas, seed, labels=labels)[:, 0]
+        part = biased.take(rows)
+        features = features_at(ratio.denoiser, part.images, rows, ratio.sigmas, seed, labels=part.labels)[:, 0]
         for level, sigma in enumerate(ratio.sigmas):
             own = features[level].to(ratio.log_sigmas.device)
             scores[level, start : start + 512] = ratio.from_features(own, own.new_full((len(rows),), float(sigma))).cpu()

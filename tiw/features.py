@@ -130,13 +130,13 @@ def ratio_features(
     common = {"sigmas": config.sigmas, "seed": config.seed, "batch_size": config.batch_size, "on_batch": count}
     items = len(biased) + np.arange(len(reference))
     of_reference = features_at(encoder, reference.images, items, draws=config.reference_draws, labels=reference.labels, **common)
-    labels = None if biased.labels is None else biased.labels[scored]
-    of_biased = features_at(encoder, biased.images[scored], scored, labels=labels, **common)[:, 0]
-    weight = None if labels is None else _class_weight(labels, reference.labels)
+    drawn = biased.take(scored)
+    of_biased = features_at(encoder, drawn.images, scored, labels=drawn.labels, **common)[:, 0]
+    weight = None if drawn.labels is None else _class_weight(drawn.labels, reference.labels)
     return RatioFeatures(scored, of_biased, of_reference, len(biased), weight)
 
 
 def _class_weight(biased: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """p_ref(class) / p_bias(class) of each biased image's class, [m]."""
-    counts = [np.bincount(labels, minlength=max(biased.max(), reference.max()) + 1) for labels in (biased, reference)]
-    return (counts[1] / len(reference) / np.maximum(counts[0] / len(biased), 1e-12))[biased]
+    of_reference, of_biased = (np.bincount(labels, minlength=biased.max() + 1)[biased] / len(labels) for labels in (reference, biased))
+    return of_reference / of_biased

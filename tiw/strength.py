@@ -129,7 +129,6 @@ def match_strength(
     assert len(ratio.folds) == len(biased) + len(reference), "the ratio is of other sets"
     n_folds = ratio.n_folds
     pairs = max(1, count // (2 * n_folds))
-
     seeds = [range(first, first + pairs) for first in range(seed + 1_000_000, seed + 1_000_000 + n_folds * pairs, pairs)]
     classes = [labels_like(reference.labels, of_fold) for of_fold in seeds]
     labels = [None if own is None else np.tile(own, 2) for own in classes]  # of the images: a fold's second half has the negative noises
