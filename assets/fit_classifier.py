@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tiw.attributes import fit_attribute_classifier  # noqa: E402
+from tiw.comparing.classifier import fit_attribute_classifier  # noqa: E402
 from tiw.data import load_images  # noqa: E402
 
 

@@ -42,8 +42,8 @@ def scoring() -> dict:
     import torch
 
     import tiw
-    from tiw.device import pick_device, pick_precision
-    from tiw.features import features_at
+    from tiw.model.device import pick_device, pick_precision
+    from tiw.ratio.features import features_at
 
     device = pick_device()
     denoiser = tiw.Denoiser.from_pretrained(ROOT / "checkpoints" / "baseline")
@@ -110,9 +110,9 @@ def umap() -> dict:
     import torch
 
     import tiw
-    from tiw.device import pick_device, pick_precision
-    from tiw.embedding import layouts
-    from tiw.features import features_at
+    from tiw.auditing.map import layouts
+    from tiw.model.device import pick_device, pick_precision
+    from tiw.ratio.features import features_at
 
     device = pick_device()
     denoiser = tiw.Denoiser.from_pretrained(ROOT / "checkpoints" / "baseline")

@@ -12,9 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiw
-from tiw.attributes import shares, with_crossings
-from tiw.device import pick_device, pick_precision
+from tiw.model.device import pick_device, pick_precision
 from tiw.pictures import contact_sheet
+from tiw.shares import shares, with_crossings
 
 ROOT = Path(__file__).parents[1]
 N = 2000

@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 import tiw
-from tiw.attributes import wilson
-from tiw.device import pick_device, pick_precision
-from tiw.diagnostics import above_chance, auc_delong
-from tiw.features import RatioConfig, RatioFeatures, features_at
-from tiw.ratio import fit_to_features
+from tiw.intervals import wilson
+from tiw.model.device import pick_device, pick_precision
+from tiw.ratio.density_ratio import fit_to_features
+from tiw.ratio.diagnostics import above_chance, auc_delong
+from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
 
 ROOT = Path(__file__).parents[1]
 

@@ -25,12 +25,12 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(ROOT))
 
 from tiw.data import ImageSet
-from tiw.debias import DebiasConfig, debias
-from tiw.denoiser import Denoiser
-from tiw.device import COMPILE_FROM, pick_device
-from tiw.features import RatioConfig
-from tiw.networks import PRESETS
-from tiw.ratio import fit_density_ratio
+from tiw.debiasing.fine_tune import DebiasConfig, debias
+from tiw.model.denoiser import Denoiser
+from tiw.model.device import COMPILE_FROM, pick_device
+from tiw.model.networks import PRESETS
+from tiw.ratio.density_ratio import fit_density_ratio
+from tiw.ratio.features import RatioConfig
 
 # Dense bfloat16 multiply-adds count two, in 1e12 a second, from the makers' data sheets; the first name that fits is taken.
 PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "RTX 4090": 165, "B200": 2250}

@@ -22,10 +22,10 @@ import quality
 import torch
 
 import tiw
-from tiw.attributes import fairness_discrepancy
-from tiw.noise import to_x0
-from tiw.objectives import tiw_dsm
-from tiw.quality import fit_encoder, frechet_distance
+from tiw.comparing.quality import fit_encoder, frechet_distance
+from tiw.debiasing.objectives import tiw_dsm
+from tiw.model.noise import to_x0
+from tiw.shares import fairness_discrepancy
 
 BANDS = ((0.0, 1.0), (1.0, 4.0), (4.0, 16.0), (16.0, 1e9))
 STRENGTH, SHARE, UNSEEN = 1.5, 0.5, 480

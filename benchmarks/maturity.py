@@ -23,12 +23,12 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiw
-from tiw.attributes import fairness_discrepancy, with_crossings
-from tiw.device import pick_device, pick_precision
-from tiw.estimators import ConvexHead, balanced_cross_entropy
-from tiw.features import RatioConfig, RatioFeatures, ratio_features
-from tiw.quality import fit_encoder, frechet_distance
-from tiw.ratio import DensityRatio, fit_to_features
+from tiw.comparing.quality import fit_encoder, frechet_distance
+from tiw.model.device import pick_device, pick_precision
+from tiw.ratio.density_ratio import DensityRatio, fit_to_features
+from tiw.ratio.estimators import ConvexHead, balanced_cross_entropy
+from tiw.ratio.features import RatioConfig, RatioFeatures, ratio_features
+from tiw.shares import fairness_discrepancy, with_crossings
 
 ROOT = Path(__file__).parents[1]
 LENGTHS = (3, 10, 30, 100, 300, 1000, 3000)

@@ -132,8 +132,8 @@ def demo_setting() -> Setting:
     import numpy as np
 
     import tiw
-    from tiw.attributes import with_crossings
-    from tiw.device import pick_device, pick_precision
+    from tiw.model.device import pick_device, pick_precision
+    from tiw.shares import with_crossings
 
     demo = tiw.load_demo()
     classifier = tiw.AttributeClassifier.from_pretrained(ROOT / "checkpoints" / "classifier")
@@ -180,7 +180,7 @@ def tail_setting() -> Setting:
     import torch
 
     import tiw
-    from tiw.device import pick_device, pick_precision
+    from tiw.model.device import pick_device, pick_precision
 
     train, split = tail_split()
     heldout = fashion("t10k").take(range(5000))
@@ -219,9 +219,9 @@ def make_tail() -> None:
     import torch
 
     import tiw
-    from tiw.device import pick_device, pick_precision
-    from tiw.networks import NetworkConfig
-    from tiw.training import EMAModel
+    from tiw.model.device import pick_device, pick_precision
+    from tiw.model.networks import NetworkConfig
+    from tiw.run.train_in_folder import EMAModel
 
     train, split = tail_split()
     torch.manual_seed(0)
@@ -280,8 +280,8 @@ def ratio_of(setting: Setting, name: str, n: int, seed: int):
     from filelock import FileLock
 
     import tiw
-    from tiw.features import RatioConfig
-    from tiw.ratio import DensityRatio
+    from tiw.ratio.density_ratio import DensityRatio
+    from tiw.ratio.features import RatioConfig
 
     folder = WORK / "ratios" / f"{name}-{n}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -299,7 +299,7 @@ def ratio_of(setting: Setting, name: str, n: int, seed: int):
 def train(setting: Setting, cell: Cell):
     """(model or baseline, guidance arguments of `tiw.sample`, what to report)."""
     import tiw
-    from tiw.features import RatioConfig
+    from tiw.ratio.features import RatioConfig
 
     if cell.method == "baseline":
         return setting.baseline, {}, {}
@@ -341,7 +341,7 @@ def fine_tuned(baseline, biased, reference, ratio, config):
     import copy
 
     import tiw
-    from tiw.training import EMAModel
+    from tiw.run.train_in_folder import EMAModel
 
     shown = copy.deepcopy(baseline).requires_grad_(False).eval()
     ema, effective = EMAModel(shown.parameters(), decay=EMA), []
@@ -355,8 +355,8 @@ def fine_tuned(baseline, biased, reference, ratio, config):
 
 def measure(setting: Setting, cell: Cell) -> dict:
     import tiw
-    from tiw.attributes import fairness_discrepancy
-    from tiw.quality import closer_to_reference, fit_encoder, frechet_distance, kernel_distance, neighbour_shares
+    from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, kernel_distance, neighbour_shares
+    from tiw.shares import fairness_discrepancy
 
     began = time.process_time()
     model, guidance, report = train(setting, cell)
@@ -389,8 +389,8 @@ def about(setting: Setting, name: str) -> dict:
     """What a perfect generator would score at this n, and the share of the biased images that a ratio all but drops, over noise levels."""
     import numpy as np
 
-    from tiw.attributes import floor
-    from tiw.quality import fit_encoder, frechet_floor, kernel_distance
+    from tiw.comparing.quality import fit_encoder, frechet_floor, kernel_distance
+    from tiw.shares import floor
 
     features = fit_encoder(setting.heldout.images, "the held-out images")(setting.heldout.images)
     return {

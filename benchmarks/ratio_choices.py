@@ -37,12 +37,12 @@ from sklearn.linear_model import LogisticRegression
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiw
-from tiw import estimators
-from tiw.device import pick_device, pick_precision
-from tiw.diagnostics import diagnose, moment_check
-from tiw.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy, principal_directions
-from tiw.features import RatioConfig, RatioFeatures, features_at
-from tiw.ratio import DensityRatio, fit_to_features
+from tiw.model.device import pick_device, pick_precision
+from tiw.ratio import estimators
+from tiw.ratio.density_ratio import DensityRatio, fit_to_features
+from tiw.ratio.diagnostics import diagnose, moment_check
+from tiw.ratio.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy, principal_directions
+from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
 
 ROOT = Path(__file__).parents[1]
 SIZES, SEEDS = (50, 100, 200, 400, 1000, 2000), 3

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from demo_loop import machine
 
 import tiw
-from tiw.device import pick_device, pick_precision
-from tiw.quality import fit_encoder, frechet_distance, frechet_floor
+from tiw.comparing.quality import fit_encoder, frechet_distance, frechet_floor
+from tiw.model.device import pick_device, pick_precision
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = [("dpm", n) for n in (6, 8, 10, 12, 16, 24)] + [("heun", n) for n in (5, 7, 9, 12)]

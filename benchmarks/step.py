@@ -27,10 +27,10 @@ from demo_loop import ROOT, machine
 sys.path.insert(0, str(ROOT))
 
 from tiw.data import load_demo
-from tiw.debias import DebiasConfig, _draw, debias
-from tiw.features import RatioConfig
-from tiw.inputs import open_denoiser
-from tiw.ratio import DensityRatio, fit_density_ratio
+from tiw.debiasing.fine_tune import DebiasConfig, _draw, debias
+from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio
+from tiw.ratio.features import RatioConfig
+from tiw.run.inputs import open_denoiser
 
 KINDS = {
     "dsm": {"objective": "dsm-obs"},

@@ -25,12 +25,12 @@ import quality
 import torch
 
 import tiw
-from tiw.features import RatioConfig
-from tiw.noise import to_x0
-from tiw.objectives import log_ratio_and_gradient
-from tiw.quality import fit_encoder, frechet_distance
-from tiw.ratio import DensityRatio
-from tiw.strength import BEYOND, FEW
+from tiw.comparing.quality import fit_encoder, frechet_distance
+from tiw.debiasing.strength import BEYOND, FEW
+from tiw.model.correction import log_ratio_and_gradient
+from tiw.model.noise import to_x0
+from tiw.ratio.density_ratio import DensityRatio
+from tiw.ratio.features import RatioConfig
 
 DRAWS = [(n, seed) for seed in range(100, 105) for n in (50, 100, 400)]
 TRIAL = 1.5

@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import toy_ratio
 
-from tiw.features import RatioConfig, RatioFeatures
-from tiw.objectives import log_ratio_and_gradient
-from tiw.ratio import fit_to_features
+from tiw.model.correction import log_ratio_and_gradient
+from tiw.ratio.density_ratio import fit_to_features
+from tiw.ratio.features import RatioConfig, RatioFeatures
 from tiw.toys import GaussianMixture, MixturePair, joint_skew, two_modes
 
 LEVELS = torch.logspace(np.log10(0.05), np.log10(15), 12).tolist()

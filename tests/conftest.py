@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tiw import runs
 from tiw.data import ImageSet
-from tiw.denoiser import Denoiser
-from tiw.networks import PRESETS
+from tiw.model.denoiser import Denoiser
+from tiw.model.networks import PRESETS
+from tiw.run import folder
 
 
 def blobs(n: int, share: float, seed: int) -> ImageSet:
@@ -25,7 +25,7 @@ def blobs(n: int, share: float, seed: int) -> ImageSet:
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch) -> None:
     """The command line leaves its progress lines switched on for the process; the next test starts without them."""
-    monkeypatch.setattr(runs, "ON_PROGRESS", None)
+    monkeypatch.setattr(folder, "ON_PROGRESS", None)
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ import torch
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from tiw.audit import audit
+from tiw.auditing.audit import audit
+from tiw.auditing.verdict import judge
 from tiw.data import ImageSet
-from tiw.diagnostics import auc_delong, diagnose, histograms, judge, moment_check, reliability
-from tiw.features import RatioFeatures
+from tiw.ratio.diagnostics import auc_delong, diagnose, histograms, moment_check, reliability
+from tiw.ratio.features import RatioFeatures
 
 
 def log_ratios(m, n_biased=4000, n_reference=1000, seed=0, sharpen=1.0):

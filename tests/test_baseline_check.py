@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tiw.baseline_check import check_baseline
 from tiw.data import ImageSet
-from tiw.noise import to_images
+from tiw.debiasing.baseline_check import check_baseline
+from tiw.model.noise import to_images
 from tiw.toys import GaussianMixture
 
 SHAPE = (3, 16, 16)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import blurred, saved_as_jpeg
 
-from tiw.camera import camera_check, properties
+from tiw.auditing.camera import camera_check, properties
 from tiw.data import ImageSet, load_demo
 
 

@@ -23,17 +23,17 @@ from diffusers import (
 )
 from safetensors.torch import load_file
 
-from tiw import commands
-from tiw.debias import DebiasConfig, _draw, _losses
-from tiw.denoiser import Denoiser
+from tiw.debiasing.fine_tune import DebiasConfig, _draw, _losses
 from tiw.errors import UserInputError
-from tiw.features import features_at
-from tiw.inputs import open_denoiser, open_inputs
-from tiw.noise import to_x0
-from tiw.options import OPTIONS, AuditOptions, DebiasOptions
-from tiw.ratio import DensityRatio
-from tiw.runs import RunFolder
-from tiw.sampling import labels_like, sample, solve
+from tiw.model.denoiser import Denoiser
+from tiw.model.noise import to_x0
+from tiw.model.sampling import labels_like, sample, solve
+from tiw.ratio.density_ratio import DensityRatio
+from tiw.ratio.features import features_at
+from tiw.run import actions
+from tiw.run.folder import RunFolder
+from tiw.run.inputs import open_denoiser, open_inputs
+from tiw.run.options import OPTIONS, AuditOptions, DebiasOptions
 
 ROOT = Path(__file__).parents[1]
 BIASED, REFERENCE = blobs(200, 0.2, 0), blobs(60, 0.6, 1)
@@ -84,7 +84,7 @@ def fine_tuned(inputs, out, **changes):
     fixed = {"strength": "1", "anchor": "0.5", "steps": 2, "batch_size": 8, "learning_rate": 1e-3, "precision": "float32"}
     options = DebiasOptions(**{**inputs, **fixed, **changes})
     folder = RunFolder.create(out, "debias", options)
-    return commands.debias(folder, options)
+    return actions.debias(folder, options)
 
 
 def ours(folder, noise, timesteps):
@@ -283,7 +283,7 @@ def test_a_class_conditional_model_is_audited_previewed_and_compared_in_the_refe
         common = {name: conditional[name] for name in ("baseline", "reference", "class_label", "device")}
         options = OPTIONS[kind](**common, **changes)
         run = RunFolder.create(tmp_path / kind, kind, options)
-        return run, commands.EXECUTE[kind](run, options)
+        return run, actions.EXECUTE[kind](run, options)
 
     biased = {"biased": conditional["biased"]}
     _, audited = done("audit", **biased, scored=120, map=False)
@@ -340,7 +340,7 @@ def test_a_class_conditional_model_asks_for_its_labels(conditional, tmp_path):
             fine_tuned(conditional, tmp_path / f"run{number}", **{"objective": "dsm-ref", **changes})
     options = AuditOptions(**{**conditional, "class_label": ""})
     with pytest.raises(UserInputError, match=r"class_label.*class-conditional.* 2 classes"):
-        commands.audit(RunFolder.create(tmp_path / "audit", "audit", options), options)
+        actions.audit(RunFolder.create(tmp_path / "audit", "audit", options), options)
     DDPMPipeline(tiny_unet(num_class_embeds=3), DDPMScheduler()).save_pretrained(tmp_path / "given")
     with pytest.raises(UserInputError, match=r"'light' has 2 values \(bright, dark\), the baseline 3 classes"):
         fine_tuned(conditional, tmp_path / "three", objective="dsm-ref")

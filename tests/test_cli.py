@@ -13,11 +13,12 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from tiw import __version__, runs
+from tiw import __version__
 from tiw.__main__ import HELP, app
 from tiw.errors import UserInputError
-from tiw.options import OPTIONS, DebiasOptions
-from tiw.runs import RunFolder, Stopped
+from tiw.run import folder
+from tiw.run.folder import RunFolder, Stopped
+from tiw.run.options import OPTIONS, DebiasOptions
 
 MEASURED = {"value": 0.5, "interval": [0.4, 0.6]}
 SHARES = [("baseline", 0.75, [0.7, 0.8], 1000), ("debiased", 0.5, [0.45, 0.55], 1000), ("reference", 0.52, [0.46, 0.58], 400)]
@@ -52,10 +53,10 @@ def calls(monkeypatch, tmp_path):
             raise KeyError("ours")
         return RESULTS.get(run.kind, {})
 
-    fake = ModuleType("tiw.commands")
+    fake = ModuleType("tiw.run.actions")
     fake.EXECUTE = dict.fromkeys(OPTIONS, work)
-    monkeypatch.setitem(sys.modules, "tiw.commands", fake)
-    monkeypatch.setattr(runs, "ON_PROGRESS", None)  # put back what the command line sets
+    monkeypatch.setitem(sys.modules, "tiw.run.actions", fake)
+    monkeypatch.setattr(folder, "ON_PROGRESS", None)  # put back what the command line sets
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -168,7 +169,7 @@ def test_stages_are_told_where_there_is_no_terminal(calls, monkeypatch):
             run.progress("Fitting", done, 3)
         return VERDICT
 
-    monkeypatch.setitem(sys.modules["tiw.commands"].EXECUTE, "audit", work)
+    monkeypatch.setitem(sys.modules["tiw.run.actions"].EXECUTE, "audit", work)
     assert tiw("audit", "--out", "run").stderr == "Fitting\n"
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from test_attributes import coloured
 
-from tiw.attributes import fit_attribute_classifier
-from tiw.compare import measure
+from tiw.comparing.classifier import fit_attribute_classifier
+from tiw.comparing.compare import measure
 from tiw.data import ImageSet
 
 

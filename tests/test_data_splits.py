@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from tiw.__main__ import app
 from tiw.data import ImageSet, load_images, load_set, make_split, parse_shares, reference_from_shares, write_split
 from tiw.errors import UserInputError
-from tiw.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, TrainOptions
-from tiw.runs import RunFolder
+from tiw.run.folder import RunFolder
+from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, TrainOptions
 
 
 def labelled(**columns):
@@ -203,7 +203,7 @@ def test_the_command_makes_the_same_files(folder, tmp_path):
 
 
 def test_resolution_and_skip_bad_are_options_and_the_log_names_what_was_left_out(folder, tmp_path):
-    from tiw.inputs import read_set  # loads torch
+    from tiw.run.inputs import read_set  # loads torch
 
     (folder / "dog" / "00.png").write_bytes(b"nonsense")
     run = RunFolder.create(tmp_path / "run", "audit", AuditOptions(biased=str(folder), resolution=16, skip_bad=True))

@@ -4,9 +4,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, EDMEulerScheduler, UNet2DModel
 
-from tiw.denoiser import Denoiser
 from tiw.errors import UserInputError
-from tiw.networks import PRESETS
+from tiw.model.denoiser import Denoiser
+from tiw.model.networks import PRESETS
 
 
 def tiny_unet():

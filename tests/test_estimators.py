@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from tiw.estimators import ConvexHead, Fit, _calibrate, _carried, _Level, balanced_cross_entropy, fit, fit_convex, fit_network
-from tiw.features import PixelEncoder, RatioConfig, RatioFeatures
+from tiw.ratio.estimators import ConvexHead, Fit, _calibrate, _carried, _Level, balanced_cross_entropy, fit, fit_convex, fit_network
+from tiw.ratio.features import PixelEncoder, RatioConfig, RatioFeatures
 
 
 def bent(n_biased: int, n_reference: int, seed: int = 0):

@@ -11,13 +11,13 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from tiw import commands
-from tiw.camera import camera_check
+from tiw.auditing.camera import camera_check
+from tiw.auditing.even_out import Step, even_out
 from tiw.data import ImageSet, load_demo, load_images, memory, write_parquet
 from tiw.errors import UserInputError
-from tiw.even_out import Step, even_out
-from tiw.options import EvenOutOptions
-from tiw.runs import RunFolder
+from tiw.run import actions
+from tiw.run.folder import RunFolder
+from tiw.run.options import EvenOutOptions
 
 N = 300
 
@@ -133,7 +133,7 @@ def test_the_command_leaves_two_sets_that_every_command_reads(tmp_path):
 
     def run(name, **more):
         folder = RunFolder.create(tmp_path / name, "even-out", EvenOutOptions(**paths, **more))
-        return folder, commands.even_out(folder, folder.options)
+        return folder, actions.even_out(folder, folder.options)
 
     folder, result = run("run", fix="borders, brightness")
     assert result["steps"] == ["3 pixel(s) cropped from every side, then resized back"] and result["left"] == []

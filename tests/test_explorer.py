@@ -11,8 +11,8 @@ from PIL import Image
 
 from tiw.data import load_images
 from tiw.errors import UserInputError
-from tiw.options import AuditOptions
-from tiw.runs import RunFolder
+from tiw.run.folder import RunFolder
+from tiw.run.options import AuditOptions
 
 
 @pytest.fixture

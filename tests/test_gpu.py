@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from tiw.debias import DebiasConfig, debias
-from tiw.denoiser import Denoiser
-from tiw.device import COMPILE_FROM, compile_blocks, pick_device
-from tiw.features import RatioConfig
-from tiw.networks import PRESETS
-from tiw.ratio import fit_density_ratio
-from tiw.sampling import sample
+from tiw.debiasing.fine_tune import DebiasConfig, debias
+from tiw.model.denoiser import Denoiser
+from tiw.model.device import COMPILE_FROM, compile_blocks, pick_device
+from tiw.model.networks import PRESETS
+from tiw.model.sampling import sample
+from tiw.ratio.density_ratio import fit_density_ratio
+from tiw.ratio.features import RatioConfig
 
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 RATIO = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=3, components=10, biased_images=100, reference_draws=1)

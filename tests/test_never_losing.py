@@ -13,26 +13,27 @@ import pytest
 import torch
 from conftest import blobs
 
-from tiw import inputs, runs, training
+from tiw.debiasing import fine_tune
 from tiw.errors import UserInputError
-from tiw.execute import execute
-from tiw.options import DebiasOptions
-from tiw.runs import RunFolder
+from tiw.run import folder, inputs, train_in_folder
+from tiw.run.execute import execute
+from tiw.run.folder import RunFolder
+from tiw.run.options import DebiasOptions
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 # Runs the command line in one child after the other, each killed by SIGKILL at its point "WHERE:STEP" (none: it ends by itself).
 ATTEMPTS = """
 import os, signal, sys
 import torch
-from tiw import commands, runs, training
+from tiw.run import actions, folder
 from tiw.__main__ import app
-from tiw.denoiser import Denoiser
+from tiw.model.denoiser import Denoiser
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def arm(where, step):
-    append, save, save_model = runs.RunFolder.append, torch.save, Denoiser.save_pretrained
+    append, save, save_model = folder.RunFolder.append, torch.save, Denoiser.save_pretrained
     def append_and_die(run, name, line):
         append(run, name, line)
         name == "steps.jsonl" and line["step"] == step and die()
@@ -45,13 +46,13 @@ def arm(where, step):
         save_model(model, path)
         die()
     if where == "step":
-        runs.RunFolder.append = append_and_die
+        folder.RunFolder.append = append_and_die
     elif where == "checkpoint":
         torch.save = save_half_and_die
     elif where == "model":
         Denoiser.save_pretrained = save_model_and_die
     elif where == "result":
-        runs.RunFolder.write_result = lambda *_: die()
+        folder.RunFolder.write_result = lambda *_: die()
 
 points, sys.argv = sys.argv[1].split(), ["tiw", *sys.argv[2:]]
 for point in points:
@@ -138,12 +139,12 @@ def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypa
         if name == "steps.jsonl":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "time", clock(0.05))
+    monkeypatch.setattr(train_in_folder, "time", clock(0.05))
     monkeypatch.setattr(RunFolder, "append", power_cut)
     with pytest.raises(KeyboardInterrupt):
         execute(run)
     monkeypatch.setattr(RunFolder, "append", append)
-    monkeypatch.setattr(training, "time", clock(0.1))
+    monkeypatch.setattr(train_in_folder, "time", clock(0.1))
     assert execute(run) == 0
     # 6 seconds, less six previews of 0.05 each, in steps of 0.05
     assert len(losses(run.path)) == run.result()["steps"] == 114
@@ -151,7 +152,7 @@ def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypa
 
 def test_slow_image_grids_get_a_small_part_of_the_budget(start, monkeypatch):
     """1.56 seconds: 15 % of them are time for four grids of 0.05; the rest for steps of 0.05."""
-    monkeypatch.setattr(training, "time", clock(0.05))
+    monkeypatch.setattr(train_in_folder, "time", clock(0.05))
     run = start("run", steps=0, minutes=0.026, checkpoint_every=0, preview_every=0)
     assert execute(run) == 0
     assert run.result()["steps"] == 27
@@ -160,7 +161,7 @@ def test_slow_image_grids_get_a_small_part_of_the_budget(start, monkeypatch):
 
 def test_image_grids_that_were_asked_for_count_in_the_budget(start, monkeypatch):
     """1.5 seconds: three steps of 0.05 and a grid of 0.05, seven times, and one step more."""
-    monkeypatch.setattr(training, "time", clock(0.05))
+    monkeypatch.setattr(train_in_folder, "time", clock(0.05))
     run = start("run", steps=0, minutes=0.0251, checkpoint_every=0, preview_every=3)
     assert execute(run) == 0
     assert run.result()["steps"] == 22
@@ -169,7 +170,7 @@ def test_image_grids_that_were_asked_for_count_in_the_budget(start, monkeypatch)
 @pytest.mark.parametrize(("asked", "saved"), [(0, [4, 8, 10, 14, 18, 20]), (5, [5, 10, 15, 20])])
 def test_ten_minutes_of_training_are_the_most_that_is_lost(asked, saved, start, monkeypatch):
     """Steps of 170 seconds, grids at step 10 and the end: a checkpoint with these and after every fourth step, unless steps are given."""
-    monkeypatch.setattr(training, "time", clock(170.0))
+    monkeypatch.setattr(train_in_folder, "time", clock(170.0))
     save, steps = torch.save, []
     monkeypatch.setattr(torch, "save", lambda state, file: (steps.append(state["step"]), save(state, file)))
     assert execute(start("run", steps=20, checkpoint_every=asked, preview_every=10)) == 0
@@ -181,7 +182,7 @@ def test_a_stop_in_the_first_a_later_and_the_last_preview(start, monkeypatch, ca
     whole, stopped = start("whole"), start("stopped")
     assert execute(whole) == 0
     calls = []
-    sample = training.sample
+    sample = train_in_folder.sample
 
     def sample_and_stop(*given, **named):
         calls.append(1)
@@ -189,7 +190,7 @@ def test_a_stop_in_the_first_a_later_and_the_last_preview(start, monkeypatch, ca
             stopped.request_stop()
         return sample(*given, **named)
 
-    monkeypatch.setattr(training, "sample", sample_and_stop)
+    monkeypatch.setattr(train_in_folder, "sample", sample_and_stop)
     assert execute(stopped) == 0
     assert stopped.status()["state"] == "stopped"
     assert [step for step, _ in losses(stopped.path)] == list(range(1, (0, 3, 6)[call - 1] + 1))
@@ -222,15 +223,14 @@ def test_a_disk_that_fills_up_while_a_checkpoint_is_written(start, monkeypatch):
 
 def test_a_run_that_diverges_keeps_weights_that_are_numbers(start, monkeypatch):
     """The loss of step 4 is a number still, its gradient no longer."""
-    module = sys.modules["tiw.debias"]  # tiw.debias is the function
-    dsm, calls = module.dsm, []
+    dsm, calls = fine_tune.dsm, []
 
     def dsm_then_nan(*given, **named):
         calls.append(1)
         loss = dsm(*given, **named)
         return loss + (0 * loss).sqrt() if len(calls) >= 4 else loss
 
-    monkeypatch.setattr(module, "dsm", dsm_then_nan)
+    monkeypatch.setattr(fine_tune, "dsm", dsm_then_nan)
     run = start("run", checkpoint_every=1)
     assert execute(run) == 1
     status = run.status()
@@ -244,13 +244,13 @@ def test_a_run_that_diverges_keeps_weights_that_are_numbers(start, monkeypatch):
 def test_the_disk_it_takes_is_said_and_true(start, tiny_denoiser, monkeypatch):
     bytes_of_weights = 4 * sum(p.numel() for p in tiny_denoiser.parameters())
     seen, said = [], []
-    to_disk, progress = training.to_disk, RunFolder.progress
+    to_disk, progress = train_in_folder.to_disk, RunFolder.progress
 
     def look(path):
         seen.append(run.disk_bytes())
         to_disk(path)
 
-    monkeypatch.setattr(training, "to_disk", look)
+    monkeypatch.setattr(train_in_folder, "to_disk", look)
     monkeypatch.setattr(RunFolder, "progress", lambda run, stage, *rest: said.append(stage) or progress(run, stage, *rest))
     run = start("run")
     assert execute(run) == 0
@@ -277,6 +277,6 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(start, tmp_path, monkeypa
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(runs, "write_atomic", refuse)
+    monkeypatch.setattr(folder, "write_atomic", refuse)
     with pytest.raises(UserInputError, match=r"out: .*run cannot be written \(Permission denied\)"):
         execute(run)

@@ -6,8 +6,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from tiw.data import noisy_strip
-from tiw.features import item_noise
-from tiw.noise import NoiseDistribution, VPSchedule, edm_loss_weight, expand, perturb, to_images, to_x0
+from tiw.model.noise import NoiseDistribution, VPSchedule, edm_loss_weight, expand, perturb, to_images, to_x0
+from tiw.ratio.features import item_noise
 
 
 def test_sigma_and_t_are_inverse_and_exact_at_the_trained_steps():

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from tiw.noise import edm_loss_weight
-from tiw.objectives import dsm, iw_dsm, log_ratio_and_gradient, log_weight, tiw_dsm
+from tiw.debiasing.objectives import dsm, iw_dsm, tiw_dsm
+from tiw.model.correction import log_ratio_and_gradient, log_weight
+from tiw.model.noise import edm_loss_weight
 from tiw.toys import GaussianMixture, MixturePair, joint_skew
 
 F64 = torch.float64

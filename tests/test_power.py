@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tiw.diagnostics import above_chance, auc_delong
-from tiw.power import power
+from tiw.auditing.power import power
+from tiw.ratio.diagnostics import above_chance, auc_delong
 
 
 def test_more_references_show_smaller_shifts():
@@ -17,8 +17,8 @@ def test_more_references_show_smaller_shifts():
 
 def test_no_shift_is_seen_as_often_as_chance_has_it(monkeypatch):
     """Without a shift an audit says that the sets differ in 2.5 % of cases (13 of 500 within three standard errors), not more."""
-    monkeypatch.setattr("tiw.power.SHIFTS", (0.0,))
-    monkeypatch.setattr("tiw.power.SIMULATIONS", 500)
+    monkeypatch.setattr("tiw.auditing.power.SHIFTS", (0.0,))
+    monkeypatch.setattr("tiw.auditing.power.SIMULATIONS", 500)
     assert 0.005 <= power(77, 1000).curve[0].probability <= 0.046
 
 
@@ -42,8 +42,8 @@ def test_the_audit_itself_sees_what_is_promised():
     """A real cross-fit on images with the promised shift finds it, on most of five seeds."""
     import torch
 
-    from tiw.estimators import fit_convex
-    from tiw.features import RatioConfig, RatioFeatures
+    from tiw.ratio.estimators import fit_convex
+    from tiw.ratio.features import RatioConfig, RatioFeatures
 
     promised = power(200, 1000).smallest
     seen = 0

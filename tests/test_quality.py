@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tiw.quality import closer_to_reference, fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
+from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
 
 
 def gaussian(n, seed, mean=0.0, scale=1.0, d=4):

@@ -7,18 +7,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tiw.features import RatioConfig, RatioFeatures, features_at
-from tiw.objectives import log_ratio_and_gradient
-from tiw.ratio import DensityRatio, fit_density_ratio, fit_to_features
-from tiw.strength import gap_closed
+from tiw.debiasing.strength import gap_closed
+from tiw.model.correction import log_ratio_and_gradient
+from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio, fit_to_features
+from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
 
 CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=3, components=20, biased_images=200, reference_draws=2)
 
 
 @pytest.fixture(scope="module")
 def fitted(blob_sets):
-    from tiw.denoiser import Denoiser
-    from tiw.networks import PRESETS
+    from tiw.model.denoiser import Denoiser
+    from tiw.model.networks import PRESETS
 
     torch.manual_seed(0)
     return fit_density_ratio(*blob_sets, Denoiser.new(PRESETS["tiny"]).eval(), CONFIG)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from diffusers import EDMDPMSolverMultistepScheduler, HeunDiscreteScheduler
 
-from tiw.denoiser import Denoiser
-from tiw.networks import PRESETS
-from tiw.sampling import guided, sample, sigma_steps, solve, starting_noise
+from tiw.model.denoiser import Denoiser
+from tiw.model.networks import PRESETS
+from tiw.model.sampling import guided, sample, sigma_steps, solve, starting_noise
 from tiw.toys import GaussianMixture, two_modes
 
 TOY = two_modes()

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from tiw.data import ImageSet
-from tiw.features import RatioConfig
-from tiw.noise import to_images
-from tiw.ratio import fit_density_ratio
-from tiw.sampling import labels_like, sample
-from tiw.strength import BEYOND, FADE, FEW, Estimate, StrengthMatch, _nearest, gap_closed, match_strength
+from tiw.debiasing.strength import BEYOND, FADE, FEW, StrengthMatch, _nearest, gap_closed, match_strength
+from tiw.intervals import Estimate
+from tiw.model.noise import to_images
+from tiw.model.sampling import labels_like, sample
+from tiw.ratio.density_ratio import fit_density_ratio
+from tiw.ratio.features import RatioConfig
 from tiw.toys import GaussianMixture
 
 Q, FOLDS = 12, 5

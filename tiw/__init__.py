@@ -6,26 +6,24 @@ app, which only reads folders, never loads torch.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 
 __version__ = "0.1.0"
 
 CONTENTS = {
     "errors": ["UserInputError"],
     "data": ["ImageSet", "load_images", "load_demo", "make_split", "reference_from_shares"],
-    "denoiser": ["Denoiser"],
-    "features": ["RatioConfig"],
-    "ratio": ["DensityRatio", "fit_density_ratio"],
-    "attributes": ["AttributeClassifier", "fit_attribute_classifier"],
-    "audit": ["AuditResult", "audit"],
-    "even_out": ["EvenedOut", "even_out"],
-    "sampling": ["sample"],
-    "strength": ["StrengthMatch", "match_strength", "gap_closed"],
-    "objectives": ["dsm", "iw_dsm", "tiw_dsm"],
-    "debias": ["DebiasConfig", "TrainStep", "debias"],
-    "compare": ["Comparison", "compare"],
+    "model.denoiser": ["Denoiser"],
+    "model.sampling": ["sample"],
+    "ratio.features": ["RatioConfig"],
+    "ratio.density_ratio": ["DensityRatio", "fit_density_ratio"],
+    "auditing.even_out": ["EvenedOut", "even_out"],
+    "auditing.audit": ["AuditResult", "audit"],
+    "debiasing.strength": ["StrengthMatch", "match_strength", "gap_closed"],
+    "debiasing.objectives": ["dsm", "iw_dsm", "tiw_dsm"],
+    "debiasing.fine_tune": ["DebiasConfig", "TrainStep", "debias"],
+    "comparing.classifier": ["AttributeClassifier", "fit_attribute_classifier"],
+    "comparing.compare": ["Comparison", "compare"],
 }
 _HOME = {name: module for module, names in CONTENTS.items() for name in names}
 __all__ = list(_HOME)
@@ -37,16 +35,6 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)
     globals()[name] = value
     return value
-
-
-class _Contents(ModuleType):
-    """Keeps `tiw.audit`, `tiw.even_out`, `tiw.debias` and `tiw.compare` the functions: importing a submodule would put the module there."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, getattr(value, name) if name in _HOME and isinstance(value, ModuleType) else value)
-
-
-sys.modules[__name__].__class__ = _Contents
 
 
 def __dir__() -> list[str]:

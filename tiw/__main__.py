@@ -13,11 +13,14 @@ from typing import Annotated, get_type_hints
 
 import typer
 
-from . import __version__, runs, world
+from . import __version__
+from .choices import OBJECTIVES, SOLVERS, SPLITS, TRAINING
 from .errors import UserInputError
-from .execute import execute
-from .options import OBJECTIVES, OPTIONS, SOLVERS, SPLITS, TRAINING
-from .runs import RunFolder
+from .model import processes
+from .run import folder as run_folder
+from .run.execute import execute
+from .run.folder import RunFolder
+from .run.options import OPTIONS
 
 app = typer.Typer(
     add_completion=False,
@@ -96,11 +99,11 @@ def _command(kind: str) -> None:
             print(error, file=sys.stderr)
             raise typer.Exit(2) from None
         finally:
-            if isinstance(runs.ON_PROGRESS, _Bar):
-                runs.ON_PROGRESS.close()
-        if world.is_first() and code == 0:
+            if isinstance(run_folder.ON_PROGRESS, _Bar):
+                run_folder.ON_PROGRESS.close()
+        if processes.is_first() and code == 0:
             _say(run)
-        elif world.is_first():
+        elif processes.is_first():
             print(run.status()["message"], file=sys.stderr)
         raise typer.Exit(code)
 
@@ -121,9 +124,9 @@ def _command(kind: str) -> None:
 @contextmanager
 def _run_folder(out: Path, kind: str, options: object) -> Iterator[RunFolder]:
     """RUN; for a process that is not the first of several one that is thrown away."""
-    if world.size() > 1 and kind not in TRAINING:
+    if processes.size() > 1 and kind not in TRAINING:
         raise UserInputError("num_processes", f"{kind} is done by one process", f"launch several for {' or '.join(TRAINING)} only")
-    if world.is_first():
+    if processes.is_first():
         yield RunFolder.create(out, kind, options)
         return
     if (out / "config.json").is_file():
@@ -219,8 +222,8 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
-    if world.is_first():
-        runs.ON_PROGRESS = _Bar() if sys.stderr.isatty() else _Lines()
+    if processes.is_first():
+        run_folder.ON_PROGRESS = _Bar() if sys.stderr.isatty() else _Lines()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from html import escape
 import gradio as gr
 import numpy as np
 
+from tiw.auditing.power import power
 from tiw.data import ImageSet, check_sets, load_demo, load_images, parse_shares, reference_rows, write_rows
 from tiw.errors import UserInputError
-from tiw.power import power
 
 from . import pictures, store, theme, words
 from .panel import QUIET

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from tiw.options import WITH_ANCHOR, WITH_RATIO, DebiasOptions, TrainOptions
+from tiw.choices import WITH_ANCHOR, WITH_RATIO
+from tiw.run.options import DebiasOptions, TrainOptions
 
 from . import pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button

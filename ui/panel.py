@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
+from tiw.choices import TRAINING
 from tiw.errors import UserInputError
-from tiw.options import TRAINING
 
 from . import store, theme, words
 

@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from tiw.errors import UserInputError
-from tiw.jobs import BUSY, RUN_ID, Jobs
-from tiw.options import OPTIONS
-from tiw.runs import RunFolder
+from tiw.run.folder import RunFolder
+from tiw.run.options import OPTIONS
+from tiw.run.queue import BUSY, RUN_ID, Jobs
 
 MOST_LINES = 2000
 KEPT_SECONDS = 30 * 24 * 3600  # of uploads that no run names

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from tiw.jobs import RESUMABLE
+from tiw.run.queue import RESUMABLE
 
 from . import charts, store, theme, words
 from .panel import QUIET, Panel, resume, state_of, state_row, stop, stop_button

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..choices import SPLITS
 from ..errors import UserInputError
-from ..options import SPLITS
 from .image_set import ImageSet
 from .listing import Listing
 from .readers import read_listing

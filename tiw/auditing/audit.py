@@ -1,0 +1,229 @@
+"""The audit: how far apart are two sets, where, and can the estimate be trusted?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ..data import ImageSet, Problem
+from ..intervals import Estimate
+from ..ratio.density_ratio import DensityRatio, whitening
+from ..ratio.diagnostics import LevelDiagnostics, diagnose, histograms, moment_check
+from ..ratio.features import RatioFeatures
+from ..shares import with_crossings
+from .camera import Suspect, camera_check
+from .groups import NEAREST_SIGMA, group_images
+from .verdict import Verdict, judge
+
+REPRESENTATIVES = 48  # most over- and under-represented images
+BOOTSTRAP = 400
+
+
+@dataclass(frozen=True)
+class SetShare:
+    """The share of one value of an attribute in one set, with its interval and the number of images behind it."""
+
+    attribute: str
+    value: str
+    set: str  # biased, reference, reweighted
+    share: float
+    interval: tuple[float, float]
+    n: float  # reweighted: effective sample size
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Alike images, numbered from 1."""
+
+    biased: np.ndarray  # [m] of the scored biased images
+    reference: np.ndarray  # [n_reference]
+    typical: tuple[tuple[int, ...], ...]  # items of each group, most typical first
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """Everything the audit's page and tables show."""
+
+    biased: ImageSet
+    reference: ImageSet
+    ratio: DensityRatio
+    levels: tuple[LevelDiagnostics, ...]
+    edges: np.ndarray  # [bins + 1] of log r, the same at every level
+    biased_density: np.ndarray  # [L, bins]
+    reference_density: np.ndarray  # [L, bins]
+    verdict: Verdict
+    shares: tuple[SetShare, ...]
+    over_represented: np.ndarray  # items: rows of biased followed by reference
+    under_represented: np.ndarray
+    camera: tuple[Suspect, ...]  # properties of how the images were made that alone tell the sets apart
+    groups: Groups | None  # for sets without labels in common
+    problems: tuple[Problem, ...] = ()  # what the checks before the work found
+
+    def scores(self) -> pd.DataFrame:
+        """One row per scored item: item, set, index, log_ratio_0 .. (held out, ascending sigma), attributes where known."""
+        n, rows = len(self.biased), self.ratio.scored
+        parts = []
+        for name, index, first, values, images in (
+            ("biased", rows, 0, self.ratio.log_ratio_biased, self.biased),
+            ("reference", np.arange(len(self.reference)), n, self.ratio.log_ratio_reference, self.reference),
+        ):
+            part = pd.DataFrame({"item": first + index, "set": name, "index": index})
+            part = pd.concat([part, pd.DataFrame(values.T, columns=[f"log_ratio_{k}" for k in range(len(values))])], axis=1)
+            if self.groups is not None:
+                part["group"] = getattr(self.groups, name).astype(str)
+            if images.attributes is not None:
+                part = pd.concat([part, images.attributes.iloc[index].reset_index(drop=True)], axis=1)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The audit's numbers as tables: levels, reliability, histograms, shares, scores. Intervals are two columns, _low and _high."""
+        curves = [{"sigma": d.sigma, **asdict(b)} for d in self.levels for b in d.reliability]
+        bins = [
+            {"sigma": d.sigma, "log_ratio_from": low, "log_ratio_to": high, "biased_density": b, "reference_density": r}
+            for d, of_b, of_r in zip(self.levels, self.biased_density, self.reference_density, strict=True)
+            for low, high, b, r in zip(self.edges[:-1], self.edges[1:], of_b, of_r, strict=True)
+        ]
+        shares = [{**asdict(s), **_ends("share", s.interval)} for s in self.shares]
+        return {
+            "levels": pd.DataFrame([_flat(d) for d in self.levels]),
+            "reliability": pd.DataFrame(curves),
+            "histograms": pd.DataFrame(bins),
+            "shares": pd.DataFrame(shares).drop(columns="interval", errors="ignore"),
+            "scores": self.scores(),
+        }
+
+    def to_json(self) -> dict:
+        """The audit's result.json."""
+        levels = []
+        for k, d in enumerate(self.levels):
+            level = asdict(d)
+            level["cross_entropy"] = {"held_out": level.pop("cross_entropy"), "train": level.pop("train_cross_entropy")}
+            level["effective_sample_size"] = {"count": level.pop("effective_sample_size"), "share": level.pop("effective_share")}
+            level["histogram"] = {"edges": self.edges, "biased": self.biased_density[k], "reference": self.reference_density[k]}
+            levels.append(level)
+
+        return {
+            **self.ratio.about,
+            "biased": {**self.biased.about(), "scored": len(self.ratio.scored)},
+            "reference": self.reference.about(),
+            "levels": levels,
+            "verdict": asdict(self.verdict),
+            "shares": [asdict(share) for share in self.shares],
+            "over_represented": self.over_represented,
+            "under_represented": self.under_represented,
+            "camera": [{**asdict(suspect), "sentence": suspect.sentence} for suspect in self.camera],
+            "groups": None if self.groups is None else self.groups.typical,
+            "problems": [asdict(problem) for problem in self.problems],
+            "skipped": [*self.biased.skipped, *self.reference.skipped],
+        }
+
+
+def _flat(level: LevelDiagnostics) -> dict[str, float]:
+    """One row of a table: every number of a level but its reliability curve."""
+    row = {}
+    for name, value in vars(level).items():
+        if isinstance(value, Estimate):
+            row |= {name: value.value, **_ends(name, value.interval)}
+        elif name != "reliability":
+            row[name] = value
+    return row
+
+
+def _ends(name: str, interval: tuple[float, float]) -> dict[str, float]:
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def audit(
+    biased: ImageSet,
+    reference: ImageSet,
+    ratio: DensityRatio,
+    *,
+    features: RatioFeatures | None = None,
+    problems: Sequence[Problem] = (),
+    reference_share: float = 0.0,
+    seed: int = 0,
+) -> AuditResult:
+    """Diagnostics, histograms, shares and the most telling images of two sets, from a ratio fitted on them.
+
+    `features` (those of the fit) give the moment check and the groups that stand in for labels where the sets have none in
+    common; `problems` (those that `tiw.data.check_sets` found before the fit) go with the result.
+    """
+    of_biased, of_reference = ratio.log_ratio_biased, ratio.log_ratio_reference
+    levels = [
+        diagnose(sigma, b, r, train, reference_share)
+        for sigma, b, r, train in zip(ratio.sigmas, of_biased, of_reference, ratio.train_cross_entropy, strict=True)
+    ]
+    if features is not None:
+        levels = [replace(d, gap_closed=_gap_closed(features, ratio, k, seed)) for k, d in enumerate(levels)]
+    verdict = judge(levels)
+    level = next((k for k, d in enumerate(levels) if d.sigma == verdict.reliable_from), 0)
+    order = ratio.scored[np.argsort(of_biased[level], kind="stable")]
+    labels, groups = _labels(biased, reference, ratio), None
+    if labels is None and features is not None:
+        groups = _groups(features, ratio, seed)
+        labels = pd.DataFrame({"group": groups.biased.astype(str)}), pd.DataFrame({"group": groups.reference.astype(str)})
+    return AuditResult(
+        biased,
+        reference,
+        ratio,
+        tuple(levels),
+        *histograms(of_biased, of_reference),
+        verdict,
+        tuple(_shares(*labels, of_biased[level], seed)) if labels is not None else (),
+        over_represented=order[:REPRESENTATIVES],
+        under_represented=order[::-1][:REPRESENTATIVES],
+        camera=tuple(camera_check(biased, reference, seed)),
+        groups=groups,
+        problems=tuple(problems),
+    )
+
+
+def _labels(biased: ImageSet, reference: ImageSet, ratio: DensityRatio) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Attributes that both sets have, of the scored biased and the reference images, with their crossings."""
+    if biased.attributes is None or reference.attributes is None:
+        return None
+    common = [name for name in biased.attributes if name in reference.attributes]
+    if not common:
+        return None
+    return with_crossings(biased.attributes.iloc[ratio.scored][common]), with_crossings(reference.attributes[common])
+
+
+def _gap_closed(features: RatioFeatures, ratio: DensityRatio, level: int, seed: int) -> Estimate | None:
+    """The moment check of one level, on whitened principal components of its features."""
+    of_biased, of_reference = features.biased[level], features.reference[level, 0]
+    white, folds = whitening(of_biased, seed), ratio.folds.cpu().numpy()
+    components = [(x @ white).double().numpy() for x in (of_biased, of_reference)]
+    return moment_check(*components, ratio.log_ratio_biased[level], folds[features.scored], folds[features.n_biased :], seed)
+
+
+def _groups(features: RatioFeatures, ratio: DensityRatio, seed: int) -> Groups:
+    level = int(np.argmin(np.abs(np.log(ratio.sigmas / NEAREST_SIGMA))))
+    of_biased, of_reference, typical = group_images(features.biased[level].numpy(), features.reference[level, 0].numpy(), seed)
+    items = np.r_[features.scored, features.n_biased + np.arange(len(of_reference))]
+    return Groups(of_biased, of_reference, tuple(tuple(items[row[row >= 0]].tolist()) for row in typical))
+
+
+def _shares(biased: pd.DataFrame, reference: pd.DataFrame, log_ratio: np.ndarray, seed: int) -> list[SetShare]:
+    """Moment check: shares of the scored biased images, as they are and reweighted by r, against the reference's (docs/METHOD.md)."""
+    from scipy.stats import binomtest
+
+    found = []
+    weight = np.exp(log_ratio.astype(np.float64))
+    ess = float(weight.sum() ** 2 / (weight**2).sum())
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(weight), size=(BOOTSTRAP, len(weight)))
+    total = weight[draws].sum(1)
+    for attribute in biased:
+        for value in sorted(set(biased[attribute]) | set(reference[attribute])):
+            for name, labels in (("biased", biased), ("reference", reference)):
+                is_value = labels[attribute] == value
+                interval = binomtest(int(is_value.sum()), len(is_value)).proportion_ci(method="wilson")
+                found.append(SetShare(attribute, value, name, float(is_value.mean()), (interval.low, interval.high), len(is_value)))
+            mask = (biased[attribute] == value).to_numpy()
+            low, high = np.quantile((weight * mask)[draws].sum(1) / total, [0.025, 0.975])
+            found.append(SetShare(attribute, value, "reweighted", float(weight @ mask / weight.sum()), (float(low), float(high)), ess))
+    return found

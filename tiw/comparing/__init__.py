@@ -1,0 +1,1 @@
+"""Baseline and debiased model, measured against the reference."""

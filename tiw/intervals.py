@@ -1,0 +1,29 @@
+"""A number with its interval, and the intervals of shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    interval: tuple[float, float]
+
+
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    interval = binomtest(count, n).proportion_ci(method="wilson")
+    return (float(interval.low), float(interval.high))
+
+
+def newcombe(count_a: int, n_a: int, count_b: int, n_b: int) -> tuple[float, float]:
+    """95 % interval of the difference a - b of two independent shares (Newcombe 1998, method 10)."""
+    a, b = count_a / n_a, count_b / n_b
+    (low_a, high_a), (low_b, high_b) = wilson(count_a, n_a), wilson(count_b, n_b)
+    return (a - b - float(np.hypot(a - low_a, high_b - b)), a - b + float(np.hypot(high_a - a, b - low_b)))

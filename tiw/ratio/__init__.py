@@ -1,0 +1,1 @@
+"""Features -> estimators -> the density ratio -> diagnostics."""

@@ -1,0 +1,142 @@
+"""What the density ratio sees: the frozen denoiser's features of perturbed images, at every noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..data import ImageSet
+from ..model.noise import expand, to_x0
+
+
+@dataclass(frozen=True)
+class RatioConfig:
+    """How the ratio is fitted."""
+
+    sigmas: tuple[float, ...] = (0.03, 0.08, 0.2, 0.5, 1.3, 3.2, 8.0, 20.0)
+    folds: int = 5
+    estimator: str = "auto"  # auto, convex, network
+    components: int = 200  # principal components of the features
+    ridges: tuple[float, ...] = (
+        1.5e-2,
+        2e-3,
+        5e-3,
+        5e-2,
+        1.5e-1,
+    )  # of the features' variance; the first, unless one is clearly better
+    biased_images: int = 2000  # scored and fitted; the others are scored by the mean of the folds
+    reference_draws: int = 3  # noise draws of each reference image in the fit: they are few, noise is free
+    batch_size: int = 128
+    seed: int = 0
+
+
+class Encoder(Protocol):
+    """A `tiw.Denoiser`, or anything else with features that are differentiable in xt."""
+
+    device: torch.device
+
+    def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """xt [B,C,H,W], sigma [B] -> float32 [B, F]."""
+
+
+class PixelEncoder:
+    """For an audit without a model: the scaled image itself, at most 16x16 positions. Weaker than a denoiser's features."""
+
+    device = torch.device("cpu")
+
+    def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
+        """xt [B,C,H,W], sigma [B] -> float32 [B, F], differentiable in xt."""
+        x = xt * expand((sigma**2 + 0.25).rsqrt(), xt)
+        return (F.adaptive_avg_pool2d(x, 16) if x.shape[-1] > 16 else x).flatten(1).float()
+
+
+def item_noise(seed: int, item: int, shape: tuple[int, ...], draw: int = 0) -> np.ndarray:
+    """The fixed noise an item is scored with, float32 [*shape]; draw 0 is the one shown to the user (tiw.data.noisy_strip)."""
+    key = [seed, item] if draw == 0 else [seed, item, draw]
+    return np.random.default_rng(key).standard_normal(shape).astype(np.float32)
+
+
+@torch.no_grad()
+def features_at(
+    encoder: Encoder,
+    images: np.ndarray,
+    items: np.ndarray,
+    sigmas: tuple[float, ...] | np.ndarray,
+    seed: int,
+    draws: int = 1,
+    batch_size: int = 128,
+    on_batch: Callable[[int], None] | None = None,
+    labels: np.ndarray | None = None,
+) -> Tensor:
+    """Features of perturbed images, float32 [L, draws, n, F]: images uint8 [n,H,W,3], one fixed noise per item and draw.
+
+    `labels` [n] are their classes, for a class-conditional denoiser.
+    """
+    out: Tensor | None = None
+    for start in range(0, len(images), batch_size):
+        rows = slice(start, start + batch_size)
+        x0 = to_x0(images[rows])
+        own = encoder if labels is None else encoder.given(torch.as_tensor(labels[rows]))
+        for draw in range(draws):
+            noise = torch.from_numpy(np.stack([item_noise(seed, int(i), tuple(x0.shape[1:]), draw) for i in items[rows]]))
+            for level, sigma in enumerate(sigmas):
+                s = x0.new_full((len(x0),), float(sigma)).to(encoder.device)
+                f = own.features((x0 + float(sigma) * noise).to(encoder.device), s).cpu()
+                if out is None:
+                    out = torch.empty(len(sigmas), draws, len(images), f.shape[1])
+                out[level, draw, rows] = f
+                if on_batch is not None:
+                    on_batch(len(x0))
+    assert out is not None, "no images"
+    return out
+
+
+@dataclass(frozen=True)
+class RatioFeatures:
+    """What a ratio is fitted on: features of perturbed images, one fixed noise per item and draw."""
+
+    scored: np.ndarray  # [m] rows of the biased set
+    biased: Tensor  # [L, m, F]
+    reference: Tensor  # [L, draws, n_reference, F]
+    n_biased: int  # size of the whole biased set
+    class_weight: np.ndarray | None = None  # [m] shares of the classes in the reference over those in the biased set; None: no classes
+
+
+def ratio_features(
+    biased: ImageSet,
+    reference: ImageSet,
+    encoder: Encoder,
+    config: RatioConfig | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> RatioFeatures:
+    """Encode a seeded draw of the biased set and all of the reference at `config.sigmas`; `on_progress(done, total)` counts passes."""
+    config = config or RatioConfig()
+    scored = np.sort(np.random.default_rng([config.seed, 1]).permutation(len(biased))[: config.biased_images])
+    total = len(config.sigmas) * (len(scored) + config.reference_draws * len(reference))
+    done = 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        if on_progress is not None:
+            on_progress(done, total)
+
+    common = {"sigmas": config.sigmas, "seed": config.seed, "batch_size": config.batch_size, "on_batch": count}
+    items = len(biased) + np.arange(len(reference))
+    of_reference = features_at(encoder, reference.images, items, draws=config.reference_draws, labels=reference.labels, **common)
+    drawn = biased.take(scored)
+    of_biased = features_at(encoder, drawn.images, scored, labels=drawn.labels, **common)[:, 0]
+    weight = None if drawn.labels is None else _class_weight(drawn.labels, reference.labels)
+    return RatioFeatures(scored, of_biased, of_reference, len(biased), weight)
+
+
+def _class_weight(biased: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """p_ref(class) / p_bias(class) of each biased image's class, [m]."""
+    of_reference, of_biased = (np.bincount(labels, minlength=biased.max() + 1)[biased] / len(labels) for labels in (reference, biased))
+    return of_reference / of_biased

@@ -1,0 +1,323 @@
+"""What each user action does, for the command line and the app alike: options in, a run folder filled."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..auditing.audit import audit as run_audit
+from ..auditing.camera import camera_check
+from ..auditing.even_out import even_out as run_even_out
+from ..auditing.map import layouts, principal_plane
+from ..choices import WITH_RATIO
+from ..comparing.compare import measure
+from ..data import ImageSet, check_sets, demo_path, load_demo, parse_shares, write_parquet, write_split
+from ..debiasing.fine_tune import DebiasConfig, TrainStep, usual_rate
+from ..debiasing.fine_tune import debias as run_debias
+from ..debiasing.strength import gap_closed
+from ..errors import UserInputError
+from ..files import write_atomic
+from ..model import processes
+from ..model.denoiser import Denoiser
+from ..model.device import pick_device, pick_precision
+from ..model.networks import PRESETS
+from ..model.sampling import labels_like
+from ..model.sampling import sample as draw_samples
+from ..pictures import contact_sheet
+from ..ratio.density_ratio import DensityRatio, fit_to_features
+from ..ratio.features import RatioConfig, RatioFeatures, features_at, ratio_features
+from .folder import RunFolder, now
+from .inputs import (
+    baseline_check,
+    check_disk,
+    check_resolution,
+    keep_ratio,
+    open_classifier,
+    open_denoiser,
+    open_guidance,
+    open_inputs,
+    open_inputs_and_ratio,
+    ratio_home,
+    read_set,
+    report,
+    report_of,
+    strength_of,
+    with_classes,
+)
+from .options import (
+    AuditOptions,
+    CompareOptions,
+    DebiasOptions,
+    DemoOptions,
+    EvenOutOptions,
+    PreviewOptions,
+    SampleOptions,
+    SplitOptions,
+    TrainOptions,
+    parse_anchor,
+)
+from .report import audit_html, compare_html
+from .train_in_folder import train_to_folder
+
+
+def audit(run: RunFolder, o: AuditOptions) -> dict:
+    """Ratio, diagnostics and charts, as JSON, CSV and one HTML file; then the map, the strength and the images not drawn for the charts."""
+    biased, reference, encoder = open_inputs(run, o)
+    run.progress("Checking the images", 0, 1)
+    problems = check_sets(biased, reference)
+    config = RatioConfig(folds=o.folds, estimator=o.estimator, biased_images=o.scored, seed=o.seed)
+    features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
+    run.progress("Fitting the density ratio", 0, 1)
+    ratio = fit_to_features(features, encoder, config)
+    keep_ratio(run.path / "ratio", ratio, biased, reference)
+    run.progress("Measuring", 0, 1)
+    found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
+    tables = found.tables()
+    tables["scores"].to_parquet(run.path / "scores.parquet", index=False)
+    for name, table in tables.items():
+        write_atomic(run.path / f"{name}.csv", table.to_csv(index=False).encode())
+    result = found.to_json()
+    run.write_result(result)
+    write_atomic(run.path / "report.html", audit_html(run.result(), biased, reference).encode())
+    if o.map:
+        _write_map(run, features, o.seed)
+    del features
+    if isinstance(encoder, Denoiser):
+        strength_of(run, run.path, "auto", encoder, ratio, biased, reference, o.seed)  # so that a preview takes seconds
+    if o.score_all:
+        _score_rest(run, biased, ratio, o.seed)
+    return result
+
+
+def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int) -> None:
+    """RUN/rest.parquet, and the end of scores.csv: the biased images that the fit has not seen, scored by the mean of the folds."""
+    rest = np.setdiff1d(np.arange(len(biased)), ratio.scored)
+    scores = np.empty((len(ratio.sigmas), len(rest)), np.float32)
+    say = report(run, "Scoring all other images")
+    for start in range(0, len(rest), 512):
+        rows = rest[start : start + 512]
+        part = biased.take(rows)
+        features = features_at(ratio.denoiser, part.images, rows, ratio.sigmas, seed, labels=part.labels)[:, 0]
+        for level, sigma in enumerate(ratio.sigmas):
+            own = features[level].to(ratio.log_sigmas.device)
+            scores[level, start : start + 512] = ratio.from_features(own, own.new_full((len(rows),), float(sigma))).cpu()
+        say(min(start + 512, len(rest)), len(rest))
+    table = pd.DataFrame({"item": rest, "set": "biased", "index": rest}, index=rest)
+    table = pd.concat([table, pd.DataFrame({f"log_ratio_{k}": row for k, row in enumerate(scores)}, index=rest)], axis=1)
+    if biased.attributes is not None:
+        table = pd.concat([table, biased.attributes.iloc[rest].set_index(rest)], axis=1)
+    data = io.BytesIO()
+    table.to_parquet(data, index=False)
+    write_atomic(run.path / "rest.parquet", data.getvalue())
+    with (run.path / "scores.csv").open("ab") as file:
+        table.reindex(columns=pd.read_csv(run.path / "scores.csv", nrows=0).columns).to_csv(file, index=False, header=False)
+
+
+def preview(run: RunFolder, o: PreviewOptions) -> dict:
+    """The baseline's samples, plain and guided at the matched strength, from the same seeds."""
+    biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
+    check = baseline_check(run, o, denoiser, biased)
+    match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
+    seeds = range(o.seed, o.seed + o.count)
+    labels = labels_like(reference.labels, seeds)
+    common = {"steps": o.sampling_steps, "solver": o.solver, "labels": labels}
+    plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
+    report = report_of(run, "Sampling with guidance", o.count)
+    guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
+    np.savez(run.path / "samples.npz", seeds=np.array(seeds), baseline=plain, debiased=guided)
+    return {
+        "strength": match.strength,
+        "strength_match": asdict(match),
+        "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed, labels=labels))),
+        "baseline_check": asdict(check),
+    }
+
+
+def debias(run: RunFolder, o: DebiasOptions) -> dict:
+    """Fine-tune the baseline; see `tiw.debias`. Ends with the debiased model in RUN/model."""
+    if o.objective in WITH_RATIO:
+        biased, reference, denoiser, ratio = open_inputs_and_ratio(run, o)
+        check = baseline_check(run, o, denoiser, biased)
+        match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
+    else:
+        (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
+    anchor = 0.0 if check is not None and check.differs else parse_anchor(o.anchor)
+    config = DebiasConfig(
+        objective=o.objective,
+        strength=1.0 if match is None else match.strength,
+        anchor=anchor,
+        reference_share=o.reference_share,
+        batch_size=o.batch_size,
+        learning_rate=o.learning_rate or usual_rate(o.objective, anchor),
+        weight_clip=o.weight_clip,
+        sigma_scale=o.sigma_scale,
+        sigma_min=o.sigma_min,
+        sigma_max=o.sigma_max,
+        seed=o.seed,
+    )
+
+    def steps_of(config: DebiasConfig, resume: dict | None) -> Iterator[TrainStep]:
+        return run_debias(denoiser, biased, reference, ratio, config, resume=resume)
+
+    gap = None if ratio is None else lambda images, labels: match.closed(gap_closed(ratio, images, o.seed, labels=labels))
+    trained = train_to_folder(run, o, config, denoiser, steps_of, gap, reference.labels)
+    return {
+        "objective": o.objective,
+        "strength": config.strength if match is not None else None,
+        "strength_match": None if match is None else asdict(match),
+        "anchor": config.anchor,
+        "learning_rate": config.learning_rate,
+        "baseline_check": None if check is None else asdict(check),
+        **trained,
+    }
+
+
+def train(run: RunFolder, o: TrainOptions) -> dict:
+    """Train a baseline from scratch: DSM on one set. Ends with the model in RUN/model."""
+    if o.preset not in PRESETS:
+        raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of {', '.join(PRESETS)}")
+    data = read_set(run, o, o.data, "biased")
+    torch.manual_seed(o.seed)
+    device = pick_device(o.device)
+    processes.join(device)
+    denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
+    check_resolution("data", data, denoiser)
+    check_disk(run, denoiser, o.steps)
+    config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
+    empty = data.take([])  # DSM on one set needs no reference
+    return train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))
+
+
+def sample(run: RunFolder, o: SampleOptions) -> dict:
+    """Images from one model, one seed each, steered by an audit's ratio if one is named."""
+    denoiser = open_denoiser(o.model, o.device)
+    ratio, strength = open_guidance(o, denoiser) if o.guidance else (None, None)
+    guided = {} if ratio is None else {"guidance": ratio, "strength": strength}
+    seeds = range(o.seed, o.seed + o.count)
+    report = report_of(run, "Sampling", o.count)
+    images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report, **guided)
+    np.savez(run.path / "samples.npz", images=images, seeds=np.array(seeds))
+    write_atomic(run.path / "sheet.webp", contact_sheet(images[:64]))
+    return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1], "strength": strength}
+
+
+def compare(run: RunFolder, o: CompareOptions) -> dict:
+    """Sample both models from the same seeds and measure them against the reference."""
+    reference = read_set(run, o, o.reference, "reference")
+    demo = o.reference == "demo"
+    heldout = read_set(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
+    classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""))
+    seeds = range(o.seed, o.seed + o.count)
+    models = {"baseline": open_denoiser(o.baseline, o.device), "debiased": open_denoiser(o.debiased, o.device)}
+    if o.class_label and models["baseline"].classes:
+        (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
+    labels, images = labels_like(reference.labels, seeds), {}
+    for name, model in models.items():
+        common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
+        images[name] = draw_samples(model, seeds, labels=labels, **common)
+    np.savez(run.path / "samples.npz", seeds=np.array(seeds), **images)
+    run.progress("Measuring", 0, 1)
+    truth = load_demo().truth["shares"]["reference"] if demo else None
+    result = measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
+    run.write_result(result)
+    write_atomic(run.path / "report.html", compare_html(run.result(), images).encode())
+    return result
+
+
+def make_split(run: RunFolder, o: SplitOptions) -> dict:
+    """Draw a biased, a reference and a held-out set from labels: RUN/biased.json, reference.json, heldout.json."""
+    source = demo_path("biased") if o.data == "demo" else o.data
+    how = asdict(o) | {name: parse_shares(getattr(o, name), name) for name in ("shares", "reference_shares")}
+    return write_split(run.path, **how | {"data": source})
+
+
+def even_out(run: RunFolder, o: EvenOutOptions) -> dict:
+    """Change both sets alike until the camera check is silent: RUN/biased.parquet and reference.parquet, which every command reads."""
+    run.progress("Reading images", 0, 1)
+    biased, reference = read_set(run, o, o.biased, "biased"), read_set(run, o, o.reference, "reference", o.references)
+    names = [name.strip() for name in o.fix.split(",") if name.strip()]
+    done = run_even_out(biased, reference, names, o.seed, lambda stage, *amount: report(run, stage)(*amount))
+    if not done.steps:
+        found = f"the camera check names {'none of these' if names else 'nothing'} in these sets, or nothing here mends it"
+        raise UserInputError("fix", found, "audit them as they are")
+    run.progress("Writing both sets", 0, 1)
+    written = [
+        replace(images, files=write_parquet(run.path / f"{role}.parquet", images))
+        for role, images in (("biased", done.biased), ("reference", done.reference))
+    ]
+    return {
+        "steps": [step.sentence for step in done.steps],
+        "left": [suspect.sentence for suspect in camera_check(*written, o.seed)],  # as the next audit of these files will say
+        "biased": done.biased.about(),
+        "reference": done.reference.about(),
+    }
+
+
+# Minutes of fine-tuning and samples of each model.
+DEMO = {
+    "quick": ({"minutes": 1.25}, 1000),
+    "full": ({"minutes": 4.0}, 2000),
+}
+
+
+def demo(run: RunFolder, o: DemoOptions) -> dict:
+    """Audit, debias and compare on the embedded demo, each in a run folder of its own below this one."""
+    debias_options, count = DEMO[o.preset]
+    common = {"seed": o.seed, "device": o.device}
+    audited = _stage(run, "audit", AuditOptions(map=False, score_all=False, **common))
+    debiased = _stage(run, "debias", DebiasOptions(audit=str(run.path / "audit"), **debias_options, **common))
+    options = CompareOptions(debiased=str(run.path / "debias" / "model"), count=count, **common)
+    compared = _stage(run, "compare", options)
+    parts = {f"{name}_seconds": part["seconds"] for name, part in (("audit", audited), ("debias", debiased), ("compare", compared))}
+    carried = {name: debiased[name] for name in ("objective", "strength", "gap_closed", "training_seconds", "steps")}
+    return {**compared, **carried, **parts, "preset": o.preset, "seconds": sum(parts.values())}
+
+
+EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
+    "audit": audit,
+    "preview": preview,
+    "debias": debias,
+    "train": train,
+    "sample": sample,
+    "compare": compare,
+    "make-split": make_split,
+    "even-out": even_out,
+    "demo": demo,
+}
+
+
+def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
+    """RUN/map.parquet: item, level, x, y. Level -1 is the fixed layout at the lowest noise, by PCA at once and then by UMAP."""
+    items = np.concatenate([features.scored, features.n_biased + np.arange(features.reference.shape[2])])
+    of_level = [torch.cat([b, r[0]]).numpy() for b, r in zip(features.biased, features.reference, strict=True)]
+
+    def write(parts: dict[int, np.ndarray]) -> None:
+        frames = [pd.DataFrame({"item": items, "level": level, "x": xy[:, 0], "y": xy[:, 1]}) for level, xy in parts.items()]
+        data = io.BytesIO()
+        pd.concat(frames).to_parquet(data, index=False)
+        write_atomic(run.path / "map.parquet", data.getvalue())
+
+    run.progress("Drawing the map", 0, len(of_level))
+    write({-1: principal_plane(of_level[0])})
+    parts: dict[int, np.ndarray] = {}
+    for level, xy in enumerate(layouts(of_level, seed)):
+        parts |= {-1: xy, 0: xy} if level == 0 else {level: xy}
+        write(parts)
+        run.progress("Drawing the map", level + 1, len(of_level))
+        if run.stop_requested():
+            return
+
+
+def _stage(run: RunFolder, kind: str, options: object) -> dict:
+    """One action in a run folder of its own below RUN, done once; its result."""
+    part = run.part(kind, options)
+    if part.status()["state"] != "finished":
+        part.write_status(state="running", started=now())
+        part.write_result(EXECUTE[kind](part, options))
+        part.write_status(state="finished", stage="Finished")
+    return part.result()

@@ -1,0 +1,116 @@
+"""One run, done in this process: its work, its stop, and an outcome in status.json whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+
+import psutil
+
+from ..errors import UserInputError
+from ..model import processes
+from .folder import RunFolder, Stopped, now
+
+
+def execute(run: RunFolder) -> int:
+    """Do a run's work in this process and leave its outcome in status.json; the command's exit code.
+
+    0: finished, or stopped as asked; 2: the user's error, one sentence in `message`; 1: ours, with a traceback in the log.
+    A run that has finished is left as it is. Raises UserInputError if another process is at work on it.
+    """
+    state = run.status().get("state", "queued")
+    if replace(run, path=run.shared).status().get("state") == "finished":  # for each of several processes: none may wait for the others
+        return 0
+    if (other := process_of(run)) is not None:
+        raise UserInputError("out", f"process {other.pid} is at work in {run.path}", "wait for it, or choose another folder")
+    if state != "queued":  # a stop asked for while waiting counts, one left by an earlier attempt does not
+        run.forget_stop()
+    try:
+        run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
+    except OSError as error:
+        raise UserInputError("out", f"{run.path} cannot be written ({error.strerror})", "make room, or choose another folder") from error
+    with _stop_on_signals(run):
+        code, outcome = _attempt(run)
+        run.write_status(**outcome, pid=None, eta_seconds=None)
+    return code
+
+
+def _attempt(run: RunFolder) -> tuple[int, dict]:
+    """Exit code and the status that goes with it."""
+    try:
+        from .actions import EXECUTE  # loads torch
+
+        if run.stop_requested():
+            raise Stopped
+        run.write_result(EXECUTE[run.kind](run, run.options))
+    except (Stopped, processes.FirstEnded):
+        return 0, {"state": "stopped", "stage": "Stopped"}
+    except UserInputError as error:
+        return 2, {"state": "failed", "stage": "Failed", "message": str(error)}
+    except Exception as error:
+        with suppress(OSError), (run.shared / "log.txt").open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        return 1, {"state": "failed", "stage": "Failed", "message": _plainly(error)}
+    return 0, {"state": "finished", "stage": "Finished"}
+
+
+def _plainly(error: Exception) -> str:
+    said = (str(error).splitlines() or [""])[0][:300]
+    if isinstance(error, FloatingPointError):
+        kept = "Its last checkpoint is kept, but would lead there again: start a new run with a lower learning rate or a weight clip."
+        return f"The training diverged: {said}. {kept}"
+    if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
+        return "There was not enough memory: use a smaller batch size or fewer images."
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or re.search("No space left|quota exceeded", said):
+        return "The disk is full: delete old runs, then start this one again; it goes on from its last checkpoint."
+    if re.search("Connection (closed|reset) by peer", said):  # gloo's words
+        return "Another process of this run has ended. log.txt in the run folder has the details."
+    return f"Something went wrong ({type(error).__name__}: {said}). log.txt in the run folder has the details."
+
+
+@contextmanager
+def _stop_on_signals(run: RunFolder) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the run to save its state and stop; a second Ctrl-C ends it at once.
+
+    Who ends a job signals its launcher and its processes, and the launcher passes its own on: what comes twice within a second was meant
+    once, and SIGTERM again changes nothing.
+    """
+    asked: list[float] = []
+
+    def ask(number: int, _frame: object) -> None:
+        run.request_stop()
+        if number == signal.SIGINT and asked and time.monotonic() - asked[0] > 1:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if not asked:
+            print("\nStopping after this step; Ctrl-C once more to end at once.", file=sys.stderr)
+            asked.append(time.monotonic())
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def process_of(run: RunFolder) -> psutil.Process | None:
+    """The living process that works on the run. One that has been given its number since is younger than the run's start."""
+    status = run.status()
+    if not status.get("pid") or not status.get("started") or status["pid"] == os.getpid():
+        return None
+    with suppress(psutil.Error):
+        process = psutil.Process(status["pid"])
+        started = datetime.fromisoformat(status["started"]).timestamp()
+        if process.create_time() <= started and any("tiw" in word for word in process.cmdline()):
+            return process
+    return None

@@ -1,0 +1,263 @@
+"""What a run works on, opened and checked before any work: sets, models, the ratio, its strength, the classifier."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
+from ..data import ImageSet, load_set
+from ..debiasing.baseline_check import BaselineCheck, check_baseline
+from ..debiasing.strength import StrengthMatch, match_strength
+from ..errors import UserInputError
+from ..files import write_atomic
+from ..intervals import Estimate
+from ..model import processes
+from ..model.denoiser import Denoiser
+from ..model.device import pick_device, pick_precision
+from ..ratio.density_ratio import DensityRatio, fit_to_features
+from ..ratio.features import PixelEncoder, RatioConfig, ratio_features
+from .folder import RunFolder, Stopped
+from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
+
+OTHER_FILES = 20 << 20  # bytes: pictures, ratio, lines of a short run
+A_LINE = 250  # bytes that a step's line takes
+SETS_FILE = "sets.json"
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+
+
+def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser | PixelEncoder]:
+    """Both sets and the baseline, checked against each other before any work."""
+    run.progress("Reading images", 0, 1)
+    biased = read_set(run, o, o.biased, "biased")
+    reference = read_set(run, o, o.reference, "reference", o.references)
+    if isinstance(o, AuditOptions) and o.baseline == "none":
+        if biased.resolution != reference.resolution:
+            found = f"its images are {reference.resolution} pixels wide, the biased ones {biased.resolution}"
+            raise UserInputError("reference", found, "set resolution to crop and resize both")
+        return biased, reference, PixelEncoder()
+    denoiser = open_denoiser(o.baseline, o.device, getattr(o, "precision", "auto")).requires_grad_(False).eval()
+    check_resolution("biased", biased, denoiser)
+    check_resolution("reference", reference, denoiser)
+    if isinstance(o, DebiasOptions):
+        check_disk(run, denoiser, o.steps)
+        denoiser.config.noise.within(o.sigma_min, o.sigma_max)
+    if denoiser.classes:
+        biased, reference = with_classes(o.class_label, denoiser.classes, biased=biased, reference=reference)
+    return biased, reference, denoiser
+
+
+def with_classes(column: str, classes: int, **sets: ImageSet) -> list[ImageSet]:
+    """The sets with the class of each image, for a class-conditional model: numbers from 0, or as many names, in alphabetical order."""
+    for name, images in sets.items():
+        if images.attributes is None or column not in images.attributes:
+            there = "no labels" if images.attributes is None else f"the labels {', '.join(images.attributes)}"
+            fix = f"the baseline is class-conditional: name the column with its {classes} classes ({' and '.join(sets)} need it)"
+            raise UserInputError("class_label", f"the {name} set has {there}, not {column!r}", fix)
+    values = pd.concat([images.attributes[column].astype(str) for images in sets.values()])
+    names = sorted(values.unique())
+    numbered = {str(k) for k in range(classes)}
+    if numbered.issuperset(names):
+        names = [str(k) for k in range(classes)]
+    if len(names) != classes:
+        found = f"{column!r} has {len(names)} values ({', '.join(names[:5])}), the baseline {classes} classes"
+        raise UserInputError("class_label", found, "label the images with the numbers or the names of its classes")
+    labels = values.map({name: k for k, name in enumerate(names)}).to_numpy(np.int64, copy=True)
+    ends = np.cumsum([len(images) for images in sets.values()])[:-1]
+    return [replace(images, labels=own) for images, own in zip(sets.values(), np.split(labels, ends), strict=True)]
+
+
+def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
+    """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
+    images = load_set(path, role, references, o.resolution, o.skip_bad)
+    if images.skipped:
+        with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+            log.writelines(f"{role}: left out {name}\n" for name in images.skipped)
+    return images
+
+
+def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
+    """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
+    biased, reference, denoiser = open_inputs(run, o)
+    if o.audit:
+        about = _audit("audit", o.audit).options
+        for field in ("biased", "reference", "baseline", "class_label", "references", "resolution", "skip_bad"):
+            if getattr(about, field) != getattr(o, field):
+                found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
+                raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
+    with processes.first_goes_first():
+        return biased, reference, denoiser, _open_or_fit_ratio(run, o, biased, reference, denoiser)
+
+
+def _open_or_fit_ratio(
+    run: RunFolder, o: PreviewOptions | DebiasOptions, biased: ImageSet, reference: ImageSet, denoiser: Denoiser
+) -> DensityRatio:
+    folder = ratio_home(run, o) / "ratio"
+    if (folder / "ratio.json").is_file():
+        kept = json.loads((folder / SETS_FILE).read_text())
+        for role, images in (("biased", biased), ("reference", reference)):
+            if kept[role] != asdict(images.fingerprint):
+                found = f"its images have changed since the density ratio was fitted: {kept[role]['n']} then, {len(images)} now"
+                fix = "run the audit again" if o.audit else "start a new run"
+                raise UserInputError(role, found, fix)
+        return DensityRatio.load(folder, denoiser)
+    config = RatioConfig(seed=o.seed)
+    features = ratio_features(biased, reference, denoiser, config, report(run, "Encoding images at every noise level"))
+    run.progress("Fitting the density ratio", 0, 1)
+    ratio = fit_to_features(features, denoiser, config)
+    keep_ratio(folder, ratio, biased, reference)
+    return ratio
+
+
+def keep_ratio(folder: Path, ratio: DensityRatio, biased: ImageSet, reference: ImageSet) -> None:
+    """Write the ratio and, beside it, which images it was fitted to: its folds are theirs, row by row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sets = {"biased": asdict(biased.fingerprint), "reference": asdict(reference.fingerprint)}
+    write_atomic(folder / SETS_FILE, json.dumps(sets).encode())
+    ratio.save(folder)
+
+
+def _audit(option: str, path: str) -> RunFolder:
+    """The run that an option names: an audit with its ratio."""
+    try:
+        run = RunFolder.open(path)
+    except UserInputError as error:
+        raise UserInputError(option, error.found, "give the folder of a finished audit") from error
+    if run.kind != "audit":
+        raise UserInputError(option, f"{path} holds a run of {run.kind}", "give the folder of a finished audit")
+    if not (run.path / "ratio" / "ratio.json").is_file():
+        raise UserInputError(option, f"{path} holds no ratio", "wait until the audit has finished, or leave this empty")
+    return run
+
+
+def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, float]:
+    """The ratio of the audit named by `guidance`, reading its features off that audit's own baseline, and the strength to steer with."""
+    audit = _audit("guidance", o.guidance)
+    path = audit.options.baseline
+    if path == "none":
+        raise UserInputError("guidance", f"{o.guidance} is an audit without a model", "run it again with --baseline")
+    encoder = denoiser if path == o.model else open_denoiser(path, o.device)
+    if encoder.shape != denoiser.shape:
+        found = f"the audit's images are {encoder.shape[-1]} pixels wide, the model paints {denoiser.shape[-1]}"
+        raise UserInputError("guidance", found, "choose an audit and a model of one size")
+    ratio = DensityRatio.load(audit.path / "ratio", encoder)
+    if o.strength != "auto":
+        return ratio, float(o.strength)
+    match = _kept_match(audit.path)
+    if match is None:
+        raise UserInputError("guidance", f"{o.guidance} has no matched strength", "wait until the audit has finished, or give a strength")
+    return ratio, match.strength
+
+
+def _kept_match(folder: Path) -> StrengthMatch | None:
+    kept = folder / "strength.json"
+    if not kept.is_file():
+        return None
+    raw = json.loads(kept.read_text())
+    interval = tuple(raw["interval"]) if raw.get("interval") else None
+    return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])), interval)
+
+
+def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck:
+    """Whether the baseline is a model of the biased set, said on standard error if not; kept beside the ratio, and so done once."""
+    kept = ratio_home(run, o) / "baseline_check.json"
+    with processes.first_goes_first():
+        if kept.is_file():
+            raw = json.loads(kept.read_text())
+            check = BaselineCheck(**{**raw, "interval": tuple(raw["interval"])})
+        else:
+            check = check_baseline(denoiser, biased, seed=o.seed, on_progress=report(run, "Testing the baseline against the biased set"))
+            write_atomic(kept, json.dumps(asdict(check)).encode())
+    if check.differs and processes.is_first():
+        print(check.sentence, file=sys.stderr)
+    return check
+
+
+def ratio_home(run: RunFolder, o: PreviewOptions | DebiasOptions) -> Path:
+    """The folder that keeps the ratio and what was found out about it: the audit's, or the run's own."""
+    return Path(o.audit) if o.audit else run.shared
+
+
+def strength_of(
+    run: RunFolder,
+    folder: Path,
+    wanted: str,
+    denoiser: Denoiser,
+    ratio: DensityRatio,
+    biased: ImageSet,
+    reference: ImageSet,
+    seed: int,
+) -> StrengthMatch:
+    """A number as given, or matched; the match is kept beside its ratio, in `folder`, since it is the ratio's."""
+    if wanted != "auto":
+        return StrengthMatch(float(wanted), None)
+    with processes.first_goes_first():
+        match = _kept_match(folder)
+        if match is None:
+            match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
+            write_atomic(folder / "strength.json", json.dumps(asdict(match)).encode())
+        return match
+
+
+def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
+    """The frozen model at `path` (or `demo`), on its device. Raises UserInputError where no model is named or can be read."""
+    if path in ("", "none"):
+        raise no_model()
+    where = pick_device(device)
+    processes.join(where)
+    denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
+    return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
+
+
+def open_classifier(run: RunFolder, o: CompareOptions, labels: str) -> AttributeClassifier | None:
+    """The demo's classifier, one fitted on labelled images, or None where no labels are named."""
+    if labels == "demo":
+        return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
+    return fit_attribute_classifier(read_set(run, o, labels, "labels")) if labels else None
+
+
+def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
+    """Raises UserInputError where the images are not of the size that the model paints."""
+    side = denoiser.shape[-1]
+    if images.images.shape[1] != side:
+        found = f"its images are {images.images.shape[1]} pixels wide, the model paints {side}"
+        raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
+
+
+def check_disk(run: RunFolder, denoiser: Denoiser, steps: int) -> None:
+    """Say how much disk a training run takes. Raises UserInputError where less is free."""
+    weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
+    # A checkpoint: weights, moving average, two moments; there are two while one replaces the other. RUN/model and RUN/raw stay.
+    others = OTHER_FILES + A_LINE * steps
+    peak, end = 8 * weights + others, 2 * weights + others
+    run.progress(f"Will take {peak >> 20} MB of disk while training, {end >> 20} MB in the end", 0, 1)
+    checkpoint = run.shared / "checkpoint.pt"
+    there = checkpoint.stat().st_size if checkpoint.is_file() else 0
+    free = shutil.disk_usage(run.shared).free
+    if free + there < peak:
+        found = f"{run.shared} has {free >> 20} MB free, training takes {peak >> 20} MB"
+        raise UserInputError("out", found, "delete old runs, or choose another disk")
+
+
+def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
+    """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again."""
+
+    def report(done: int, total: int) -> None:
+        run.progress(stage, done, total)
+        if run.stop_requested():
+            raise Stopped
+
+    return report
+
+
+def report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
+    """The callback of `report` for work whose total is known: called with what is done."""
+    both = report(run, stage)
+    return lambda done: both(done, total)

@@ -1,0 +1,239 @@
+"""One HTML file to hand on: the audit's or the comparison's findings, with its pictures inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, Template
+
+from .. import __version__
+from ..data import ImageSet
+from ..pictures import contact_sheet
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a report, inside the file."""
+
+    source: str  # data address
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a histogram, in the drawing's units."""
+
+    name: str  # biased, reference
+    left: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing 100 wide and 60 high, its origin at the top left."""
+
+    caption: str
+    alt: str  # what it shows, in words and numbers
+    ends: tuple[str, str]  # of the axis
+    bars: list[Bar] = field(default_factory=list)
+    points: list[tuple[float, float]] = field(default_factory=list)
+    lines: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A heading with what stands below it."""
+
+    heading: str = ""
+    texts: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+
+@cache
+def _template() -> Template:
+    # Names of sets and labels are the user's: everything is escaped.
+    return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True).get_template("report.html")
+
+
+def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
+    """An audit's result.json with its most telling images, as one page."""
+    verdict, levels = result["verdict"], result["levels"]
+    warnings = [found["sentence"] for found in (*result["problems"], *result["camera"])]
+    camera = [
+        _picture(
+            found["examples"], biased, reference, f"Most typical in {found['name']}: four of the biased set, four of the reference set"
+        )
+        for found in result["camera"]
+    ]
+    sets = [
+        [role, s["name"], f"{s['n']:,}", f"{s.get('scored', s['n']):,}", f"{s['fingerprint']['resolution']} px", s["fingerprint"]["sha256"]]
+        for role, s in (("biased", result["biased"]), ("reference", result["reference"]))
+    ]
+    tried = ", ".join(f"{name} {value:.4f}" for name, value in result["cross_entropy"].items())
+    how = f"Estimator: {result['estimator']}, cross-fitted; held-out cross-entropy of {tried} (a coin has 0.6931)."
+    shares = [[s["attribute"], s["value"], s["set"], _share(s), f"{s['n']:,.0f}"] for s in result["shares"]]
+    pictures = [
+        _picture(result["over_represented"], biased, reference, "Over-represented in the biased set, most first"),
+        _picture(result["under_represented"], biased, reference, "Under-represented in the biased set, most first"),
+    ]
+    groups = [_picture(items, biased, reference, f"Group {k}") for k, items in enumerate(result["groups"] or [], 1)]
+    return _page(
+        "Audit: " + verdict["sentence"],
+        Block(texts=[MENDED] if camera else [], warnings=warnings, pictures=camera) if warnings else None,
+        Block(texts=verdict["reasons"]),
+        Block(
+            "What was compared", [how], head=["Set", "Name", "Images", "Scored", "Size", "Fingerprint (SHA-256 of the pixels)"], rows=sets
+        ),
+        Block("Shares, and what the weights make of them", head=["Attribute", "Value", "Set", "Share", "n"], rows=shares)
+        if shares
+        else None,
+        Block("Groups of alike images, numbered, not named", pictures=groups) if groups else None,
+        Block("The most telling images", pictures=pictures),
+        Block(
+            "Density ratio, level by level",
+            [
+                "Log density ratio of every scored image, held out. Orange: biased set. Blue: reference set. Left of the dashed line (0) "
+                "lies what the biased set shows too often."
+            ],
+            charts=_histograms(levels),
+        ),
+        Block(
+            "Calibration, level by level",
+            ["Of images with this predicted chance of being a reference image (across), the share that is one (up), classes balanced."],
+            charts=[_reliability(level) for level in levels],
+        ),
+        Block(
+            "Diagnostics, held out",
+            [DIAGNOSTICS],
+            head=list(COLUMNS),
+            rows=[[show(level) for show in COLUMNS.values()] for level in levels],
+        ),
+    )
+
+
+MENDED = (
+    "python -m tiw even-out makes copies of both sets, changed alike as mildly as will do, in which the camera check no longer names how "
+    "the images were made, or says what is left. Audit those."
+)
+DIAGNOSTICS = (
+    "For the true ratio the means of r and of 1/r are 1. The weights’ way is how far weights r move the mean features of the biased images "
+    "to the reference’s; a ratio learnt from few references stops short, which the strength makes up for."
+)
+COLUMNS: dict[str, Callable[[dict], str]] = {
+    "Noise level": lambda level: f"{level['sigma']:.2g}",
+    "AUC": lambda level: _estimate(level["auc"]),
+    "Cross-entropy (on what the fit saw)": lambda level: (
+        f"{level['cross_entropy']['held_out']:.3f} ({level['cross_entropy']['train']:.3f})"
+    ),
+    "Calibration error (by chance)": lambda level: f"{level['ece']:.3f} ({level['ece_by_chance']:.3f})",
+    "Mean r": lambda level: _estimate(level["mean_r"]),
+    "Mean 1/r": lambda level: _estimate(level["mean_inverse_r"]),
+    "The weights’ way": lambda level: _estimate(level["gap_closed"]) if level["gap_closed"] else "no difference to close",
+    "Effective sample size": lambda level: "{share:.0%} ({count:,.0f})".format(**level["effective_sample_size"]),
+    "Largest weight": lambda level: f"{level['largest_weight']:.1f}",
+}
+
+
+def _histograms(levels: list[dict]) -> list[Chart]:
+    edges = np.asarray(levels[0]["histogram"]["edges"])
+    highest = max(np.max(level["histogram"][name]) for level in levels for name in ("biased", "reference"))
+    found = []
+    for level in levels:
+        middle = {name: _median(edges, np.asarray(level["histogram"][name])) for name in ("biased", "reference")}
+        bars = [
+            Bar(name, 100 * k / (len(edges) - 1), 100 / (len(edges) - 1), 58 * value / highest)
+            for name in middle
+            for k, value in enumerate(level["histogram"][name])
+        ]
+        text = f"Noise level {level['sigma']:.2g}: held-out AUC {_estimate(level['auc'])}"
+        alt = f"{text}. Median log density ratio: biased {middle['biased']:.2f}, reference {middle['reference']:.2f}."
+        zero = float(100 * (0 - edges[0]) / (edges[-1] - edges[0]))
+        found.append(Chart(text, alt, (f"{edges[0]:.3g}", f"{edges[-1]:.3g}"), bars=bars, lines=[(zero, 0.0, zero, 60.0)]))
+    return found
+
+
+def _median(edges: np.ndarray, density: np.ndarray) -> float:
+    below = np.r_[0, np.cumsum(density * np.diff(edges))]
+    return float(np.interp(0.5, below, edges))
+
+
+def _reliability(level: dict) -> Chart:
+    points = [(100 * b["predicted"], 60 - 60 * b["observed"]) for b in level["reliability"]]
+    text = f"Noise level {level['sigma']:.2g}: calibration error {level['ece']:.3f}"
+    pairs = ", ".join(f"{b['observed']:.2f} at {b['predicted']:.2f}" for b in level["reliability"])
+    return Chart(text, f"{text}. Observed share at predicted chance: {pairs}.", ("0", "1"), points=points, lines=[(0.0, 60.0, 100.0, 0.0)])
+
+
+def compare_html(result: dict, samples: dict[str, np.ndarray]) -> str:
+    """A comparison's result.json with pairs of samples (baseline and debiased, uint8 [N,H,W,3]), as one page."""
+    shares = [
+        [
+            s["attribute"],
+            s["value"],
+            s["set"],
+            _share(s) if s["interval"] else f"{100 * s['share']:.1f} %",
+            f"{s['n']:,}" if s["n"] else "exact",
+        ]
+        for s in result["shares"]
+    ]
+    distances = []
+    for name in ("fairness_discrepancy", "frechet_distance"):
+        found = result.get(name) or {}
+        distances += [
+            [name.replace("_", " "), set_.replace("_", " "), _estimate(found[set_])]
+            for set_ in ("baseline", "baseline_resampled", "debiased", "floor")
+            if set_ in found
+        ]
+    texts = [f"{result['n']:,} samples of each model, from the same seeds. {result['frechet_distance']['encoder']}."]
+    for attribute in (result["classifier"] or {}).get("attributes", []):
+        value = attribute["accuracy"]
+        right = _share({"share": value["value"], **value})
+        texts.append(f"The classifier of “{attribute['attribute']}” is right in {right} of {attribute['n']:,} images.")
+    pictures = [
+        Picture(_source(samples[name][:24], 12), f"24 samples of the {name} model", f"{name.capitalize()}, seeds in the same places")
+        for name in ("baseline", "debiased")
+    ]
+    return _page(
+        "Comparison of the baseline and the debiased model",
+        Block(texts=texts),
+        Block("Shares", head=["Attribute", "Value", "Set", "Share", "n"], rows=shares) if shares else None,
+        Block("Distances", head=["Distance", "Of", "Value"], rows=distances),
+        Block("Pairs", pictures=pictures),
+    )
+
+
+def _page(title: str, *blocks: Block | None) -> str:
+    return _template().render(
+        title=title, version=__version__, today=date.today().isoformat(), blocks=[block for block in blocks if block is not None]
+    )
+
+
+def _picture(items: list[int] | np.ndarray, biased: ImageSet, reference: ImageSet, caption: str) -> Picture:
+    """Contact sheet of items: rows of biased followed by reference."""
+    n = len(biased)
+    images = np.stack([biased.images[i] if i < n else reference.images[i - n] for i in items])
+    return Picture(_source(images, 12), f"{len(images)} images. {caption}", caption)
+
+
+def _source(images: np.ndarray, columns: int) -> str:
+    return "data:image/webp;base64," + base64.b64encode(contact_sheet(images, min(columns, len(images)))).decode()
+
+
+def _share(share: dict) -> str:
+    return f"{100 * share['share']:.1f} % [{100 * share['interval'][0]:.1f}, {100 * share['interval'][1]:.1f}]"
+
+
+def _estimate(found: dict) -> str:
+    return f"{found['value']:.3g} [{found['interval'][0]:.3g}, {found['interval'][1]:.3g}]"

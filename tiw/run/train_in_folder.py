@@ -1,0 +1,234 @@
+"""A training run in its folder: budget, moving average, live lines, pictures, checkpoints, stop and resume.
+
+Nothing random is kept: noise, noise levels, data order and dropout of step k all follow from (seed, k). So a checkpoint is the
+step's number with model, moving average and optimiser, and a run that was ended anywhere goes on to the weights it would have had.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+
+from ..debiasing.fine_tune import DebiasConfig, TrainStep
+from ..errors import UserInputError
+from ..files import to_disk, write_atomic
+from ..intervals import Estimate
+from ..model import processes
+from ..model.denoiser import Denoiser
+from ..model.sampling import labels_like, sample
+from ..pictures import contact_sheet
+from .folder import RunFolder, Stopped
+from .options import DebiasOptions, TrainOptions
+
+PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
+FEWEST_STEPS = 20  # below, a run is a jolt and no training
+PREVIEWS = 6  # image grids in a run, unless asked otherwise
+CHECKPOINT_SECONDS = 600.0  # of training between two checkpoints at most, unless their steps are given: what a power cut can cost
+PREVIEW_SHARE = 0.15  # of a budget in minutes they get at most: where sampling is slow, a grid costs as much as many steps
+
+StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
+GapFn = Callable[[np.ndarray, "np.ndarray | None"], Estimate]  # of images [N,H,W,3] and their classes [N], if they have any
+
+
+class _Preview:
+    """Samples of the model in training from fixed seeds: a picture, and the gap closed so far. Raises Stopped when a stop is asked for."""
+
+    def __init__(self, run: RunFolder, gap: GapFn | None, like: np.ndarray | None):
+        self.run, self.gap, self.like = run, gap, like
+        self.last: Estimate | None = None
+
+    def __call__(self, model: Denoiser, step: int) -> None:
+        seeds = PREVIEW_SEEDS if self.gap else PREVIEW_SEEDS[:16]
+        labels = labels_like(self.like, seeds)
+        images = sample(model, seeds, labels=labels, batch_size=16, on_batch=self._stop_if_asked)
+        self.last = None if self.gap is None else self.gap(images, labels)
+        folder = self.run.path / "previews"
+        folder.mkdir(exist_ok=True)
+        write_atomic(folder / f"{step:06d}.webp", contact_sheet(images[:16], columns=8))
+        gap = None if self.last is None else asdict(self.last)
+        self.run.append("previews.jsonl", {"step": step, "file": f"previews/{step:06d}.webp", "gap_closed": gap})
+
+    def _stop_if_asked(self, _done: int) -> None:
+        if self.run.stop_requested():
+            raise Stopped
+
+
+def train_to_folder(
+    run: RunFolder,
+    o: DebiasOptions | TrainOptions,
+    config: DebiasConfig,
+    start_model: Denoiser,
+    steps_of: StepsFn,
+    gap: GapFn | None = None,
+    like: np.ndarray | None = None,
+) -> dict:
+    """Run `steps_of(config, resume)` to its end in RUN, from RUN/checkpoint.pt if there is one.
+
+    `like`: classes of the images that a class-conditional model's pictures shall resemble, [n].
+
+    Leaves RUN/model (the moving average), RUN/raw, one JSON line per step, pictures on the way.
+    Raises Stopped, with the checkpoint written, when a stop was asked for.
+    """
+    trained = run.shared / "trained.json"
+    if trained.is_file():  # ended between the last checkpoint's removal and the run's own result
+        return json.loads(trained.read_text())
+    preview = _Preview(run, gap, like)
+    shown = copy.deepcopy(start_model).requires_grad_(False).eval()  # carries the moving average
+    ema = EMAModel(shown.parameters(), decay=o.ema)
+    resume = _load_checkpoint(run)
+    _forget_after(run, -1 if resume is None else resume["step"])
+    preview_seconds, training_seconds = 0.0, 0.0
+    if resume is None:
+        run.progress("Drawing the first samples", 0, 1)
+        began = time.monotonic()
+        _picture(preview, shown, 0)
+        preview_seconds = time.monotonic() - began
+        _stop_if_asked(run)
+    else:
+        ema.load_state_dict(resume["ema"])
+        ema.to(start_model.device)
+        training_seconds = resume["seconds"]
+    steps, previews = _budget(run, o, config, steps_of, preview_seconds)
+    config = replace(config, steps=steps)
+    every = o.preview_every or max(1, round(steps / previews))
+    checkpoint_every = o.checkpoint_every or every
+
+    last = None
+    saved_at = training_seconds
+    clock = time.monotonic()
+    for last in steps_of(config, resume):
+        ema.step(last.denoiser.parameters())
+        now = time.monotonic()
+        seconds, clock = now - clock, now
+        training_seconds += seconds
+        if processes.is_first():
+            run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
+        remaining = training_seconds / last.step * (config.steps - last.step)
+        run.progress("Training", last.step, config.steps, remaining)
+        overdue = not o.checkpoint_every and training_seconds - saved_at >= CHECKPOINT_SECONDS
+        due = overdue or last.step % checkpoint_every == 0 or last.step == config.steps
+        if due:
+            _save_checkpoint(run, last, ema, training_seconds)
+            saved_at = training_seconds
+        if last.step % every == 0 and last.step < config.steps:
+            ema.copy_to(shown.parameters())
+            _picture(preview, shown, last.step)
+        if processes.agreed(run.stop_requested()):
+            if not due:
+                _save_checkpoint(run, last, ema, training_seconds)
+            raise Stopped
+        clock = time.monotonic()
+
+    ema.copy_to(shown.parameters())
+    result = {
+        "steps": config.steps,
+        "processes": processes.size(),
+        "training_seconds": training_seconds,
+        "images_per_second": config.steps * o.batch_size / max(training_seconds, 1e-9),
+    }
+    if not processes.is_first():
+        return result
+    preview(shown, config.steps)
+    result["gap_closed"] = None if preview.last is None else asdict(preview.last)
+    if last is None:  # the last step was already done
+        raw = copy.deepcopy(start_model)
+        raw.load_state_dict(resume["model"])
+    else:
+        raw = last.denoiser
+    for model, name in ((shown, "model"), (raw, "raw")):
+        model.save_pretrained(run.path / name)
+        for file in (run.path / name).rglob("*.*"):
+            to_disk(file)
+    write_atomic(trained, json.dumps(result).encode())
+    (run.path / "checkpoint.pt").unlink(missing_ok=True)
+    return result
+
+
+def _picture(preview: _Preview, model: Denoiser, step: int) -> None:
+    """A preview on the way, by the first process alone; one that is given up for a stop is no loss: all processes then stop together."""
+    if processes.is_first():
+        with suppress(Stopped):
+            preview(model, step)
+
+
+def _stop_if_asked(run: RunFolder) -> None:
+    if processes.agreed(run.stop_requested()):
+        raise Stopped
+
+
+def _line(step: TrainStep, images_per_second: float, seconds: float) -> dict:
+    fields = ("step", "steps", "loss", "learning_rate", "effective_sample_size", "largest_weight")
+    return {name: getattr(step, name) for name in fields} | {"images_per_second": images_per_second, "seconds": seconds}
+
+
+def _budget(
+    run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfig, steps_of: StepsFn, preview_seconds: float
+) -> tuple[int, int]:
+    """How many steps and image grids. A budget in minutes is turned into them once, and kept in RUN/budget.json so that the run can be
+    repeated."""
+    if o.steps:
+        return o.steps, PREVIEWS
+    kept = run.shared / "budget.json"
+    if not kept.is_file():
+        run.progress("Timing a few steps", 0, 1)
+        times = []
+        for _ in steps_of(replace(config, steps=4), None):
+            times.append(time.monotonic())
+            _stop_if_asked(run)
+        seconds_a_step = (times[-1] - times[0]) / (len(times) - 1)
+        affordable = int(PREVIEW_SHARE * 60 * o.minutes / max(preview_seconds, 1e-9))
+        previews = processes.agreed(min(PREVIEWS, max(1, affordable)))
+        if o.preview_every:  # as asked for, whatever it costs
+            steps = int(60 * o.minutes / (seconds_a_step + preview_seconds / o.preview_every))
+        else:
+            steps = int((60 * o.minutes - previews * preview_seconds) / seconds_a_step)
+        steps = processes.agreed(steps)
+        if steps < FEWEST_STEPS:
+            found = f"{o.minutes:g} are time for {max(0, steps)} steps here, at {seconds_a_step:.1f} s a step"
+            raise UserInputError("minutes", found, f"give more minutes, or steps: {FEWEST_STEPS} at least do something good")
+        if processes.is_first():
+            write_atomic(kept, json.dumps({"steps": steps, "previews": previews}).encode())
+        return steps, previews
+    found = json.loads(kept.read_text())
+    return found["steps"], found["previews"]
+
+
+def _save_checkpoint(run: RunFolder, last: TrainStep, ema: EMAModel, seconds: float) -> None:
+    """Replace RUN/checkpoint.pt: the old one stays until the new one is whole and on the disk."""
+    if not processes.is_first():
+        return
+    state = {
+        "step": last.step,
+        "seconds": seconds,
+        "model": last.denoiser.state_dict(),
+        "optimizer": last.optimizer.state_dict(),
+        "ema": ema.state_dict(),
+    }
+    partial = run.path / "checkpoint.partial"
+    try:
+        with partial.open("wb") as file:  # given a path, torch.save does not say that the disk is full
+            torch.save(state, file)
+        to_disk(partial)
+        partial.replace(run.path / "checkpoint.pt")
+    finally:
+        partial.unlink(missing_ok=True)  # a full disk gets the space back, so that the status can be written
+
+
+def _load_checkpoint(run: RunFolder) -> dict | None:
+    path = run.shared / "checkpoint.pt"
+    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+
+
+def _forget_after(run: RunFolder, step: int) -> None:
+    """Drop the lines of steps that were lost with the process; they are about to be made again."""
+    for name in ("steps.jsonl", "previews.jsonl"):
+        kept = [line for line in run.read_lines(name) if line["step"] <= step]
+        write_atomic(run.path / name, "".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -1,0 +1,94 @@
+"""Shares of attributes, which never come without n and an interval, and distances between them (docs/METHOD.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import lsq_linear
+
+from .intervals import wilson
+
+BOOTSTRAP = 1000
+
+
+@dataclass(frozen=True)
+class Share:
+    """Share of one value of an attribute among n images; Wilson's interval, 95 %."""
+
+    attribute: str
+    value: str
+    count: int
+    n: int
+    share: float
+    interval: tuple[float, float]
+
+
+def with_crossings(labels: pd.DataFrame) -> pd.DataFrame:
+    """The attributes and every pair of them: columns like `skin x hair` with values like `lighter-long`."""
+    crossed = {f"{a} x {b}": labels[a].astype(str) + "-" + labels[b].astype(str) for a, b in combinations(labels.columns, 2)}
+    return pd.concat([labels.astype(str), pd.DataFrame(crossed, index=labels.index)], axis=1)
+
+
+def shares(labels: pd.DataFrame, values: dict[str, list[str]]) -> list[Share]:
+    """Shares of all `values` of every column of `labels`."""
+    found = []
+    for attribute, possible in values.items():
+        counts = labels[attribute].value_counts()
+        for value in possible:
+            count, n = int(counts.get(value, 0)), len(labels)
+            found.append(Share(attribute, value, count, n, count / n, wilson(count, n)))
+    return found
+
+
+def corrected_shares(observed: np.ndarray, confusion: np.ndarray) -> np.ndarray:
+    """True shares p on the simplex with confusion @ p nearest to the observed shares [K]; confusion[i, j] = P(predicted i given true j).
+
+    With two values and a solution inside [0, 1] this is Rogan-Gladen's estimate (1978).
+    """
+    k = len(observed)
+    heavy = 1e4  # holds the sum at 1
+    fit = lsq_linear(np.vstack([confusion, heavy * np.ones(k)]), np.r_[observed, heavy], bounds=(0, 1))
+    return fit.x / fit.x.sum()
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between an attribute's shares in samples and in the target, with a bootstrap interval, 95 %."""
+
+    value: float
+    interval: tuple[float, float]
+
+
+def fairness_discrepancy(counts: np.ndarray, target: np.ndarray, target_n: int | None = None, seed: int = 0) -> Distance:
+    """L2 distance of the shares [K] from the target's (Choi et al. 2020).
+
+    counts: of the samples, [K]. target: shares [K]; `target_n` images they were estimated from, None if they are known.
+    The interval resamples both. It lies above the value near 0, where sampling can only add distance: see `floor`.
+    """
+    return _distance(counts, target, target_n, seed, lambda difference: np.sqrt((difference**2).sum(-1)))
+
+
+def total_variation(counts: np.ndarray, target: np.ndarray, target_n: int | None = None, seed: int = 0) -> Distance:
+    """Half the L1 distance of the shares [K] from the target's; arguments as for `fairness_discrepancy`."""
+    return _distance(counts, target, target_n, seed, lambda difference: np.abs(difference).sum(-1) / 2)
+
+
+def floor(n: int, target: np.ndarray, seed: int = 0) -> Distance:
+    """The fairness discrepancy that n images drawn from the target itself would show: its mean and its central 95 %."""
+    draws = np.random.default_rng(seed).multinomial(n, target, BOOTSTRAP) / n
+    distances = np.sqrt(((draws - target) ** 2).sum(1))
+    low, high = np.quantile(distances, [0.025, 0.975])
+    return Distance(float(distances.mean()), (float(low), float(high)))
+
+
+def _distance(counts: np.ndarray, target: np.ndarray, target_n: int | None, seed: int, norm) -> Distance:
+    rng = np.random.default_rng(seed)
+    n, target = int(counts.sum()), np.asarray(target, float)
+    p = counts / n
+    drawn = rng.multinomial(n, p, BOOTSTRAP) / n
+    targets = target if target_n is None else rng.multinomial(target_n, target, BOOTSTRAP) / target_n
+    low, high = np.quantile(norm(drawn - targets), [0.025, 0.975])
+    return Distance(float(norm(p - target)), (float(low), float(high)))
