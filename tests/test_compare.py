@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_attributes import coloured
+from test_shares import coloured
 
 from tiw.comparing.classifier import fit_attribute_classifier
 from tiw.comparing.compare import measure
