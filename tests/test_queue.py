@@ -562,7 +562,7 @@ def test_closing_saves_and_the_next_app_resumes(home):
 
 def test_what_a_killed_app_left_behind(home):
     """The app is killed, its child lives on: the next app ends the child and calls the run interrupted, or stopped if it could save."""
-    script = "import sys, time; sys.argv[0] = 'tiw'\nfrom tests.test_jobs import *\njobs_module.DISK_NEEDED = 0\n"
+    script = "import sys, time; sys.argv[0] = 'tiw'\nfrom tests.test_queue import *\njobs_module.DISK_NEEDED = 0\n"
     script += f"j = Jobs({str(home)!r}, child_command); j.submit('debias', DebiasOptions(seed=FOREVER))\n"
     script += "j.submit('audit', AuditOptions(seed=1)); time.sleep(60)"
     app = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[1])
