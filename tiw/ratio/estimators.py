@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from .features import RatioConfig, RatioFeatures
 
 ESTIMATORS = ("convex", "network")
-NETWORK_FROM = 500  # reference images: fewer give it nothing to bend on (docs/METHOD.md, "What each choice bought")
+NETWORK_FROM = 500  # reference images: fewer give it nothing to bend on (docs/LOG.md)
 HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
 CLEAR = 0.5  # noise levels up to this one show what an image is of: there a ratio is learnt that is carried to the others
 SOFTENING = 0.015  # of the features' whole variance
