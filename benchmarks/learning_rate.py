@@ -1,4 +1,4 @@
-"""How fast may the anchored fine-tune go? Rates and lengths of run, on the demo's own references (docs/METHOD.md, "Noise levels and learning rate").
+"""How fast may the anchored fine-tune go? Rates and lengths of run, on the demo's own references (docs/METHOD.md, "Noise levels").
 
     python benchmarks/learning_rate.py [--steps 40 120] [--rates 3e-5 1e-4 3e-4 1e-3]
 

@@ -69,7 +69,7 @@ class TrainStep:
 
 def usual_rate(objective: str, anchor: float | tuple[float, float]) -> float:
     """The learning rate where none is given. An anchored target has no noise to average out and is little away from the model as it
-    is: a higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "Noise levels and learning rate")."""
+    is: a higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "Noise levels")."""
     return 1e-4 if anchor and objective in WITH_ANCHOR else 3e-4
 
 
