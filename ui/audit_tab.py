@@ -9,14 +9,14 @@ import gradio as gr
 
 from tiw.errors import UserInputError
 
-from . import data_tab, explorer, pictures, store, theme, words
+from . import data_tab, explorer, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
 LOADED = "loaded"  # in the folder of a camera fix: the page has put its sets in place
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad")  # options that say which images
 SHARE_SETS = ("biased", "reference", "reweighted")
-NOTHING = words.empty(
+NOTHING = html.empty(
     "No audit yet",
     "Press “Audit”. About a minute later you see how far the biased set departs from the reference, where, and how far to believe it.",
 )
@@ -31,7 +31,7 @@ class AuditTab:
 def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: gr.BrowserState) -> AuditTab:
     """`shown`: what `data_tab.restore` sets, for the moves that change the sets from here."""
     theme.html(
-        words.lead(
+        html.lead(
             "Where does the set depart from the reference?",
             "For every image the audit estimates the <b>density ratio</b>: how much more often the reference set shows such an image than "
             "the biased set does. It does so at several noise levels, because blurred by noise the two sets overlap and the ratio can be "
@@ -128,7 +128,7 @@ def _fixed(run: store.Run) -> str:
         "Your own files are as they were. The copies were loaded on the Data tab: “Audit” looks at them, unless you choose other images. "
         "The fix takes from both sets what one of them lacks; it brings no detail back."
     )
-    return words.card(f"<h3>Camera fix of {names}</h3><p>Every image of both sets, alike:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
+    return html.card(f"<h3>Camera fix of {names}</h3><p>Every image of both sets, alike:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
 
 
 def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
@@ -141,7 +141,7 @@ def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
         changed = explorer.with_more_references(run, asked.get("items") or [])
     except UserInputError as problem:
         gr.Warning(str(problem))
-        return sets, words.error(str(problem))
+        return sets, html.error(str(problem))
     n = len(pictures.open_set(changed, "reference"))
     gr.Info(f"The reference set now has {n:,} images. Press “Audit” to see what changes.")
     return changed, ""
@@ -154,7 +154,7 @@ def _verdict(result: dict) -> str:
         f"{biased['scored']:,} of {biased['n']:,} images of “{escape(biased['name'])}” against {reference['n']:,} of "
         f"“{escape(reference['name'])}” · {escape(result['estimator'])} estimator"
     )
-    return words.card(
+    return html.card(
         f'<div class="mark" aria-hidden="true">{MARKS[verdict["level"]]}</div>'
         f"<div><h3>{escape(verdict['sentence'])}</h3><ul>{reasons}</ul><small>{about}</small></div>",
         f"verdict {verdict['level']}",
@@ -163,7 +163,7 @@ def _verdict(result: dict) -> str:
 
 def _problems(result: dict) -> str:
     found = [problem["sentence"] for problem in result.get("problems", [])]
-    return words.problems("Look at the images first:", found) if found else ""
+    return html.problems("Look at the images first:", found) if found else ""
 
 
 def _camera(run: store.Run) -> str:
@@ -175,14 +175,14 @@ def _camera(run: store.Run) -> str:
         for role in pictures.ROLES:
             alt = f"Images of the {role} set, typical in {suspect['name']}"
             examples = pictures.items_sheet(run.options, [item for item in named if item[0] == role], alt, 4)
-            sheets.append(f"<div><h4>{words.dot(role)} {role.capitalize()} set</h4>{examples}</div>")
+            sheets.append(f"<div><h4>{html.dot(role)} {role.capitalize()} set</h4>{examples}</div>")
         found.append(f'<p>{escape(sentence[:1].upper() + sentence[1:])}</p><div class="tiw-two narrow">{"".join(sheets)}</div>')
     fixes = dict.fromkeys(suspect["fix"] for suspect in run.result["camera"])
     offer = (
         f"<p><b>The fix:</b> {escape('; '.join(fixes))}. The button below makes copies of both sets, changed alike and as mildly as "
         "silences the check, and loads them on the Data tab. Your own files stay as they are.</p>"
     )
-    return words.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}{offer}", "camera") if found else ""
+    return html.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}{offer}", "camera") if found else ""
 
 
 def _tables(run: store.Run) -> str:
@@ -193,8 +193,8 @@ def _tables(run: store.Run) -> str:
     shares = ""
     if run.result["shares"]:
         links += f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>'
-        shares = words.card(_shares(run.result["shares"])) + _groups(run)
-    return f'<div class="stack">{shares}{words.card(_diagnostics(run.result["levels"]) + links + "</div>")}</div>'
+        shares = html.card(_shares(run.result["shares"])) + _groups(run)
+    return f'<div class="stack">{shares}{html.card(_diagnostics(run.result["levels"]) + links + "</div>")}</div>'
 
 
 def _groups(run: store.Run) -> str:
@@ -206,7 +206,7 @@ def _groups(run: store.Run) -> str:
         for k, items in enumerate(run.result["groups"], 1)
     )
     text = "Without labels, groups of alike images stand in for them. They are numbered by size, not named: look what they share."
-    return words.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+    return html.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
 
 
 def _shares(rows: list[dict]) -> str:
@@ -219,19 +219,18 @@ def _shares(rows: list[dict]) -> str:
             row = of.get((attribute, value, name))
             cells.append("–" if row is None else _share(row, name))
         body.append(cells)
-    head = [f"{words.dot(name)} {title}" for name, title in zip(SHARE_SETS, ("Biased", "Reference", "Biased, reweighted"), strict=True)]
+    head = [f"{html.dot(name)} {title}" for name, title in zip(SHARE_SETS, ("Biased", "Reference", "Biased, reweighted"), strict=True)]
     text = (
         "If the ratio is right, weighting each biased image by it brings the shares to those of the reference. What is left between the "
         "last two columns is what the ratio missed. Labels were not used to find it."
     )
-    return f"<h3>Shares, and what the weights make of them</h3><p>{text}</p>" + words.table(["Attribute", "Value", *head], body, "Shares")
+    return f"<h3>Shares, and what the weights make of them</h3><p>{text}</p>" + html.table(["Attribute", "Value", *head], body, "Shares")
 
 
 def _share(row: dict, name: str) -> str:
     low, high = (words.percent(edge, 1) for edge in row["interval"])
     return (
-        f"<b>{words.percent(row['share'], 1)}</b> <small>{low} to {high}, n = {words.count(row['n'])}</small>"
-        f"{words.bar(row['share'], name)}"
+        f"<b>{words.percent(row['share'], 1)}</b> <small>{low} to {high}, n = {words.count(row['n'])}</small>{html.bar(row['share'], name)}"
     )
 
 
@@ -267,7 +266,7 @@ def _diagnostics(levels: list[dict]) -> str:
         "how far weighting by the ratio moves the mean features of the biased images to the reference’s; few references stop short of all "
         "the way, which the strength makes up for."
     )
-    return f"<h3>Diagnostics, level by level</h3><p>{text}</p>" + words.table(
+    return f"<h3>Diagnostics, level by level</h3><p>{text}</p>" + html.table(
         head, [row(level) for level in levels], "Diagnostics per noise level"
     )
 

@@ -9,10 +9,10 @@ from html import escape
 import gradio as gr
 import numpy as np
 
-from . import charts, pictures, store, theme, words
+from . import charts, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
-NOTHING = words.empty(
+NOTHING = html.empty(
     "Nothing to compare yet",
     "Once a model has been debiased, choose it above and press “Compare”: the same seeds, pair by pair, and the shares of each attribute.",
 )
@@ -27,7 +27,7 @@ class CompareTab:
 
 def build(current: gr.BrowserState) -> CompareTab:
     theme.html(
-        words.lead(
+        html.lead(
             "What changed, and what did not?",
             "Both models paint from the same seeds. Shares are counted by a classifier and shown with their number of images and 95 % "
             "interval; quality is measured beside them, because a model can reach any share by painting badly.",
@@ -64,7 +64,7 @@ def build(current: gr.BrowserState) -> CompareTab:
     def begin(current: dict, chosen: str, count: int, labels: str, heldout: str, seed: int) -> tuple[dict, str]:
         run = store.open_run(chosen)
         if run is None or not run.done:
-            return current, words.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
+            return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
         return start("compare", current, fields(run, int(count), labels.strip(), heldout.strip(), int(seed or 0)))
 
     def render(run: store.Run | None) -> list:
@@ -154,7 +154,7 @@ def _discrepancy(measure: dict, variation: dict | None, n: int) -> str:
         if variation
         else ""
     )
-    return words.card(
+    return html.card(
         f"<h3>Fairness discrepancy</h3>{_big(measure, 3)}<small>Distance between the joint shares of the samples and the target; 0 is "
         f"equal.{fell} {least}{also} n = {n:,} each.</small>"
     )
@@ -166,7 +166,7 @@ def _frechet(measure: dict) -> str:
         f" The baseline's own samples, resampled to the target shares: <b>{words.number(resampled['value'], 1)}</b>." if resampled else ""
     )
     least = f" Two draws of real images at this n: {words.number(floor['value'], 1)}." if floor else ""
-    return words.card(
+    return html.card(
         f"<h3>Frechet distance</h3>{_big(measure, 1)}<small>Quality and variety against held-out images; lower is better.{alike}{least} "
         f"n = {measure['n']:,}. Encoder: {escape(measure['encoder'])}.</small>"
     )
@@ -176,15 +176,15 @@ def _memory(closer: dict | None, gap: dict | None) -> str:
     found = []
     if gap:
         found.append(
-            words.tile("Gap closed", words.percent(gap["value"]), words.interval(gap, words.percent), "judged without labels", "debiased")
+            html.tile("Gap closed", words.percent(gap["value"]), words.interval(gap, words.percent), "judged without labels", "debiased")
         )
     if closer:
         help_ = "than to held-out images; 50 %: none memorised"
         found += [
-            words.tile(title, words.percent(closer[name]["value"]), words.interval(closer[name], words.percent), help_, name)
+            html.tile(title, words.percent(closer[name]["value"]), words.interval(closer[name], words.percent), help_, name)
             for name, title in (("baseline", "Nearer to references, baseline"), ("debiased", "Nearer to references, debiased"))
         ]
-    return words.tiles(*found) if found else ""
+    return html.tiles(*found) if found else ""
 
 
 def _classifier(result: dict) -> str:
@@ -199,13 +199,13 @@ def _classifier(result: dict) -> str:
         tables.append(
             f"<div><h4>{escape(a['attribute'])}: {words.percent(accuracy['value'], 1)} right "
             f"({words.interval(accuracy, lambda v: words.percent(v, 1))}, n = {a['n']:,})</h4>"
-            f"{words.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion of the classifier')}</div>"
+            f"{html.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion of the classifier')}</div>"
         )
     note = (
         "Shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
         "They are not corrected for it."
     )
-    return words.card(f'<h3>How the shares were counted</h3><p>{note}</p><div class="tiw-two">{"".join(tables)}</div>') if tables else ""
+    return html.card(f'<h3>How the shares were counted</h3><p>{note}</p><div class="tiw-two">{"".join(tables)}</div>') if tables else ""
 
 
 def _pairs(run: store.Run) -> str:

@@ -12,7 +12,7 @@ from tiw.auditing.power import power
 from tiw.data import ImageSet, check_sets, load_demo, load_images, parse_shares, reference_rows, write_rows
 from tiw.errors import UserInputError
 
-from . import pictures, store, theme, words
+from . import html, pictures, store, theme, words
 from .panel import QUIET
 
 DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
@@ -31,7 +31,7 @@ class DataTab:
 def build() -> DataTab:
     sets = gr.BrowserState(DEMO, storage_key="tiw-sets", secret="tiw-studio")
     theme.html(
-        words.lead(
+        html.lead(
             "Which images?",
             "Two sets are compared. The <b>biased set</b> is the large one you have. The <b>reference set</b> is a small one whose make-up "
             "you would vouch for: a few hundred images, drawn from the people or things your model should show, in the shares it should "
@@ -78,7 +78,7 @@ def build() -> DataTab:
             load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go")
     message = theme.html()
     view = theme.html(
-        words.card('<div class="progress"><div class="row"><b>Reading the demo</b></div><progress></progress></div>'), elem_id="data-view"
+        html.card('<div class="progress"><div class="row"><b>Reading the demo</b></div><progress></progress></div>'), elem_id="data-view"
     )
     following = gr.Button("Continue to the audit  →", variant="primary", elem_classes="tiw-go")
 
@@ -144,7 +144,7 @@ def from_labels(biased: str, attribute: str, shares: str, count: int) -> tuple[s
         write_rows(folder / "biased.json", biased.strip(), np.setdiff1d(np.arange(len(images)), rows))
     except UserInputError as problem:
         gr.Warning(str(problem))
-        return gr.skip(), gr.skip(), words.error(str(problem))
+        return gr.skip(), gr.skip(), html.error(str(problem))
     gr.Info(f"A reference set of {len(rows):,} images is ready. Press “Load my images”.")
     return str(folder / "biased.json"), str(folder / "reference.json"), ""
 
@@ -164,8 +164,8 @@ def choose_own(
         found = check_sets(*(pictures.open_set(sets, role) for role in ("biased", "reference")))
     except UserInputError as problem:
         gr.Warning(str(problem))
-        return gr.skip(), gr.skip(), words.error(str(problem))
-    listed = words.problems("These images can be used, but look at this first:", [str(p) for p in found]) if found else ""
+        return gr.skip(), gr.skip(), html.error(str(problem))
+    listed = html.problems("These images can be used, but look at this first:", [str(p) for p in found]) if found else ""
     return sets, show(sets), listed
 
 
@@ -174,7 +174,7 @@ def show(sets: dict) -> str:
     try:
         biased, reference = (pictures.open_set(sets, role) for role in ("biased", "reference"))
     except UserInputError as problem:
-        return words.error(f"{problem} (the demo can be chosen above)")
+        return html.error(f"{problem} (the demo can be chosen above)")
     cards = _set_card("Biased set", "biased", biased, sets["biased"]) + _set_card(
         "Reference set", "reference", reference, sets["reference"]
     )
@@ -198,14 +198,14 @@ def _power(n_reference: int, n_biased: int) -> str:
         f"With {n_reference:,} reference images an audit sees, in four of five cases, {sentence(0.5)}, and {sentence(0.1)}. Smaller "
         "differences may be there and stay unseen. From simulated audits of a clearly visible attribute."
     )
-    return words.card(f"<h3>What this reference set can show</h3><p>{text}</p>")
+    return html.card(f"<h3>What this reference set can show</h3><p>{text}</p>")
 
 
 def _set_card(title: str, role: str, images: ImageSet, path: str) -> str:
     side = images.images.shape[1:3]
     about = f"<b>{len(images):,}</b> images · {side[1]}×{side[0]} pixels · {escape(words.set_name(path))}"
     grid = pictures.sheet(images.images[:SHOWN], f"{SHOWN} images of the {title.lower()}")
-    return words.card(f"<h3>{words.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
+    return html.card(f"<h3>{html.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
 
 
 def _labels(images: ImageSet) -> str:
@@ -222,17 +222,17 @@ def _truth() -> str:
     rows = [
         [
             ", ".join(SUBGROUPS[word] for word in group.split("-")),
-            words.bar(shares["biased"][group], "biased"),
+            html.bar(shares["biased"][group], "biased"),
             words.percent(shares["biased"][group]),
-            words.bar(shares["reference"][group], "reference"),
+            html.bar(shares["reference"][group], "reference"),
             words.percent(shares["reference"][group]),
         ]
         for group in shares["biased"]
     ]
-    head = [f"{words.dot(role)} {role.capitalize()} set, all {counts[role]:,}" for role in ("biased", "reference")]
-    body = words.table(["Subgroup", head[0], "", head[1], ""], rows, "True shares")
+    head = [f"{html.dot(role)} {role.capitalize()} set, all {counts[role]:,}" for role in ("biased", "reference")]
+    body = html.table(["Subgroup", head[0], "", head[1], ""], rows, "True shares")
     text = (
         "These portraits were drawn by a program, so the truth is known: the biased set was made with these shares, jointly skewed in skin "
         "and hair, and the reference set evenly. No step that follows is told; only the measurements at the end use it."
     )
-    return words.card(f"<h3>What is true here</h3><p>{text}</p>{body}")
+    return html.card(f"<h3>What is true here</h3><p>{text}</p>{body}")

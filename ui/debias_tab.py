@@ -11,11 +11,11 @@ import gradio as gr
 from tiw.choices import WITH_ANCHOR, WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
-from . import pictures, store, theme, training_view, words
+from . import html, pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 DEFAULT, TRAIN = DebiasOptions(), TrainOptions()
-NOTHING = words.empty(
+NOTHING = html.empty(
     "Nothing has been trained yet",
     "“Preview now” shows in seconds what debiasing will do, without training. “Debias” then trains it into the model, and you can watch.",
 )
@@ -30,7 +30,7 @@ class DebiasTab:
 
 def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
     theme.html(
-        words.lead(
+        html.lead(
             "Teach the model what the reference set knows",
             "The model is fine-tuned on both sets; the density ratio tells it, image by image and noise level by noise level, which "
             "way the reference set would pull. Trained on the reference set alone, a model begins to memorise it; this way it "
@@ -183,8 +183,8 @@ def follow(sets: dict) -> list:
 
 def _trained(run: store.Run) -> str:
     took, result = words.duration(run.result["training_seconds"]), run.result
-    return words.card(
-        f"<h3>{words.dot('baseline')}The baseline is ready</h3><p>{result['steps']:,} steps of training in {took}. It is "
+    return html.card(
+        f"<h3>{html.dot('baseline')}The baseline is ready</h3><p>{result['steps']:,} steps of training in {took}. It is "
         f"chosen for the sets that it was trained on: preview or debias next.</p>"
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a></div>'
     )
@@ -193,8 +193,8 @@ def _trained(run: store.Run) -> str:
 def _debiased(run: store.Run) -> str:
     took, result = words.duration(run.result["training_seconds"]), run.result
     strength = "" if result.get("strength") is None else f", strength {_strength(result)}"
-    return _doubt(run) + words.card(
-        f"<h3>{words.dot('debiased')}The debiased model is ready</h3>"
+    return _doubt(run) + html.card(
+        f"<h3>{html.dot('debiased')}The debiased model is ready</h3>"
         f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps of training in {took}{strength}. {_sets(run)} "
         "Compare it next, side by side.</p>"
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
@@ -217,7 +217,7 @@ def _doubt(run: store.Run) -> str:
     """A warning where the baseline does not paint what the biased set shows."""
     check = run.result.get("baseline_check")
     offer = "Leave the model empty on the Data tab to train one here."
-    return words.error(f"{check['sentence']} {offer}") if check and check["differs"] else ""
+    return html.error(f"{check['sentence']} {offer}") if check and check["differs"] else ""
 
 
 def render_preview(run: store.Run | None) -> list:
@@ -228,7 +228,7 @@ def _guided(run: store.Run) -> str:
     drawn, result = pictures.run_samples(run), run.result
     gap, n = result["gap_closed"], len(drawn["seeds"])
     sheets = "".join(
-        f"<div><h4>{words.dot(kind)} {title}</h4>{pictures.sheet(drawn[kind], f'{n} {title.lower()}', 8)}</div>"
+        f"<div><h4>{html.dot(kind)} {title}</h4>{pictures.sheet(drawn[kind], f'{n} {title.lower()}', 8)}</div>"
         for kind, title in (("baseline", "As the model is"), ("debiased", "With guidance"))
     )
     text = (
@@ -236,4 +236,4 @@ def _guided(run: store.Run) -> str:
         f"<b>{_strength(result)}</b>. Gap closed <b>{words.percent(gap['value'])}</b> "
         f"({words.interval(gap, words.percent)}). {_sets(run)}"
     )
-    return _doubt(run) + words.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+    return _doubt(run) + html.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')

@@ -11,7 +11,7 @@ from gradio.components import Component
 from tiw.choices import TRAINING
 from tiw.errors import UserInputError
 
-from . import store, theme, words
+from . import html, store, theme
 
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
@@ -39,7 +39,7 @@ def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:
         return {**current, kind: store.submit(kind, **fields)}, ""
     except UserInputError as problem:
         gr.Warning(str(problem))
-        return current, words.error(str(problem))
+        return current, html.error(str(problem))
 
 
 def stop(kind: str) -> Callable[[dict], None]:
@@ -69,7 +69,7 @@ def state_of(run: store.Run | None) -> str:
     if run is None or run.done:
         return ""
     return (
-        words.progress(run.kind, run.status, store.jobs().position(run.id))
+        html.progress(run.kind, run.status, store.jobs().position(run.id))
         if run.busy
-        else words.ended(run.kind, run.status, resumable=run.kind in TRAINING)
+        else html.ended(run.kind, run.status, resumable=run.kind in TRAINING)
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
-from . import store, words
+from . import html, store, words
 
 
 def render(current: dict) -> str:
     runs = store.all_runs()
     if not runs:
-        return words.empty("No runs yet", "Audits, previews, debiased models and comparisons are kept here until you delete them.")
+        return html.empty("No runs yet", "Audits, previews, debiased models and comparisons are kept here until you delete them.")
     shown = set(current.values())
-    return words.card(words.table(["Run", "State", "Started", "Size", ""], [_row(run, run.id in shown) for run in runs], "Runs"))
+    return html.card(html.table(["Run", "State", "Started", "Size", ""], [_row(run, run.id in shown) for run in runs], "Runs"))
 
 
 def signature() -> list:
@@ -28,7 +28,7 @@ def _row(run: store.Run, shown: bool) -> list[str]:
         else f'<button class="link danger" data-action="delete" data-run="{run.id}" data-name="{escape(name)}">Delete</button>'
     )
     about = f"<b>{words.KINDS.get(run.kind, run.kind)}</b> <small>{escape(_about(run))}</small>"
-    return [about, words.chip(run.state), words.clock(run.status["created"]), words.size(run.folder.disk_bytes()), f"{open_} {delete}"]
+    return [about, html.chip(run.state), words.clock(run.status["created"]), words.size(run.folder.disk_bytes()), f"{open_} {delete}"]
 
 
 def _about(run: store.Run) -> str:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from tiw.run.queue import RESUMABLE
 
-from . import charts, store, theme, words
+from . import charts, html, store, theme, words
 from .panel import QUIET, Panel, resume, state_of, state_row, stop, stop_button
 
 
@@ -49,16 +49,16 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
     last, gap = steps[-1], next((p["gap_closed"] for p in reversed(previews) if p.get("gap_closed")), None)
     size, clip = last.get("effective_sample_size"), run.options.get("weight_clip")
     tiles = [
-        words.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
-        words.tile("Speed", words.number(last.get("images_per_second"), 0), "images a second"),
+        html.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
+        html.tile("Speed", words.number(last.get("images_per_second"), 0), "images a second"),
     ]
     if gap:
         closed = words.interval(gap, words.percent)
-        tiles.insert(0, words.tile("Gap closed", words.percent(gap["value"]), closed, "judged without labels", "debiased"))
+        tiles.insert(0, html.tile("Gap closed", words.percent(gap["value"]), closed, "judged without labels", "debiased"))
     if size is not None:
         largest = f"largest weight {words.number(last.get('largest_weight'), 1)}" + (f", clipped at {clip:g}" if clip else "")
-        tiles.append(words.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
-    return f'<div class="stack">{head}{words.tiles(*tiles)}</div>'
+        tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
+    return f'<div class="stack">{head}{html.tiles(*tiles)}</div>'
 
 
 def _grid(run: store.Run, previews: list[dict]) -> str:
@@ -67,9 +67,9 @@ def _grid(run: store.Run, previews: list[dict]) -> str:
         return ""
     shown = [("baseline", previews[0]), ("debiased", previews[-1])] if len(previews) > 1 else [("debiased", previews[-1])]
     sheets = "".join(
-        f"<div><h4>{words.dot(colour)} Step {preview['step']:,}</h4>"
+        f"<div><h4>{html.dot(colour)} Step {preview['step']:,}</h4>"
         f'<img class="sheet" src="tiw/{run.id}/{preview["file"]}" alt="Sixteen samples at step {preview["step"]:,}"></div>'
         for colour, preview in shown
     )
     text = "The same sixteen seeds every time, so that you see what changes."
-    return words.card(f'<h3>Samples from fixed seeds</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+    return html.card(f'<h3>Samples from fixed seeds</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
