@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, get_type_hints
 
@@ -212,6 +214,13 @@ class _Lines:
 
 for _kind in OPTIONS:
     _command(_kind)
+
+
+@app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def page(context: typer.Context) -> None:
+    """Start the page in the browser; `tiw app --help` lists its options."""
+    installed = f"{__package__}.page.app"  # so the wheel has it (pyproject.toml); in a checkout it lies beside
+    import_module(installed if find_spec(f"{__package__}.page") else "ui.app").main(context.args)
 
 
 def _version(value: bool) -> None:

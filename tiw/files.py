@@ -7,6 +7,13 @@ import threading
 from pathlib import Path
 
 
+def shipped(name: str) -> Path:
+    """The folder `assets` or `checkpoints`: within the package where it was installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "shipped" / name
+    return installed if installed.is_dir() else package.parent / name
+
+
 def write_atomic(path: Path, data: bytes, lasting: bool = True) -> None:
     """Write beside `path` and rename: a reader sees the old file or the new one, never half of one; nor does the next start after a loss
     of power, unless it need not be `lasting`."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import gradio as gr
 
-ASSETS = Path(__file__).parents[1] / "assets" / "app"
+from tiw.files import shipped
+
+ASSETS = shipped("assets") / "app"
 PLOTLY = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
 PLOTLY_HEAD = f'<script src="gradio_api/file={PLOTLY.as_posix()}"></script>'
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserInputError
+from ..files import shipped
 from .image_set import ImageSet
 from .load import load_images
 
-DEMO = Path(__file__).parents[2] / "assets" / "demo"
+DEMO = shipped("assets") / "demo"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..data import ImageSet, load_set
 from ..debiasing.baseline_check import BaselineCheck, check_baseline
 from ..debiasing.strength import StrengthMatch, match_strength
 from ..errors import UserInputError
-from ..files import write_atomic
+from ..files import shipped, write_atomic
 from ..intervals import Estimate
 from ..model import processes
 from ..model.denoiser import Denoiser
@@ -30,7 +30,7 @@ from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions
 OTHER_FILES = 20 << 20  # bytes: pictures, ratio, lines of a short run
 A_LINE = 250  # bytes that a step's line takes
 SETS_FILE = "sets.json"
-CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+CHECKPOINTS = shipped("checkpoints")
 
 
 def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser | PixelEncoder]:
