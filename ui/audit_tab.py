@@ -13,7 +13,6 @@ from . import data_tab, explorer, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
-LOADED = "loaded"  # in the folder of a camera fix: the page has put its sets in place
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad")  # options that say which images
 SHARE_SETS = ("biased", "reference", "reweighted")
 NOTHING = html.empty(
@@ -62,6 +61,7 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
     fix = gr.Button("Apply the fix to both sets", visible=False, elem_id="even-out-go", elem_classes="tiw-go")
     fix_state, fix_halt = state_row("even-out")
     fixed = theme.html(elem_id="even-out-result")
+    use_fixed = gr.Button("Load both copies", visible=False, elem_id="even-out-load", elem_classes="tiw-go")
     verdict = theme.html(NOTHING, elem_id="audit-verdict")
     explore = gr.HTML(
         "",
@@ -94,6 +94,7 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
 
     started = go.click(begin, [sets, current, scored, folds, seed, estimator, layouts, score_all], [current, message], **QUIET)
     explore.select(_move_to_reference, sets, [sets, message], **QUIET).then(data_tab.restore, sets, shown, **QUIET)
+    use_fixed.click(load_fixed, [sets, current], sets, **QUIET).then(data_tab.restore, sets, shown, **QUIET)
     started = [
         started,
         fix.click(begin_fix, current, [current, message], **QUIET),
@@ -101,20 +102,26 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
         fix_halt.click(stop("even-out"), current, None, **QUIET),
     ]
     panel = Panel("audit", [state, halt, camera, fix, verdict, explore, tables], render)
-    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed], render_fix)], started)
+    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed, use_fixed], render_fix)], started)
+
+
+def load_fixed(sets: dict, current: dict) -> dict:
+    changed = evened_out(sets, store.open_run(current.get("even-out", "")))
+    if changed != sets:
+        gr.Info("Both copies are loaded. Press “Audit” to see what is left.")
+    return changed
 
 
 def evened_out(sets: dict, run: store.Run | None) -> dict:
-    """The sets that a camera fix has made, once, in place of those that it was made from; a mark in its folder says that it is done."""
-    if run is None or not run.done or (run.path / LOADED).exists() or any(sets[name] != run.options[name] for name in OF_SETS):
+    """The copies that a finished camera fix has made, in place of the sets; the model stays as it was chosen."""
+    if run is None or not run.done:
         return sets
-    (run.path / LOADED).touch()
-    gr.Info("The camera fix is done. Both new sets are loaded: press “Audit” to see what is left.")
     return {**sets, **{role: str(run.path / f"{role}.parquet") for role in pictures.ROLES}, "references": 0, "resolution": 0}
 
 
 def render_fix(run: store.Run | None) -> list:
-    return [state_of(run), stop_button(run), _fixed(run) if run is not None and run.done else ""]
+    done = run is not None and run.done
+    return [state_of(run), stop_button(run), _fixed(run) if done else "", gr.update(visible=done)]
 
 
 def _fixed(run: store.Run) -> str:
@@ -125,7 +132,7 @@ def _fixed(run: store.Run) -> str:
     rest = f"<p>Still named:</p><ul>{still}</ul>" if left else "<p>In these copies the check names nothing.</p>"
     names = " and ".join(f"“{escape(run.result[role]['name'])}”" for role in pictures.ROLES)
     text = (
-        "Your own files are as they were. The copies were loaded on the Data tab: “Audit” looks at them, unless you choose other images. "
+        "Your own files are as they were. “Load both copies” puts the copies in their place here; then “Audit” looks at them. "
         "The fix takes from both sets what one of them lacks; it brings no detail back."
     )
     return html.card(f"<h3>Camera fix of {names}</h3><p>Every image of both sets, alike:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
@@ -174,13 +181,13 @@ def _camera(run: store.Run) -> str:
         sheets = []
         for role in pictures.ROLES:
             alt = f"Images of the {role} set, typical in {suspect['name']}"
-            examples = pictures.items_sheet(run.options, [item for item in named if item[0] == role], alt, 4)
+            examples = pictures.items_sheet(run, [item for item in named if item[0] == role], alt, 4)
             sheets.append(f"<div><h4>{html.dot(role)} {role.capitalize()} set</h4>{examples}</div>")
         found.append(f'<p>{escape(sentence[:1].upper() + sentence[1:])}</p><div class="tiw-two narrow">{"".join(sheets)}</div>')
     fixes = dict.fromkeys(suspect["fix"] for suspect in run.result["camera"])
     offer = (
         f"<p><b>The fix:</b> {escape('; '.join(fixes))}. The button below makes copies of both sets, changed alike and as mildly as "
-        "silences the check, and loads them on the Data tab. Your own files stay as they are.</p>"
+        "silences the check. Your own files stay as they are.</p>"
     )
     return html.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}{offer}", "camera") if found else ""
 
@@ -202,7 +209,7 @@ def _groups(run: store.Run) -> str:
     if not run.result["groups"]:
         return ""
     sheets = "".join(
-        f"<div><h4>Group {k}</h4>{pictures.items_sheet(run.options, explorer.chosen(run, items), f'Typical images of group {k}', 6)}</div>"
+        f"<div><h4>Group {k}</h4>{pictures.items_sheet(run, explorer.chosen(run, items), f'Typical images of group {k}', 6)}</div>"
         for k, items in enumerate(run.result["groups"], 1)
     )
     text = "Without labels, groups of alike images stand in for them. They are numbered by size, not named: look what they share."

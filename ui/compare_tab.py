@@ -97,7 +97,7 @@ def finished() -> list[str]:
 def choices(current: dict) -> dict:
     """The finished debias runs for the drop-down, the current one chosen."""
     ids = finished()
-    chosen = current["debias"] if current["debias"] in ids else next(iter(ids), None)
+    chosen = current.get("debias") if current.get("debias") in ids else next(iter(ids), None)
     return gr.update(choices=[(_name(store.open_run(run_id)), run_id) for run_id in ids], value=chosen)
 
 

@@ -36,7 +36,7 @@ def value(run: store.Run | None) -> str:
         {
             "run": run.id,
             "url": f"{base}/explorer.json?{version}",
-            "sprite": f"{base}/sprite.webp",
+            "sprite": f"{base}/sprite.webp?{version}",
             "strip": f"{base}/strip",
             "zip": f"{base}/selection.zip",
         }
@@ -172,4 +172,4 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
 
 
 def _sets(run: store.Run) -> dict[str, ImageSet]:
-    return {role: pictures.open_set(run.options, role) for role in pictures.ROLES}
+    return {role: pictures.of_run(run, role) for role in pictures.ROLES}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from itertools import zip_longest
 from zlib import crc32
 
 import gradio as gr
 
 from tiw.errors import UserInputError
+from tiw.run.queue import BUSY
 
 from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
-from .panel import QUIET
+from .panel import QUIET, Panel
 
 # The tab of each kind of run.
 TABS = {
@@ -52,9 +54,9 @@ def build() -> gr.Blocks:
         panels = [*audit.panels, *debias.panels, compare.panel]
         shown = [component for panel in panels for component in panel.outputs]
         look = {
-            "fn": lambda *now: _look(panels, debias.by_sets, len(data.restored), *now),
+            "fn": lambda *now: _look(panels, debias.by_sets, *now),
             "inputs": [data.sets, current, seen],
-            "outputs": [*shown, *debias.by_sets, compare.runs, runs, data.sets, *data.restored, seen, timer],
+            "outputs": [*shown, *debias.by_sets, compare.runs, runs, data.sets, seen, timer],
         }
 
         timer.tick(**look, **QUIET, trigger_mode="once")
@@ -70,24 +72,16 @@ def build() -> gr.Blocks:
     return demo
 
 
-def _look(panels: list, by_sets: list, n_restored: int, sets: dict, current: dict, seen: dict) -> list:
+def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: dict) -> list:
     """New values for what has changed since the last look; everything else stays untouched. The timer rests when no run works."""
-    values, marks, busy = [], {}, False
+    values, marks, states = [], {}, []
     for panel in panels:
-        run_id = current.get(panel.kind, "")
-        run, now, (before, sent) = store.open_run(run_id), store.signature(run_id), seen.get(panel.kind, (None, []))
-        busy = busy or (run is not None and run.busy)
-        if now == before:
-            values += [gr.skip() for _ in panel.outputs]
-        else:  # of a run at work most often the progress alone has changed: the browser gets no more than that
-            rendered = panel.render(run)
-            digests = [crc32(repr(value).encode()) for value in rendered]
-            values += [gr.skip() if old == new else value for value, old, new in zip_longest(rendered, sent, digests)]
-            sent = digests
-        marks[panel.kind] = (now, sent)
-    fixed = audit_tab.evened_out({**data_tab.DEMO, **sets}, store.open_run(current.get("even-out", "")))
-    chosen = debias_tab.with_model(fixed, store.open_run(current.get("train", "")))
-    marks |= {"sets": chosen, "models": compare_tab.finished(), "runs": [*runs_list.signature(), current]}
+        shown, marks[panel.kind], state = _look_at(panel, current.get(panel.kind, ""), seen.get(panel.kind, (None, [])))
+        values += shown
+        states.append(state)
+    chosen = debias_tab.with_model({**data_tab.DEMO, **sets}, store.open_run(current.get("train", "")))
+    runs = [store.changes(), states]  # costs the same however many runs there are
+    marks |= {"sets": chosen, "models": [runs, current.get("debias")], "runs": [runs, current]}
 
     def changed(name: str) -> bool:
         return name not in seen or marks[name] != seen[name]
@@ -96,8 +90,26 @@ def _look(panels: list, by_sets: list, n_restored: int, sets: dict, current: dic
     values.append(compare_tab.choices(current) if changed("models") else gr.skip())
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())
-    values += data_tab.restore(fixed) if fixed["biased"] != sets.get("biased") else [gr.skip()] * n_restored
-    return [*values, marks, gr.Timer(active=busy)]
+    return [*values, marks, gr.Timer(active=any(state in BUSY for state in states))]
+
+
+def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:
+    """One panel's new values, its new mark and its run's state. A run that cannot be shown says so in its own panel, and nowhere else."""
+    before, sent = mark
+    run, now = None, [run_id]
+    try:
+        run, now = store.open_run(run_id), store.signature(run_id)
+        if now == before:
+            return [gr.skip() for _ in panel.outputs], mark, run.state if run is not None else ""
+        rendered = panel.render(run)
+    except Exception as problem:  # whatever is wrong with one run's files, the others are shown, and this one can be deleted
+        if not isinstance(problem, UserInputError | OSError):
+            traceback.print_exc()
+        rendered = panel.broken(problem)
+    # Of a run at work most often the progress alone has changed: the browser gets no more than that.
+    digests = [crc32(repr(value).encode()) for value in rendered]
+    values = [gr.skip() if old == new else value for value, old, new in zip_longest(rendered, sent, digests)]
+    return values, (now, digests), run.state if run is not None else ""
 
 
 def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:

@@ -11,7 +11,7 @@ from gradio.components import Component
 from tiw.choices import TRAINING
 from tiw.errors import UserInputError
 
-from . import html, store, theme
+from . import html, store, theme, words
 
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
@@ -23,6 +23,13 @@ class Panel:
     kind: str
     outputs: list[Component]
     render: Callable[[store.Run | None], list]
+
+    def broken(self, problem: Exception) -> list:
+        """In place of a run that cannot be shown: a sentence where its state stands, and nothing else."""
+        reason = f" ({problem})" if isinstance(problem, UserInputError) else ""
+        text = f"This {words.KINDS[self.kind].lower()} cannot be shown: its files are damaged or from another version{reason}. "
+        card = html.error(text + "Everything else goes on; it can be deleted below, under “Runs”.")
+        return [card, *("" if isinstance(output, gr.HTML) else gr.update(visible=False) for output in self.outputs[1:])]
 
 
 def state_row(kind: str, *more: str) -> tuple[Component, ...]:

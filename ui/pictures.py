@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from functools import lru_cache
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tiw.data import ImageSet, load_set
+from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 
 from . import store
@@ -43,10 +45,22 @@ def open_set(sets: dict, role: str) -> ImageSet:
     return image_set(path, role, references, sets.get("resolution", 0), sets.get("skip_bad", False), changed)
 
 
-def items_sheet(sets: dict, items: list[tuple[str, int]], alt: str, columns: int) -> str:
-    """<img> of (set, index) of the sets that options name."""
-    opened = {role: open_set(sets, role) for role in ROLES}
-    return sheet(np.stack([opened[role].images[index] for role, index in items]), alt, columns)
+def of_run(run: store.Run, role: str) -> ImageSet:
+    """A set as the run saw it. Raises UserInputError where other images stand in its place: they never appear under its numbers."""
+    images = open_set(run.options, role)
+    known = (run.result or {}).get(role, {}).get("fingerprint")
+    if known and known["sha256"] != images.fingerprint.sha256:
+        raise UserInputError(role, "its images have changed since this run", "run it again, or put the images back")
+    return images
+
+
+def items_sheet(run: store.Run, items: list[tuple[str, int]], alt: str, columns: int) -> str:
+    """<img> of (set, index) of the run's sets; a sentence where those images are no longer there."""
+    try:
+        opened = {role: of_run(run, role) for role in {role for role, _ in items}}
+        return sheet(np.stack([opened[role].images[index] for role, index in items]), alt, columns)
+    except UserInputError as problem:
+        return f'<p class="tiw-note">These images cannot be shown: {escape(problem.found)}.</p>'
 
 
 @lru_cache(maxsize=4)

@@ -128,7 +128,7 @@ def _model(run: store.Run, params: dict[str, str]) -> Response | None:
             if file.is_file():
                 archive.write(file, file.relative_to(folder.parent))
     packed.seek(0)
-    return _stream(packed, "debiased-model.zip")
+    return _stream(packed, "baseline-model.zip" if run.kind == "train" else "debiased-model.zip")
 
 
 ANSWERS = {

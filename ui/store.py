@@ -68,10 +68,21 @@ def open_run(run_id: str) -> Run | None:
     """The only way from an id to a folder: checks the id, that the run is there and, once there are several users, its owner."""
     try:
         folder = jobs().open(run_id)
-        status = folder.status()
-        return Run(run_id, folder.path, folder.kind, asdict(folder.options), status, folder.result()) if status else None
+        status, result = folder.status(), _result(folder)
+        if status and status["state"] == "finished" and result is None:
+            status = {**status, "state": "failed", "message": "Its result cannot be read: the file is damaged. Delete it and run it again."}
+        return Run(run_id, folder.path, folder.kind, asdict(folder.options), status, result) if status else None
     except UserInputError:  # no id, not there, or of a version that this one cannot read
         return None
+
+
+def _result(folder: RunFolder) -> dict | None:
+    """None too for a file that was cut off: one damaged run must not stop the page."""
+    try:
+        result = folder.result()
+    except ValueError:
+        return None
+    return result if isinstance(result, dict) else None
 
 
 def all_runs(kind: str | None = None) -> list[Run]:
@@ -85,6 +96,11 @@ def signature(run_id: str) -> list:
     """Changes whenever the run has something new to show."""
     run = open_run(run_id)
     return [] if run is None else [run_id, jobs().position(run_id), *(stamp(run.path / name) for name in WATCHED)]
+
+
+def changes() -> list:
+    """Changes whenever a run is made, begins, ends or is deleted. Its cost does not grow with the number of runs."""
+    return [stamp(jobs().folder), jobs().at_work()]
 
 
 def stamp(path: Path) -> str:

@@ -239,10 +239,11 @@ async function load() {
   const url = value.url + (everything ? "&all=1" : "");
   if (loading === url) return;
   loading = url;
-  const answer = await fetch(url);
-  if (!answer.ok || loading !== url) return;
+  const answer = await fetch(url).catch(() => null);
+  if (loading !== url) return;
+  if (!answer?.ok) { loading = null; setTimeout(load, 3000); return; } // the next try may find the app again
   const kept = other ? [] : [...selection, ...(current === null ? [] : [current])].map((p) => data.points.item[p]);
-  data = await answer.json(); links = { ...value, sprite: value.sprite + (everything ? "?all=1" : "") };
+  data = await answer.json(); links = { ...value, sprite: value.sprite + (everything ? "&all=1" : "") };
   const place = new Map(data.points.item.map((item, p) => [item, p])), found = kept.map((item) => place.get(item));
   if (other) { selection = []; current = null; gallery = "over"; layout = "-1"; colour = "set"; level = data.start; }
   else { if (current !== null) current = found.pop() ?? null; selection = found.filter((p) => p !== undefined); }

@@ -93,6 +93,11 @@ class Jobs:
                 return 0
             return self._queue.index(run_id) + 1 if run_id in self._queue else None
 
+    def at_work(self) -> list[str]:
+        """The run at work, if there is one, then those that wait, in their order."""
+        with self._changed:
+            return [*([] if self._current is None else [self._current[0]]), *self._queue]
+
     def stop(self, run_id: str) -> None:
         """A waiting run stops at once, a running one within its step; one that does not listen is ended after a grace period."""
         run = self.open(run_id)

@@ -1,0 +1,208 @@
+"""What the page's handlers do, without a browser: good, empty and wrong input for each."""
+
+import asyncio
+import json
+
+import gradio as gr
+import numpy as np
+import pytest
+from conftest import blobs
+
+from tiw.run.folder import RunFolder
+from tiw.run.options import AuditOptions, DebiasOptions, EvenOutOptions, TrainOptions
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The page's store in an empty home."""
+    monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
+    from ui import store
+
+    store.jobs.cache_clear()
+    yield store
+    store.jobs().close()
+    store.jobs.cache_clear()
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Two small sets on disk, the options that name them."""
+    for role, images in (("biased", blobs(40, 0.2, 0)), ("reference", blobs(30, 0.6, 1))):
+        np.savez(tmp_path / f"{role}.npz", images=images.images, light=images.attributes["light"].to_numpy(str))
+    from ui.data_tab import DEMO
+
+    return {**DEMO, "biased": str(tmp_path / "biased.npz"), "reference": str(tmp_path / "reference.npz"), "baseline": "none"}
+
+
+def put(store, run_id, kind, options, result=None, state="finished"):
+    """A run folder as a child would have left it."""
+    folder = RunFolder.create(store.jobs().folder / (run_id * 32), kind, options)
+    if result is not None:
+        folder.write_result(result)
+    folder.write_status(state=state, created=f"2026-01-01T00:00:0{int(run_id, 16) % 10}+00:00")
+    return store.open_run(run_id * 32)
+
+
+AUDITED = {
+    "biased": {"n": 40, "scored": 40, "name": "b"},
+    "reference": {"n": 30, "name": "r"},
+    "estimator": "convex",
+    "levels": [],
+    "camera": [],
+    "problems": [],
+    "shares": [],
+    "groups": None,
+    "verdict": {"level": "no-difference", "sentence": "Nothing.", "reasons": [], "reliable_from": None},
+}
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """The page's panels, and what `follow` sets."""
+    from ui import audit_tab, compare_tab, debias_tab
+
+    async def build():  # inside a loop: without one gradio makes its own and leaves it open
+        with gr.Blocks():
+            sets, current = gr.BrowserState({}), gr.BrowserState({})
+            audit = audit_tab.build(sets, [], current)
+            debias = debias_tab.build(sets, current)
+            compare = compare_tab.build(current)
+        return [*audit.panels, *debias.panels, compare.panel], debias.by_sets
+
+    return asyncio.run(build())
+
+
+@pytest.fixture
+def looked(parts):
+    """One look at these runs: the values by panel, the marks for the next, and the timer."""
+    from ui import page
+
+    panels, by_sets = parts
+
+    def look(current, sets, seen=None):
+        values = page._look(panels, by_sets, sets, current, seen or {})
+        shown, rest = {}, iter(values)
+        for panel in panels:
+            shown[panel.kind] = [next(rest) for _ in panel.outputs]
+        shown["compare-choice"] = values[sum(len(panel.outputs) for panel in panels) + len(by_sets)]
+        return shown, values[-2], values[-1]
+
+    return look
+
+
+def unchanged(value):
+    return isinstance(value, dict) and value == gr.skip()
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "null", '{"verdict": 1}'])
+def test_a_run_that_cannot_be_shown_says_so_and_all_others_are_shown(store, sets, looked, damage):
+    good = put(store, "a", "debias", DebiasOptions(), {"training_seconds": 1, "steps": 2, "objective": "dsm-ref"})
+    broken = put(store, "b", "audit", AuditOptions(**sets), AUDITED)
+    (broken.path / "result.json").write_text(damage)
+    shown, marks, _ = looked({"audit": broken.id, "debias": good.id}, sets)
+    assert "cannot be" in shown["audit"][0]
+    assert any("The debiased model is ready" in str(value) for value in shown["debias"])
+    again, _, _ = looked({"audit": broken.id, "debias": good.id}, sets, marks)
+    assert all(unchanged(value) for kind, values in again.items() if kind != "compare-choice" for value in values)
+
+
+def test_an_audit_whose_images_are_gone_is_still_shown(store, sets, looked, tmp_path):
+    run = put(store, "a", "audit", AuditOptions(**sets), {**AUDITED, "shares": [], "groups": [[0, 1], [40]]})
+    (tmp_path / "biased.npz").rename(tmp_path / "elsewhere.npz")
+    shown, _, _ = looked({"audit": run.id}, sets)
+    assert any("Nothing." in str(value) for value in shown["audit"])
+    from ui import pictures
+
+    assert "cannot be shown" in pictures.items_sheet(run, [("biased", 0)], "x", 4)
+
+
+def test_images_replaced_after_an_audit_are_never_shown_under_its_scores(store, sets, tmp_path):
+    from ui import pictures
+
+    about = pictures.open_set(sets, "biased").about()
+    run = put(store, "a", "audit", AuditOptions(**sets), {**AUDITED, "biased": {**about, "scored": 40}})
+    assert "<img" in pictures.items_sheet(run, [("biased", 0)], "x", 4)
+    np.savez(tmp_path / "biased.npz", images=blobs(40, 0.5, 7).images)
+    assert "have changed since" in pictures.items_sheet(run, [("biased", 0)], "x", 4)
+
+
+def test_looking_writes_nothing_and_a_second_look_sends_nothing(store, sets, looked):
+    run = put(store, "a", "audit", AuditOptions(**sets), AUDITED)
+    fixed = put(
+        store,
+        "b",
+        "even-out",
+        EvenOutOptions(sets["biased"], sets["reference"]),
+        {"steps": [], "left": [], "biased": {"name": "b"}, "reference": {"name": "r"}},
+    )
+    before = sorted((f, f.stat().st_mtime_ns) for f in store.home().rglob("*"))
+    _, marks, timer = looked({"audit": run.id, "even-out": fixed.id}, sets)
+    again, _, _ = looked({"audit": run.id, "even-out": fixed.id}, sets, marks)
+    assert sorted((f, f.stat().st_mtime_ns) for f in store.home().rglob("*")) == before
+    assert all(unchanged(value) for kind, values in again.items() if kind != "compare-choice" for value in values)
+    assert timer.active is False
+
+
+def test_the_timer_runs_while_a_run_does(store, sets, looked):
+    run = put(store, "a", "audit", AuditOptions(**sets), state="running")
+    assert looked({"audit": run.id}, sets)[2].active is True
+
+
+def test_an_older_debias_run_that_is_opened_is_the_one_to_compare(store, sets, looked):
+    result = {"training_seconds": 1, "steps": 2, "objective": "dsm-ref"}
+    older, newer = (put(store, name, "debias", DebiasOptions(), result) for name in "12")
+    shown, seen, _ = looked({"debias": newer.id}, sets)
+    assert shown["compare-choice"]["value"] == newer.id
+    assert looked({"debias": older.id}, sets, seen)[0]["compare-choice"]["value"] == older.id
+    assert unchanged(looked({"debias": newer.id}, sets, seen)[0]["compare-choice"])
+
+
+def test_copies_of_a_camera_fix_replace_both_sets_only_when_asked(store, sets):
+    from ui.audit_tab import evened_out
+
+    assert evened_out(sets, None) == sets
+    options = EvenOutOptions(sets["biased"], sets["reference"])
+    assert evened_out(sets, put(store, "a", "even-out", options, state="running")) == sets
+    done = put(store, "b", "even-out", options, {"steps": []})
+    changed = evened_out(sets, done)
+    assert changed["biased"] == str(done.path / "biased.parquet") and changed["reference"] == str(done.path / "reference.parquet")
+    assert changed["baseline"] == sets["baseline"]
+
+
+def test_an_audit_is_reused_for_exactly_its_inputs(store, sets):
+    run = put(store, "a", "audit", AuditOptions(**sets), AUDITED)
+    put(store, "b", "audit", AuditOptions(**sets), state="failed")
+    assert store.matching_audit(sets) == str(run.path)
+    for name, value in (("references", 10), ("resolution", 8), ("skip_bad", True), ("class_label", "light"), ("baseline", "demo")):
+        assert store.matching_audit({**sets, name: value}) == "", name
+
+
+def test_a_baseline_trained_here_serves_its_own_images_only(store, sets):
+    from ui.debias_tab import with_model
+
+    run = put(store, "a", "train", TrainOptions(data=sets["biased"]), {"steps": 1})
+    (run.path / "model").mkdir()
+    assert with_model(sets, None)["baseline"] == "none"
+    chosen = with_model(sets, run)
+    assert chosen["baseline"] == str(run.path / "model")
+    assert with_model({**sets, "biased": "demo"}, run)["baseline"] == "none"
+    (run.path / "model").rmdir()
+    assert with_model(chosen, None)["baseline"] == "none"
+
+
+def test_a_trained_baseline_downloads_as_what_it_is(store):
+    from ui import routes
+
+    for kind, options, name in (("train", TrainOptions(), "baseline"), ("debias", DebiasOptions(), "debiased")):
+        run = put(store, name[0], kind, options, {"steps": 1})
+        (run.path / "model").mkdir()
+        (run.path / "model" / "config.json").write_text(json.dumps({}))
+        answer = routes._model(run, {})
+        asyncio.run(emptied(answer))
+        assert f"{name}-model.zip" in answer.headers["content-disposition"]
+
+
+async def emptied(answer):
+    """Read to its end, as a browser does: its temporary file is closed then."""
+    async for _ in answer.body_iterator:
+        pass
