@@ -39,9 +39,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import tiw
 from tiw.model.device import pick_device, pick_precision
 from tiw.ratio import estimators
+from tiw.ratio.components import principal_directions
 from tiw.ratio.density_ratio import DensityRatio, fit_to_features
 from tiw.ratio.diagnostics import diagnose, moment_check
-from tiw.ratio.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy, principal_directions
+from tiw.ratio.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy
 from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
 
 ROOT = Path(__file__).parents[1]

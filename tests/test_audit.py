@@ -72,7 +72,7 @@ def test_verdicts_on_constructed_cases():
     memorised = judge(levels(0.8, sharpen=3.0, train=0.1))
     assert memorised.level == "unreliable" and "memorised" in memorised.sentence
     blind = judge(levels(0.0, n_biased=500, n_reference=200, train=0.1))  # by heart what it saw, a coin on what it did not
-    assert blind.level == "unreliable" and "memorised" in blind.sentence and "0.5 is a coin" in blind.reasons[0]
+    assert blind.level == "unreliable" and "memorised" in blind.sentence and "A coin has 0.5" in blind.reasons[0]
     assert judge(levels(0.8, sharpen=4.0)).level == "unreliable"
     partly = judge([*levels(0.8, sharpen=4.0)[:1], *levels()[1:]])
     assert partly.level == "partly-reliable" and partly.reliable_from == 0.3 and "0.3" in partly.sentence
@@ -88,7 +88,7 @@ class Ratio:
         truth = {"a": np.log(0.5 / 0.8), "b": np.log(0.5 / 0.2)}
         of = [np.array([truth[v] for v in s.attributes["kind"]]) for s in (biased.take(self.scored), reference)]
         self.log_ratio_biased, self.log_ratio_reference = (np.stack([x, x]).astype(np.float32) for x in of)
-        self.train_cross_entropy, self.about = np.array([0.6, 0.6]), {"estimator": "exact"}
+        self.train_cross_entropy, self.p_equal, self.about = np.array([0.6, 0.6]), None, {"estimator": "exact"}
 
 
 def images(n, share, name):

@@ -15,6 +15,16 @@ class Estimate:
     value: float
     interval: tuple[float, float]
 
+    def text(self, form: str = "{:.2f}") -> str:
+        """`0.72 [0.69, 0.75]`; `form` writes each number."""
+        low, high = self.interval
+        return f"{form.format(self.value)} [{form.format(low)}, {form.format(high)}]"
+
+    def percent(self, digits: int = 0) -> str:
+        """`14 % [12, 16]`, of a share between 0 and 1."""
+        value, low, high = (f"{100 * x:.{digits}f}" for x in (self.value, *self.interval))
+        return f"{value} % [{low}, {high}]"
+
 
 def wilson(count: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (Wilson 1927)."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..data import ImageSet, Problem
+from ..data import ImageSet, Problem, check_sets
 from ..intervals import Estimate
 from ..ratio.density_ratio import DensityRatio, whitening
 from ..ratio.diagnostics import LevelDiagnostics, diagnose, histograms, moment_check
@@ -143,14 +143,15 @@ def audit(
     ratio: DensityRatio,
     *,
     features: RatioFeatures | None = None,
-    problems: Sequence[Problem] = (),
+    problems: Sequence[Problem] | None = None,
     reference_share: float = 0.0,
     seed: int = 0,
 ) -> AuditResult:
     """Diagnostics, histograms, shares and the most telling images of two sets, from a ratio fitted on them.
 
     `features` (those of the fit) give the moment check and the groups that stand in for labels where the sets have none in
-    common; `problems` (those that `tiw.data.check_sets` found before the fit) go with the result.
+    common. `problems` are those that `tiw.data.check_sets` found before the fit (None: they are looked for here). They go with the
+    result, and copies of images among them qualify the verdict.
     """
     of_biased, of_reference = ratio.log_ratio_biased, ratio.log_ratio_reference
     levels = [
@@ -159,7 +160,8 @@ def audit(
     ]
     if features is not None:
         levels = [replace(d, gap_closed=_gap_closed(features, ratio, k, seed)) for k, d in enumerate(levels)]
-    verdict = judge(levels)
+    problems = check_sets(biased, reference) if problems is None else problems
+    verdict = judge(levels, ratio.p_equal, problems, (len(biased), len(reference)))
     level = next((k for k, d in enumerate(levels) if d.sigma == verdict.reliable_from), 0)
     order = ratio.scored[np.argsort(of_biased[level], kind="stable")]
     labels, groups = _labels(biased, reference, ratio), None

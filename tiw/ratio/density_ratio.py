@@ -20,11 +20,13 @@ from ..data import ImageSet
 from ..errors import UserInputError
 from ..files import write_atomic
 from ..model.denoiser import Denoiser
-from .estimators import HEADS, Head, fit, principal_directions, tensors_of
+from .components import Components
+from .difference import difference_test
+from .estimators import HEADS, Head, fit, tensors_of
 from .features import Encoder, RatioConfig, RatioFeatures, ratio_features
 
 _TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_counts", "gap_reference")
-_ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy")
+_ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy", "p_equal")
 GAP_SIGMA = 0.3  # the gap is measured at the level nearest to it: images are clear, their last details are not
 GAP_COMPONENTS = 100  # at most, and one for 20 biased images: the tail of a whitening is noise
 
@@ -45,6 +47,9 @@ class DensityRatio:
     log_ratio_biased: np.ndarray  # [L, m] held out, strength 1, not normalised
     log_ratio_reference: np.ndarray  # [L, n_reference] likewise
     train_cross_entropy: np.ndarray  # [L] nats, classes equally heavy, on the folds' own training items
+    p_equal: (
+        np.ndarray
+    )  # [L] p-values of "the sets do not differ at this level", adjusted for all levels (tiw.ratio.difference); NaN: not tested
     about: dict  # estimator, what it chose, held-out cross-entropy of each estimator that was fitted
     gap_map: Tensor  # [F, Q] features at GAP_SIGMA -> whitened principal components, which measure the gap (tiw.debiasing.strength)
     gap_biased: Tensor  # [K, Q] the mean of the biased images of each fold there; where they have classes, in the reference's shares
@@ -136,6 +141,7 @@ class DensityRatio:
             raise UserInputError("audit", f"{path} holds a ratio of another version", "run the audit again")
         head = HEADS[about["estimator"]](**{name[5:]: raw.pop(name) for name in list(raw) if name.startswith("head.")})
         raw.setdefault("gap_counts", raw["folds"][raw["scored"]].bincount().float())  # kept before there were classes
+        raw.setdefault("p_equal", torch.full_like(raw["log_sigmas"], torch.nan))  # kept before sets were tested
         tensors = {name: raw.pop(name) for name in _TENSORS}
         arrays = {name: value.numpy() for name, value in raw.items()}
         return cls(denoiser, head=head, **tensors, **arrays, about=about).to(denoiser.device)
@@ -200,6 +206,7 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
         log_ratio_biased=found.biased,
         log_ratio_reference=found.reference,
         train_cross_entropy=found.train_cross_entropy,
+        p_equal=difference_test(features, config),
         about={"estimator": found.estimator, **found.about, "cross_entropy": tried},
         gap_map=gap_map,
         gap_biased=torch.stack([weight[rows] @ of_biased[rows] / weight[rows].sum() for rows in of_fold]),
@@ -210,7 +217,5 @@ def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioCon
 
 def whitening(biased: Tensor, seed: int) -> Tensor:
     """Map [F, Q] to the leading principal components of standardised features, each of unit variance."""
-    mean, std = biased.mean(0), biased.std(0).clamp_min(1e-6)
-    basis = principal_directions((biased - mean) / std, max(2, min(GAP_COMPONENTS, len(biased) // 20)), seed)
-    spread = ((biased - mean) / std @ basis).std(0).clamp_min(1e-6)
-    return basis / std[:, None] / spread
+    components = Components.of(biased, max(2, min(GAP_COMPONENTS, len(biased) // 20)), seed)
+    return components.basis / components.std[:, None] / components(biased).std(0).clamp_min(1e-6)

@@ -137,13 +137,14 @@ def auc_delong(negative: np.ndarray, positive: np.ndarray) -> Estimate:
     return Estimate(float(auc), (float(max(0, auc - half)), float(min(1, auc + half))))
 
 
-def above_chance(auc: Estimate) -> bool:
-    """Whether a cross-fitted AUC shows any difference at all: of equal sets, at one level, it does so in 2.5 % of audits.
+def above_chance(auc: Estimate, error: float = 0.025) -> bool:
+    """Whether a cross-fitted AUC shows any difference at all. Of equal sets, at one level, it does so in a share of `error` of audits.
 
     Without a difference the folds' results hang together (what fold k's images say of fold j's, fold j's say of fold k's), which doubles
-    the variance that DeLong's interval knows of; with one that matters, they do not.
+    the variance that DeLong's interval knows of. With a difference that matters, they do not.
     """
-    return auc.value - 0.5 > np.sqrt(2) * (auc.value - auc.interval[0])
+    deviation = (auc.value - auc.interval[0]) / norm.ppf(0.975)
+    return auc.value - 0.5 > np.sqrt(2) * norm.isf(error) * deviation
 
 
 def reliability(biased: np.ndarray, reference: np.ndarray) -> tuple[ReliabilityBin, ...]:
@@ -165,7 +166,8 @@ def reliability(biased: np.ndarray, reference: np.ndarray) -> tuple[ReliabilityB
 def histograms(biased: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Edges [bins + 1] shared by all levels over a robust range, and densities [L, bins] of both sets; the tails fall into the end bins."""
     low, high = np.quantile(np.r_[biased.ravel(), reference.ravel()], [0.002, 0.998])
-    edges = np.linspace(np.floor(low * 4) / 4, np.ceil(high * 4) / 4, HISTOGRAM_BINS + 1)
+    low, high = np.floor(low * 4) / 4, np.ceil(high * 4) / 4
+    edges = np.linspace(low - (low == high), high + (low == high), HISTOGRAM_BINS + 1)
 
     def density(rows: np.ndarray) -> np.ndarray:
         return np.stack([np.histogram(row.clip(edges[0], edges[-1]), edges, density=True)[0] for row in rows])

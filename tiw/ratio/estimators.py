@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn import functional as F
 
+from .components import Components, principal_directions
 from .features import RatioConfig, RatioFeatures
 
 ESTIMATORS = ("convex", "network")
@@ -156,7 +157,8 @@ def _calibrate(found: Fit) -> Fit:
         def loss(p: np.ndarray, b: np.ndarray = b, r: np.ndarray = r, n: int = n) -> float:
             return n * 2 * balanced_cross_entropy(p[0] * b + p[1], p[0] * r + p[1]) + ((p[0] - 1) / SLOPE_SPREAD) ** 2 / 2
 
-        slopes[level], intercepts[level] = minimize(loss, [1.0, 0.0], method="BFGS").x
+        # Held out, what folds learn from equal sets ranks the images the wrong way round: no slope below 0 may turn that into a finding.
+        slopes[level], intercepts[level] = minimize(loss, [1.0, 0.0], method="L-BFGS-B", bounds=[(0, None), (None, None)]).x
     slope, intercept = (x.astype(np.float32)[:, None, None] for x in (slopes, intercepts))
     return replace(
         found,
@@ -165,13 +167,6 @@ def _calibrate(found: Fit) -> Fit:
         of_reference=slope * found.of_reference + intercept,
         about={**found.about, "calibration_slopes": slopes.round(4).tolist()},
     )
-
-
-def principal_directions(z: Tensor, q: int, seed: int) -> Tensor:
-    """The leading `q` principal directions [F, Q] of centred rows [n, F], by randomised SVD from a fixed seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return torch.pca_lowrank(z, q=min(q, *z.shape), center=False, niter=2)[2]
 
 
 def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
@@ -213,9 +208,7 @@ def _clearly_better(one: Fit, other: Fit) -> bool:
 class _Level:
     """Features at one noise level in principal components, which all its discriminants share."""
 
-    mean: Tensor  # [F]
-    std: Tensor  # [F]
-    basis: Tensor  # [F, Q]
+    components: Components
     biased: Tensor  # [m, Q]
     reference: Tensor  # [n_reference, Q] the mean of the noise draws
 
@@ -223,9 +216,8 @@ class _Level:
     def of(cls, biased: Tensor, reference: Tensor, config: RatioConfig) -> _Level:
         """biased [m, F], reference [draws, n_reference, F]."""
         both = torch.cat([biased, reference[0]])  # a direction may be constant in one set
-        mean, std = both.mean(0), both.std(0).clamp_min(1e-6)
-        basis = principal_directions((both - mean) / std, config.components, config.seed)
-        return cls(mean, std, basis, *((((x - mean) / std) @ basis).double() for x in (biased, reference.mean(0))))
+        components = Components.of(both, config.components, config.seed)
+        return cls(components, components(biased).double(), components(reference.mean(0)).double())
 
     def discriminants(self, references: Tensor, fold_b: np.ndarray, ridge: float) -> tuple[Tensor, Tensor]:
         """Mean of the references [K, Q] -> weights [K, F] and biases [K] of Fisher's discriminant, one for each fold.
@@ -233,13 +225,13 @@ class _Level:
         weights = (covariance of the biased + ridge)^-1 (mean of the references - mean of the biased). The many biased images know the
         covariance; from the few references nothing is asked but a mean, which noise draws sharpen.
         """
-        weights, biases = [], []
+        weights, biases, of = [], [], self.components
         for k, reference in enumerate(references):
             own = self.biased[torch.from_numpy(fold_b != k)]
-            softened = own.T.cov(correction=0) + ridge * len(self.mean) * torch.eye(own.shape[1], dtype=own.dtype)
+            softened = own.T.cov(correction=0) + ridge * len(of.mean) * torch.eye(own.shape[1], dtype=own.dtype)
             found = torch.linalg.solve(softened, reference - own.mean(0))
-            weights.append((self.basis.double() @ found / self.std).float())
-            biases.append((-(found @ (reference + own.mean(0))) / 2).float() - weights[-1] @ self.mean)
+            weights.append((of.basis.double() @ found / of.std).float())
+            biases.append((-(found @ (reference + own.mean(0))) / 2).float() - weights[-1] @ of.mean)
         return torch.stack(weights), torch.stack(biases)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data import ImageSet
+from ..errors import UserInputError
 from ..model.noise import expand, to_x0
+
+FEWEST_A_FOLD = 2  # different images of each set: with one, a fold's mean has no spread
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,22 @@ def item_noise(seed: int, item: int, shape: tuple[int, ...], draw: int = 0) -> n
     """The fixed noise an item is scored with, float32 [*shape]; draw 0 is the one shown to the user (tiw.data.noisy_strip)."""
     key = [seed, item] if draw == 0 else [seed, item, draw]
     return np.random.default_rng(key).standard_normal(shape).astype(np.float32)
+
+
+def check_enough(biased: ImageSet, reference: ImageSet, folds: int) -> None:
+    """Raise UserInputError where a set has fewer different images than cross-fitting with so many folds needs."""
+    needed = FEWEST_A_FOLD * folds
+    for field, images in (("reference", reference), ("biased", biased)):
+        different: set[bytes] = set()
+        for image in images.images:
+            different.add(hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest())
+            if len(different) >= needed:
+                break
+        else:
+            copies = "" if len(different) == len(images) else f", but only {len(different)} different one(s)"
+            found = f"it has {len(images)} image(s){copies}"
+            fewer = ", or use fewer folds" if folds > RatioConfig.folds else ""
+            raise UserInputError(field, found, f"give at least {needed} different images, two for each of the {folds} folds{fewer}")
 
 
 @torch.no_grad()
@@ -115,8 +135,12 @@ def ratio_features(
     config: RatioConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> RatioFeatures:
-    """Encode a seeded draw of the biased set and all of the reference at `config.sigmas`; `on_progress(done, total)` counts passes."""
+    """Encode a seeded draw of the biased set and all of the reference at `config.sigmas`; `on_progress(done, total)` counts passes.
+
+    Raises UserInputError where a set has too few different images for `config.folds`.
+    """
     config = config or RatioConfig()
+    check_enough(biased, reference, config.folds)
     scored = np.sort(np.random.default_rng([config.seed, 1]).permutation(len(biased))[: config.biased_images])
     total = len(config.sigmas) * (len(scored) + config.reference_draws * len(reference))
     done = 0
