@@ -1,4 +1,4 @@
-"""A difference is claimed where there is one, and nowhere else: the test over all levels, the calibration's slope, copies, too few images."""
+"""A difference is claimed where there is one, nowhere else: the test over all levels, the slope, copies, too few images."""
 
 import numpy as np
 import pytest
@@ -145,7 +145,7 @@ def test_too_few_different_images_are_refused_before_any_work():
         with pytest.raises(UserInputError, match="give at least 10 different images") as refused:
             ratio_features(biased, reference, Never())
         assert refused.value.field == field
-    with pytest.raises(UserInputError, match="120 different images.*fewer folds"):
+    with pytest.raises(UserInputError, match=r"120 different images.*fewer folds"):
         check_enough(enough, enough, 60)
 
 

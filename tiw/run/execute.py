@@ -69,7 +69,7 @@ def _plainly(error: Exception) -> str:
         kept = "Its last checkpoint is kept, but would lead there again: start a new run with a lower learning rate or a weight clip."
         return f"The training diverged: {said}. {kept}"
     if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
-        return "There was not enough memory: use a smaller batch size or fewer images."
+        return "There was not enough memory. Use fewer images, or a smaller batch_size where there is one."
     if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or re.search("No space left|quota exceeded", said):
         return "The disk is full: delete old runs, then start this one again; it goes on from its last checkpoint."
     if re.search("Connection (closed|reset) by peer", said):  # gloo's words
