@@ -13,7 +13,7 @@ SHARED = ["errors", "files", "pictures", "choices", "intervals", "shares", "toys
 ROOMS = {
     "data": None,  # its files have an order of their own making
     "model": ["glance", "processes", "device", "torchvision_ops", "networks", "noise", "denoiser", "correction", "sampling"],
-    "ratio": ["features", "estimators", "density_ratio", "diagnostics"],
+    "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["power", "camera", "even_out", "groups", "map", "verdict", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
     "comparing": ["classifier", "quality", "compare"],
