@@ -10,7 +10,7 @@ import gradio as gr
 from tiw.data import ImageSet, check_sets
 from tiw.errors import UserInputError
 
-from . import compare_tab, pictures, store
+from . import caps, compare_tab, gate, pictures, store
 
 
 def load_images(biased: str = "demo", reference: str = "demo", references: int = 0) -> dict:
@@ -25,11 +25,11 @@ def load_images(biased: str = "demo", reference: str = "demo", references: int =
         For each set its number of images, width, height and attributes; and the problems found, all together.
     """
     with _said():
-        store.check_paths({"biased": biased, "reference": reference})
         named = {"biased": biased, "reference": reference, "references": references}
+        caps.options("audit", named, gate.limits(), store.located)
         sets = {role: pictures.open_set(named, role) for role in ("biased", "reference")}
         found = check_sets(*sets.values())
-    return {**{role: _about(images) for role, images in sets.items()}, "problems": [str(problem) for problem in found]}
+    return {**{role: _about(images) for role, images in sets.items()}, "problems": [store.said(problem) for problem in found]}
 
 
 def audit(
@@ -140,7 +140,8 @@ def run_status(run: str) -> dict:
         kind, state, stage, done, total, seconds left, message and, once there is one, the result.
     """
     found = _open(run)
-    return {"kind": found.kind, **found.status, "result": found.result}
+    told = {name: value for name, value in found.status.items() if name != "pid"}
+    return {"kind": found.kind, **told, "result": found.result}
 
 
 def stop_run(run: str) -> dict:
@@ -153,7 +154,8 @@ def stop_run(run: str) -> dict:
         The same as run_status.
     """
     if _open(run).busy:
-        store.jobs().stop(run)
+        with _said():
+            store.stop(run)
     return run_status(run)
 
 
@@ -189,7 +191,7 @@ def _said() -> Iterator[None]:
     try:
         yield
     except UserInputError as problem:
-        raise gr.Error(str(problem)) from problem
+        raise gr.Error(store.said(problem)) from problem
 
 
 def _open(run_id: str, kind: str = "") -> store.Run:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from tiw.errors import UserInputError
 
-from . import data_tab, explorer, html, pictures, store, theme, words
+from . import caps, data_tab, explorer, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
@@ -75,7 +75,7 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
 
     def begin(sets: dict, current: dict, scored: int, folds: int, seed: int, *rest: object) -> tuple[dict, str]:
         chosen = dict(zip(("estimator", "map", "score_all"), rest, strict=True))
-        return start("audit", current, {**sets, "scored": int(scored), "folds": int(folds), "seed": int(seed or 0), **chosen})
+        return start("audit", current, {**data_tab.read(sets), "scored": scored, "folds": folds, "seed": seed, **chosen})
 
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None
@@ -89,7 +89,7 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
 
     def begin_fix(current: dict) -> tuple[dict, str]:
         """On the sets of the audit on screen, which are what its camera card is about."""
-        run = store.open_run(current.get("audit", ""))
+        run = store.open_run(caps.shaped(current, {"audit": ""})["audit"])
         return start("even-out", current, {name: run.options[name] for name in OF_SETS}) if run is not None else (current, "")
 
     started = go.click(begin, [sets, current, scored, folds, seed, estimator, layouts, score_all], [current, message], **QUIET)
@@ -116,7 +116,7 @@ def evened_out(sets: dict, run: store.Run | None) -> dict:
     """The copies that a finished camera fix has made, in place of the sets; the model stays as it was chosen."""
     if run is None or not run.done:
         return sets
-    return {**sets, **{role: str(run.path / f"{role}.parquet") for role in pictures.ROLES}, "references": 0, "resolution": 0}
+    return {**sets, **{role: store.named(run.path / f"{role}.parquet") for role in pictures.ROLES}, "references": 0, "resolution": 0}
 
 
 def render_fix(run: store.Run | None) -> list:
@@ -140,15 +140,16 @@ def _fixed(run: store.Run) -> str:
 
 def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
     """The selection becomes a part of the reference set; the next audit sees it."""
-    asked = event._data.get("value") or {}
-    run = store.open_run(str(asked.get("run", "")))
+    sets = data_tab.read(sets)
+    asked = caps.shaped(caps.shaped(event._data, {"value": {}})["value"], {"run": "", "items": []})
+    run = store.open_run(asked["run"])
     if run is None or run.result is None:
         return sets, ""
     try:
-        changed = explorer.with_more_references(run, asked.get("items") or [])
+        changed = explorer.with_more_references(run, asked["items"])
     except UserInputError as problem:
-        gr.Warning(str(problem))
-        return sets, html.error(str(problem))
+        gr.Warning(store.said(problem))
+        return sets, html.error(store.said(problem))
     n = len(pictures.open_set(changed, "reference"))
     gr.Info(f"The reference set now has {n:,} images. Press “Audit” to see what changes.")
     return changed, ""

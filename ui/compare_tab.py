@@ -9,7 +9,7 @@ from html import escape
 import gradio as gr
 import numpy as np
 
-from . import charts, html, pictures, store, theme, words
+from . import charts, gate, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 NOTHING = html.empty(
@@ -48,7 +48,7 @@ def build(current: gr.BrowserState) -> CompareTab:
             )
             go = gr.Button("Compare", variant="primary", size="lg", elem_id="compare-go", scale=1, min_width=170)
         with gr.Accordion("Advanced", open=False):
-            with gr.Row(elem_classes="tiw-stack", visible=not store.ON_SPACE):
+            with gr.Row(elem_classes="tiw-stack", visible=not gate.public()):
                 labels = gr.Textbox("", label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
             seed = gr.Number(0, precision=0, label="First seed")
@@ -65,7 +65,7 @@ def build(current: gr.BrowserState) -> CompareTab:
         run = store.open_run(chosen)
         if run is None or not run.done:
             return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
-        return start("compare", current, fields(run, int(count), labels.strip(), heldout.strip(), int(seed or 0)))
+        return start("compare", current, fields(run, count, labels, heldout, seed))
 
     def render(run: store.Run | None) -> list:
         done = run is not None and run.done
@@ -86,7 +86,7 @@ def build(current: gr.BrowserState) -> CompareTab:
 def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0) -> dict:
     """Options that compare a finished debias run with the model it started from."""
     inputs = {name: run.options[name] for name in ("baseline", "reference", "class_label", "resolution", "skip_bad")}
-    return {**inputs, "debiased": str(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
+    return {**inputs, "debiased": store.named(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
 
 
 def finished() -> list[str]:

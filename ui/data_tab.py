@@ -12,7 +12,7 @@ from tiw.auditing.power import power
 from tiw.data import ImageSet, check_sets, load_demo, load_images, parse_shares, reference_rows, write_rows
 from tiw.errors import UserInputError
 
-from . import html, pictures, store, theme, words
+from . import caps, gate, html, pictures, store, theme, words
 from .panel import QUIET
 
 DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
@@ -56,13 +56,13 @@ def build() -> DataTab:
                 label="Diffusion model trained on the biased set (folder with a diffusers checkpoint)",
                 info="Its features drive the audit; debiasing starts from it. Empty: a weaker audit, of the pixels alone.",
                 placeholder="/path/to/model",
-                visible=not store.ON_SPACE,
+                visible=not gate.public(),
             )
             class_label = gr.Textbox(
                 "",
                 label="Its classes, if it is class-conditional",
                 info="The label of both sets that names them. Empty for any other model.",
-                visible=not store.ON_SPACE,
+                visible=not gate.public(),
                 elem_id="class-label",
             )
             with gr.Row(elem_classes="tiw-stack"):
@@ -101,20 +101,34 @@ def _source(role: str) -> gr.Textbox:
         path = gr.Textbox(
             "",
             label=f"{role.capitalize()} set",
-            info="Upload a zip of images." if store.ON_SPACE else "A folder, zip, npz, parquet file or a known data set on this computer.",
-            placeholder="" if store.ON_SPACE else "/path/to/images",
-            interactive=not store.ON_SPACE,
+            info="Upload a zip of images." if gate.public() else "A folder, zip, npz, parquet file or a known data set on this computer.",
+            placeholder="" if gate.public() else "/path/to/images",
+            interactive=not gate.public(),
             elem_id=f"{role}-path",
             max_lines=1,  # a long path scrolls instead of hiding its second line
         )
         upload = gr.UploadButton("Upload a zip", file_types=[".zip"], size="sm", elem_classes="tiw-go")
-    upload.upload(store.keep_upload, upload, path, api_visibility="private")
+    upload.upload(keep, upload, path, api_visibility="private")
     return path
+
+
+def read(state: object) -> dict:
+    """The sets that a browser says it had chosen: an earlier version's perhaps, or a forger's."""
+    return caps.shaped(state, DEMO)
+
+
+def keep(path: str) -> str | object:
+    """The name of an upload."""
+    try:
+        return store.keep_upload(path)
+    except UserInputError as problem:
+        gr.Warning(store.said(problem))
+        return gr.skip()
 
 
 def restore(sets: dict) -> tuple:
     """After a reload: the sets that this browser had chosen."""
-    sets = {**DEMO, **sets}  # kept by an earlier version perhaps
+    sets = read(sets)
     if sets["biased"] == "demo":
         own = ("", "", "", "", 0, False)
         return "Demo portraits", sets["references"], gr.update(visible=True), gr.update(visible=False), *own, show(sets)
@@ -124,7 +138,7 @@ def restore(sets: dict) -> tuple:
 
 
 def choose_demo(references: int) -> tuple[dict, str]:
-    sets = {**DEMO, "references": references}
+    sets = read({**DEMO, "references": references})
     return sets, show(sets)
 
 
@@ -133,20 +147,20 @@ def from_labels(biased: str, attribute: str, shares: str, count: int) -> tuple[s
     try:
         if not biased.strip():
             raise UserInputError("biased set", "nothing was given", "name a folder or upload a zip first")
-        store.check_paths({"biased": biased.strip()})
-        images = load_images(biased.strip(), field="biased")
+        source = store.located(biased.strip(), "biased")
+        images = load_images(source, field="biased")
         wanted = parse_shares(shares)
         if not wanted:
             raise UserInputError("shares", "none are given", "write VALUE=PER CENT, with commas between: darker=50, lighter=50")
         rows = reference_rows(images.attributes, {attribute.strip(): wanted} if attribute.strip() else wanted, int(count or 0))
         folder = store.new_upload_folder()
-        write_rows(folder / "reference.json", biased.strip(), rows)
-        write_rows(folder / "biased.json", biased.strip(), np.setdiff1d(np.arange(len(images)), rows))
+        write_rows(folder / "reference.json", source, rows)
+        write_rows(folder / "biased.json", source, np.setdiff1d(np.arange(len(images)), rows))
     except UserInputError as problem:
-        gr.Warning(str(problem))
-        return gr.skip(), gr.skip(), html.error(str(problem))
+        gr.Warning(store.said(problem))
+        return gr.skip(), gr.skip(), html.error(store.said(problem))
     gr.Info(f"A reference set of {len(rows):,} images is ready. Press “Load my images”.")
-    return str(folder / "biased.json"), str(folder / "reference.json"), ""
+    return store.named(folder / "biased.json"), store.named(folder / "reference.json"), ""
 
 
 def choose_own(
@@ -159,12 +173,12 @@ def choose_own(
         if missing:
             raise UserInputError(f"{' and '.join(missing)} set", "nothing was given", "name a folder or upload a zip for both sets")
         model = {"baseline": baseline.strip() or "none", "class_label": class_label.strip()}
-        sets = {**chosen, "references": 0, **model, "resolution": int(resolution or 0), "skip_bad": skip_bad}
-        store.check_paths(sets)
+        sets = {**chosen, "references": 0, **model, "resolution": resolution or 0, "skip_bad": skip_bad}
+        caps.options("audit", sets, gate.limits(), store.located)
         found = check_sets(*(pictures.open_set(sets, role) for role in ("biased", "reference")))
     except UserInputError as problem:
-        gr.Warning(str(problem))
-        return gr.skip(), gr.skip(), html.error(str(problem))
+        gr.Warning(store.said(problem))
+        return gr.skip(), gr.skip(), html.error(store.said(problem))
     listed = html.problems("These images can be used, but look at this first:", [str(p) for p in found]) if found else ""
     return sets, show(sets), listed
 
@@ -174,7 +188,7 @@ def show(sets: dict) -> str:
     try:
         biased, reference = (pictures.open_set(sets, role) for role in ("biased", "reference"))
     except UserInputError as problem:
-        return html.error(f"{problem} (the demo can be chosen above)")
+        return html.error(f"{store.said(problem)} (the demo can be chosen above)")
     cards = _set_card("Biased set", "biased", biased, sets["biased"]) + _set_card(
         "Reference set", "reference", reference, sets["reference"]
     )

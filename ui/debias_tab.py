@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.choices import WITH_ANCHOR, WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
-from . import html, pictures, store, theme, training_view, words
+from . import data_tab, html, pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 DEFAULT, TRAIN = DebiasOptions(), TrainOptions()
@@ -113,6 +113,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
         switched.change(switch, [objective, automatic], [objective, automatic, strength, anchor], **QUIET)
 
     def fields(sets: dict, automatic: bool, strength: float) -> dict:
+        sets = data_tab.read(sets)
         return {**sets, "audit": store.matching_audit(sets), "strength": "auto" if automatic else f"{strength:g}"}
 
     def begin_preview(sets: dict, current: dict, automatic: bool, strength: float) -> tuple[dict, str]:
@@ -121,14 +122,15 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
     def begin(sets: dict, current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: float):
         chosen = dict(zip(advanced, rest, strict=True))
         end = chosen.pop("anchor_end").strip()
-        chosen = {name: type(getattr(DEFAULT, name))(value or 0) for name, value in chosen.items()}
-        chosen |= {"objective": objective, "minutes": float(minutes), "anchor": f"{anchor:g}:{end}" if end else f"{anchor:g}"}
+        chosen = {name: value or 0 for name, value in chosen.items()}
+        chosen |= {"objective": objective, "minutes": minutes, "anchor": f"{anchor:g}:{end}" if end else f"{anchor:g}"}
         return start("debias", current, {**fields(sets, automatic, strength), **chosen})
 
     def begin_training(sets: dict, current: dict, minutes: float, preset: str, *rest: float) -> tuple[dict, str]:
-        whole = {name: int(value or 0) for name, value in zip(("steps", "batch_size", "seed"), rest, strict=True)}
+        sets = data_tab.read(sets)
+        whole = {name: value or 0 for name, value in zip(("steps", "batch_size", "seed"), rest, strict=True)}
         data = {"data": sets["biased"], "resolution": sets["resolution"], "skip_bad": sets["skip_bad"]}
-        return start("train", current, {**data, **whole, "preset": preset, "minutes": float(minutes)})
+        return start("train", current, {**data, **whole, "preset": preset, "minutes": minutes})
 
     plain = [sets, current, automatic, strength]
     train, *train_fields = training
@@ -162,19 +164,19 @@ def _training_fields() -> list[gr.components.Component]:
 
 def with_model(sets: dict, trained: store.Run | None) -> dict:
     """The sets with a baseline that was trained here on exactly these images, where none was named; without one that has been deleted."""
-    own = Path(sets["baseline"]).is_relative_to(store.jobs().folder)
-    if own and not Path(sets["baseline"]).is_dir():
+    if sets["baseline"].startswith("run:") and not store.is_there(sets["baseline"]):
         sets = {**sets, "baseline": "none"}
     if sets["baseline"] != "none" or trained is None or not trained.done:
         return sets
-    wanted = {"data": sets["biased"], "resolution": sets["resolution"], "skip_bad": sets["skip_bad"]}
-    return {**sets, "baseline": str(trained.path / "model")} if wanted.items() <= trained.options.items() else sets
+    same = store.called(trained.options["data"]) == sets["biased"]
+    same = same and all(trained.options[name] == sets[name] for name in ("resolution", "skip_bad"))
+    return {**sets, "baseline": store.named(trained.path / "model")} if same else sets
 
 
 def follow(sets: dict) -> list:
     """The tab for these sets: what it starts from, or the offer to train that first."""
     path = sets["baseline"]
-    missing, own = path == "none", Path(path).is_relative_to(store.jobs().folder)
+    missing, own = path == "none", path.startswith("run:")
     name = "the demo's baseline" if path == "demo" else "the baseline trained here" if own else Path(path).name
     line = "" if missing else f'<p class="tiw-note">Starts from <b>{escape(name)}</b>.</p>'
     ready = gr.update(interactive=not missing)

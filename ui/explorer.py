@@ -135,7 +135,7 @@ def strip(run: store.Run, item: int) -> bytes | None:
 def chosen(run: store.Run, items: list[int]) -> list[tuple[str, int]]:
     """(set, index) of items of the audit, in their order; unknown ones are left out."""
     n, m = run.result["biased"]["n"], run.result["reference"]["n"]
-    return [("biased", i) if i < n else ("reference", i - n) for i in items if isinstance(i, int) and 0 <= i < n + m]
+    return [("biased", i) if i < n else ("reference", i - n) for i in items if type(i) is int and 0 <= i < n + m]
 
 
 def zipped(run: store.Run, items: list[int]) -> IO[bytes]:
@@ -167,8 +167,10 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
     np.savez(folder / "reference.npz", **arrays)
     source = run.options["biased"]
     write_rows(folder / "biased.json", demo_path("biased") if source == "demo" else source, np.setdiff1d(np.arange(len(biased)), rows))
-    kept = {name: run.options[name] for name in ("baseline", "class_label", "resolution", "skip_bad")}
-    return {**kept, "biased": str(folder / "biased.json"), "reference": str(folder / "reference.npz"), "references": 0}
+    kept = {name: run.options[name] for name in ("class_label", "resolution", "skip_bad")}
+    kept["baseline"] = store.called(run.options["baseline"])
+    made = {"biased": folder / "biased.json", "reference": folder / "reference.npz"}
+    return {**kept, **{role: store.named(path) for role, path in made.items()}, "references": 0}
 
 
 def _sets(run: store.Run) -> dict[str, ImageSet]:

@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.errors import UserInputError
 from tiw.run.queue import BUSY
 
-from . import api, audit_tab, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
+from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
 from .panel import QUIET, Panel
 
 # The tab of each kind of run.
@@ -33,7 +33,6 @@ HEADER = (
 
 def build() -> gr.Blocks:
     """The whole app, without starting it."""
-    gr.set_static_paths([theme.PLOTLY])
     with gr.Blocks(title="TIW Studio", delete_cache=(3600, 86400), fill_width=True) as demo:
         current = gr.BrowserState(NONE, storage_key="tiw-runs", secret="tiw-studio")
         seen = gr.State({})
@@ -74,12 +73,13 @@ def build() -> gr.Blocks:
 
 def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: dict) -> list:
     """New values for what has changed since the last look; everything else stays untouched. The timer rests when no run works."""
+    sets, current = data_tab.read(sets), caps.shaped(current, NONE)
     values, marks, states = [], {}, []
     for panel in panels:
         shown, marks[panel.kind], state = _look_at(panel, current.get(panel.kind, ""), seen.get(panel.kind, (None, [])))
         values += shown
         states.append(state)
-    chosen = debias_tab.with_model({**data_tab.DEMO, **sets}, store.open_run(current.get("train", "")))
+    chosen = debias_tab.with_model(sets, store.open_run(current.get("train", "")))
     runs = [store.changes(), states]  # costs the same however many runs there are
     marks |= {"sets": chosen, "models": [runs, current.get("debias")], "runs": [runs, current]}
 
@@ -115,7 +115,7 @@ def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:
 def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
     """After a reload: ?run=ID, else the runs this browser had, else the newest of each kind."""
     newest = {run.kind: run.id for run in reversed(store.all_runs()) if run.kind in NONE}
-    kept = {kind: run_id for kind, run_id in {**NONE, **current}.items() if store.open_run(run_id)}
+    kept = {kind: run_id for kind, run_id in caps.shaped(current, NONE).items() if store.open_run(run_id)}
     asked = store.open_run(request.query_params.get("run", ""))
     if asked is None or asked.kind not in NONE:
         return {**NONE, **newest, **kept}, gr.skip()
@@ -123,20 +123,24 @@ def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
 
 
 def _open_run(current: dict, event: gr.EventData) -> tuple[dict, dict]:
-    run = store.open_run(str(event._data.get("value", "")))
+    run = store.open_run(_run_of(event))
     if run is None or run.kind not in NONE:
         return current, gr.skip()
-    return {**current, run.kind: run.id}, gr.Tabs(selected=TABS[run.kind])
+    return {**caps.shaped(current, NONE), run.kind: run.id}, gr.Tabs(selected=TABS[run.kind])
+
+
+def _run_of(event: gr.EventData) -> str:
+    return caps.shaped(event._data, {"value": ""})["value"]
 
 
 def _delete_run(current: dict, event: gr.EventData) -> dict:
-    run = store.open_run(str(event._data.get("value", "")))
+    current, run = caps.shaped(current, NONE), store.open_run(_run_of(event))
     if run is None or run.busy:
         return current
     try:
-        store.jobs().delete(run.id)
+        store.delete(run.id)
     except UserInputError as problem:
-        gr.Warning(str(problem))
+        gr.Warning(store.said(problem))
         return current
     gr.Info(f"{words.KINDS.get(run.kind, run.kind)} deleted.")
     return {kind: "" if run_id == run.id else run_id for kind, run_id in current.items()}

@@ -11,7 +11,7 @@ from gradio.components import Component
 from tiw.choices import TRAINING
 from tiw.errors import UserInputError
 
-from . import html, store, theme, words
+from . import caps, html, store, theme, words
 
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
@@ -45,26 +45,38 @@ def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:
     try:
         return {**current, kind: store.submit(kind, **fields)}, ""
     except UserInputError as problem:
-        gr.Warning(str(problem))
-        return current, html.error(str(problem))
+        gr.Warning(store.said(problem))
+        return current, html.error(store.said(problem))
 
 
 def stop(kind: str) -> Callable[[dict], None]:
     def handler(current: dict) -> None:
-        run = store.open_run(current.get(kind, ""))
+        run = store.open_run(_kept(current, kind))
         if run is not None and run.busy:
-            store.jobs().stop(run.id)
+            _said(store.stop, run.id)
 
     return handler
 
 
 def resume(kind: str) -> Callable[[dict], None]:
     def handler(current: dict) -> None:
-        run = store.open_run(current.get(kind, ""))
+        run = store.open_run(_kept(current, kind))
         if run is not None and not run.busy:
-            store.jobs().resume(run.id)
+            _said(store.resume, run.id)
 
     return handler
+
+
+def _said(action: Callable[[str], None], run_id: str) -> None:
+    try:
+        action(run_id)
+    except UserInputError as problem:
+        gr.Warning(store.said(problem))
+
+
+def _kept(current: object, kind: str) -> str:
+    """The id that a browser keeps for this kind of run."""
+    return caps.shaped(current, {kind: ""})[kind]
 
 
 def stop_button(run: store.Run | None) -> dict:

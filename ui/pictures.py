@@ -15,7 +15,7 @@ from tiw.data import ImageSet, load_set
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 
-from . import store
+from . import caps, store
 
 ROLES = ("biased", "reference")
 SPRITE_COLUMNS = 50
@@ -41,6 +41,7 @@ def image_set(path: str, role: str, references: int, resolution: int, skip_bad: 
 def open_set(sets: dict, role: str) -> ImageSet:
     """The biased or reference set that options name, as a run with these options sees it."""
     path, references = sets[role], sets["references"] if role == "reference" else 0
+    path = path if path in caps.NAMED else store.located(path, role)
     changed = "" if path == "demo" else store.stamp(Path(path))
     return image_set(path, role, references, sets.get("resolution", 0), sets.get("skip_bad", False), changed)
 

@@ -1,4 +1,4 @@
-"""Our own addresses below tiw/<run id>/: everything the page loads or downloads passes one gate, `store.open_run`."""
+"""Our own addresses below tiw/: whatever is of a run passes `store.open_run`, which knows whose it is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import IO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from . import explorer, pictures, store
+from tiw import __version__
+
+from . import explorer, pictures, store, theme
 
 CHUNK = 1 << 20
 POSTED = ("selection.zip",)  # too many items for an address
@@ -25,8 +27,18 @@ SHARE_FIELDS = ["attribute", "value", "set", "count", "n", "share", "low", "high
 def routes() -> list[Route]:
     """For FastAPI's `routes`: they stand before Gradio's own."""
     return [
-        Route(f"/tiw/{{run_id}}/{path}", _gate(answer), methods=["POST" if path in POSTED else "GET"]) for path, answer in ANSWERS.items()
-    ]
+        Route("/tiw/health", _health),
+        Route("/tiw/plotly.min.js", _plotly),
+    ] + [Route(f"/tiw/{{run_id}}/{path}", _gate(answer), methods=["POST" if path in POSTED else "GET"]) for path, answer in ANSWERS.items()]
+
+
+async def _health(_request: Request) -> Response:
+    """For whoever watches the server: it answers, and how much it has to do."""
+    return JSONResponse({"status": "ok", "version": __version__, "unfinished": len(store.jobs().at_work()), "works": store.jobs().owner})
+
+
+async def _plotly(_request: Request) -> Response:
+    return FileResponse(theme.PLOTLY, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Callable:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
+import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
-from tiw.run.options import OPTIONS
-from tiw.run.queue import BUSY, RUN_ID, Jobs
+from tiw.run.queue import BUSY, OWNER, RUN_ID, Jobs
+
+from . import caps, gate
 
 MOST_LINES = 2000
-KEPT_SECONDS = 30 * 24 * 3600  # of uploads that no run names
-ON_SPACE = "SPACE_ID" in os.environ
+NAME = re.compile(r"(upload|run):([0-9a-f]{32})(?:/([^/\\\0]{1,100}))?")
+UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
+OF_RUNS = ("biased.parquet", "reference.parquet", "model", "samples.npz", "ratio")  # what another run may start from
+_STARTING = threading.Lock()  # counted and started in one step
 WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet", "rest.parquet")
 
 
@@ -65,12 +70,16 @@ class Run:
 
 
 def open_run(run_id: str) -> Run | None:
-    """The only way from an id to a folder: checks the id, that the run is there and, once there are several users, its owner."""
+    """The only way from an id to a folder: checks the id, that the run is there, and that this visitor may see it."""
     try:
         folder = jobs().open(run_id)
+        if not gate.may_read(owner_of(folder.path)):
+            return None
         status, result = folder.status(), _result(folder)
         if status and status["state"] == "finished" and result is None:
             status = {**status, "state": "failed", "message": "Its result cannot be read: the file is damaged. Delete it and run it again."}
+        if gate.public() and status:  # its messages may name folders of the server
+            status = {**status, "message": said(status.get("message", ""))}
         return Run(run_id, folder.path, folder.kind, asdict(folder.options), status, result) if status else None
     except UserInputError:  # no id, not there, or of a version that this one cannot read
         return None
@@ -85,9 +94,44 @@ def _result(folder: RunFolder) -> dict | None:
     return result if isinstance(result, dict) else None
 
 
+def owner_of(folder: Path) -> str:
+    """Whose run or upload this is; empty: the command line's."""
+    return _kept_owner(folder) if (folder / OWNER).is_file() else ""
+
+
+@lru_cache(maxsize=20_000)
+def _kept_owner(folder: Path) -> str:
+    return (folder / OWNER).read_text(encoding="utf-8")  # written with the folder, and never again
+
+
+def _own(run_id: str) -> Run:
+    """A run that this visitor may change. Raises UserInputError for any other."""
+    run = open_run(run_id)
+    if run is None or not gate.may_change(owner_of(run.path)):
+        raise UserInputError("run", "there is no run of yours with this id", "choose one from the list")
+    return run
+
+
+def stop(run_id: str) -> None:
+    jobs().stop(_own(run_id).id)
+
+
+def resume(run_id: str) -> None:
+    _own(run_id)
+    with _STARTING:
+        _check_waiting()
+        jobs().resume(run_id)
+    gate.log("resume", run=run_id, visitor=gate.short(gate.visitor()))
+
+
+def delete(run_id: str) -> None:
+    jobs().delete(_own(run_id).id)
+    gate.log("delete", run=run_id, visitor=gate.short(gate.visitor()))
+
+
 def all_runs(kind: str | None = None) -> list[Run]:
-    """Newest first."""
-    found = [open_run(entry.name) for entry in jobs().folder.iterdir() if RUN_ID.fullmatch(entry.name)]
+    """Those that this visitor may see, newest first."""
+    found = [open_run(entry.name) for entry in jobs().folder.iterdir() if RUN_ID.fullmatch(entry.name) and gate.may_read(owner_of(entry))]
     kept = [run for run in found if run is not None and (kind is None or run.kind == kind)]
     return sorted(kept, key=lambda run: run.status["created"], reverse=True)
 
@@ -112,39 +156,173 @@ def stamp(path: Path) -> str:
 
 
 def submit(kind: str, **fields: object) -> str:
-    """Queue a run with these options (those not named keep their defaults); its id at once."""
-    check_paths(fields)
-    return jobs().submit(kind, OPTIONS[kind](**fields))
+    """Queue a run with these options (those not named keep their defaults); its id at once. Raises UserInputError for what this visitor
+    may not ask for: nothing has been done then."""
+    options = caps.options(kind, fields, gate.limits(), located)
+    with _STARTING:
+        _check_waiting()
+        run_id = jobs().submit(kind, options, gate.visitor())
+    gate.log("submit", kind=kind, run=run_id, visitor=gate.short(gate.visitor()))
+    return run_id
+
+
+def _check_waiting() -> None:
+    """Only runs at work or waiting are looked at: to refuse ten thousand costs no more than to refuse one."""
+    waiting = jobs().at_work()
+    if sum(gate.may_change(owner_of(jobs().folder / run_id)) for run_id in waiting) >= gate.limits().waiting:
+        raise UserInputError("run", f"{gate.limits().waiting} of yours have not finished", "wait for one, or stop it")
+    if len(waiting) >= gate.limits().waiting_all:
+        raise UserInputError("run", "too many are waiting here already", "try again later")
 
 
 def matching_audit(sets: dict) -> str:
-    """Path of the newest audit of exactly these inputs that has a ratio; empty if there is none (a run then fits its own)."""
-    for run in all_runs("audit"):
-        if run.result is not None and all(run.options[name] == sets[name] for name in sets):
-            return str(run.path)
+    """Name of the newest audit of exactly these inputs that has a ratio; empty if there is none (a run then fits its own)."""
+    with suppress(UserInputError):  # who may not use these inputs is told so when the run is submitted
+        options = caps.options("audit", sets, gate.limits(), located)
+        for run in all_runs("audit"):
+            if run.result is not None and all(run.options[name] == getattr(options, name) for name in sets):
+                return named(run.path)
     return ""
 
 
+def located(name: str, field: str) -> str:
+    """Where the set or model lies that a visitor names so.
+
+    upload:ID/FILE and run:ID/FILE are files of one's own. A path is a file of this computer, and in a public app only those are anybody's.
+    Raises UserInputError for whatever this visitor may not use, in the same words as for what is not there.
+    """
+    parts = NAME.fullmatch(name)
+    path = (home() / {"upload": "uploads", "run": "runs"}[parts[1]] / parts[2] / (parts[3] or "")) if parts else Path(name)
+    if parts is None and not gate.public():
+        return name
+    try:
+        folder = path.relative_to(home())
+    except ValueError:
+        raise UserInputError(field, "this app opens no paths or names of its own", "upload a zip, or use the demo") from None
+    own = len(folder.parts) in (2, 3) and folder.parts[0] in ("uploads", "runs") and ".." not in folder.parts
+    if folder.parts[:1] == ("runs",):
+        own = own and (len(folder.parts) == 2 or folder.parts[2] in OF_RUNS)
+    place = home().joinpath(*folder.parts[:2])
+    if not own or not path.exists() or path.is_symlink() or not gate.may_read(owner_of(place)):
+        raise UserInputError(field, "nothing of yours has this name", "upload it again, or choose another run")
+    return str(path)
+
+
+def is_there(name: str) -> bool:
+    """Whether this visitor has something of this name."""
+    with suppress(UserInputError):
+        return Path(located(name, "")).exists()
+    return False
+
+
+def named(path: Path) -> str:
+    """What a browser calls a file of ours: no visitor learns where it lies."""
+    kind, *rest = path.relative_to(home()).parts
+    return f"{ {'uploads': 'upload', 'runs': 'run'}[kind] }:{'/'.join(rest)}"
+
+
+def called(place: str) -> str:
+    """The same for what a run's options hold: a path, or a word."""
+    return named(Path(place)) if Path(place).is_relative_to(home()) else place
+
+
+def said(text: object) -> str:
+    """A sentence for a visitor: a public app does not tell where its folders are."""
+    hidden = (str(home()), str(Path(__file__).parents[1]), str(Path.home())) if gate.public() else ()
+    for folder in hidden:
+        text = str(text).replace(folder, "…") if folder != "/" else text
+    return str(text)
+
+
 def keep_upload(path: str) -> str:
-    """Move an uploaded zip out of Gradio's cache, which every visitor can read, into TIW_HOME; its new path."""
-    return str(shutil.move(path, new_upload_folder() / "images.zip"))
+    """Move an uploaded file out of Gradio's cache into a folder of its visitor; its name. Raises UserInputError for one too many."""
+    source, most = Path(path), gate.limits()
+    if gate.public() and source.suffix.lower() != ".zip":
+        source.unlink(missing_ok=True)
+        raise UserInputError("upload", f"{source.name[:60]} is no zip", "pack the images in a zip")
+    size = source.stat().st_size
+    try:
+        if size > most.upload:
+            raise UserInputError("upload", f"it has {size >> 20:,} MB", f"give at most {most.upload >> 20:,} MB")
+        target = new_upload_folder(size) / (re.sub(r"[^\w. ()-]", "_", source.name)[-80:].lstrip(". ") or "images.zip")
+    except UserInputError:
+        source.unlink(missing_ok=True)
+        raise
+    shutil.move(source, target)
+    gate.log("upload", visitor=gate.short(gate.visitor()), bytes=size)
+    return named(target)
 
 
-def new_upload_folder() -> Path:
-    """A folder of its own for images that the app keeps; those that no run names go after a month."""
-    uploads = home() / "uploads"
-    named = {str(value) for run in all_runs() for value in run.options.values()}
-    for old in uploads.iterdir() if uploads.is_dir() else ():
-        if time.time() - old.stat().st_mtime > KEPT_SECONDS and not any(str(old) in value for value in named):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = uploads / uuid.uuid4().hex
-    folder.mkdir(parents=True)
+def new_upload_folder(size: int = 0) -> Path:
+    """A folder of this visitor's for `size` bytes of images that the app keeps. The oldest uploads that no run needs make room; raises
+    UserInputError where that is not enough."""
+    most = gate.limits()
+    with _STARTING:
+        own = sorted((folder for folder in uploads() if gate.may_change(owner_of(folder))), key=_touched, reverse=True)
+        spare = [folder for folder in own if folder.name not in needed_uploads()] if _full(own, size) else []
+        while _full(own, size):
+            if not spare:
+                found = f"you keep {len(own)} files of {_size(own) >> 20:,} MB in all, which is as much as this app allows"
+                raise UserInputError("upload", found, "delete runs that use your uploads")
+            own.remove(spare[-1])
+            shutil.rmtree(spare.pop(), ignore_errors=True)
+        kept = uploads()
+        if len(kept) >= most.uploads_all or _size(kept) + size > most.disk_all:
+            raise UserInputError("upload", "this app keeps as many files as it can", "try again later, or use the demo")
+        folder = home() / "uploads" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        (folder / OWNER).write_text(gate.visitor(), encoding="utf-8")
     return folder
 
 
-def check_paths(fields: dict) -> None:
-    """On a public server no path but our own may be opened."""
-    for name in ("biased", "reference", "baseline", "labels", "heldout"):
-        path = fields.get(name, "")
-        if ON_SPACE and path not in ("", "demo") and not Path(path).resolve().is_relative_to(home()):
-            raise UserInputError(name, "this server opens no paths of its own", "upload a zip, or use the demo")
+def _full(own: list[Path], size: int) -> bool:
+    return len(own) >= gate.limits().uploads or _size(own) + size > gate.limits().disk
+
+
+def uploads() -> list[Path]:
+    """The folders of all visitors' uploads."""
+    folder = home() / "uploads"
+    return [entry for entry in folder.iterdir() if RUN_ID.fullmatch(entry.name)] if folder.is_dir() else []
+
+
+def _size(folders: list[Path]) -> int:
+    return sum(file.stat().st_size for folder in folders for file in folder.iterdir() if file.is_file())
+
+
+def needed_uploads() -> set[str]:
+    """Ids of the uploads that some run, or a list of rows that is itself needed, names."""
+    there = {folder.name: folder for folder in uploads()}
+    found, todo = set(), [str(vars(run.options)) for run in jobs().runs()]
+    while todo:
+        text = todo.pop()
+        for name in set(UPLOAD_ID.findall(text)) & set(there) - found:
+            found.add(name)
+            todo += [rows.read_text(encoding="utf-8", errors="replace") for rows in there[name].glob("*.json")]
+    return found
+
+
+def sweep() -> None:
+    """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, what was uploaded and never used."""
+    oldest = time.time() - 3600 * gate.limits().kept_hours
+    for run in jobs().runs():
+        if run.status().get("state") not in BUSY and _touched(run.path) < oldest:
+            with suppress(UserInputError, OSError):
+                jobs().delete(run.path.name)
+                gate.log("swept", run=run.path.name)
+    needed = needed_uploads()
+    for folder in uploads():
+        if folder.name not in needed and _touched(folder) < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+            gate.log("swept", upload=folder.name)
+    incoming = home() / "incoming"
+    for folder in incoming.iterdir() if incoming.is_dir() else ():
+        if _touched(folder) < time.time() - 3600:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _touched(folder: Path) -> float:
+    """When anything in it last changed; a folder that has gone meanwhile is as new as can be."""
+    try:
+        return max(entry.stat().st_mtime for entry in (folder, *folder.iterdir()))
+    except OSError:
+        return time.time()

@@ -22,9 +22,11 @@ from filelock import FileLock, Timeout
 
 from ..choices import TRAINING
 from ..errors import UserInputError
+from ..files import write_atomic
 from .execute import process_of
 from .folder import RunFolder
 
+OWNER = "owner"  # file of a run: whose it is
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 BUSY = ("queued", "running", "stopping")
 RESUMABLE = ("stopped", "interrupted", "failed")
@@ -64,11 +66,14 @@ class Jobs:
         self._worker.start()
         atexit.register(self.close)
 
-    def submit(self, kind: str, options: object) -> str:
-        """Queue a run; its id, at once. Raises UserInputError for bad options, a full disk, and where another app is the owner."""
+    def submit(self, kind: str, options: object, owner: str = "") -> str:
+        """Queue a run; its id, at once. `owner` is kept beside it, for an app with several visitors. Raises UserInputError for bad
+        options, a full disk, and where another app is the owner."""
         self._admit()
         run_id = secrets.token_hex(16)
-        RunFolder.create(self.folder / run_id, kind, options)
+        run = RunFolder.create(self.folder / run_id, kind, options)
+        if owner:
+            write_atomic(run.path / OWNER, owner.encode())
         self._enqueue(run_id)
         return run_id
 

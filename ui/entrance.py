@@ -1,0 +1,311 @@
+"""Every request passes here before Gradio or a route of ours sees it: its name for us, its address, its visitor, its pace, its body."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+import shutil
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+from itertools import accumulate
+
+from . import caps, gate
+
+COOKIE = "tiw-visitor"
+HEADER = b"x-tiw-visitor"  # the cookie's value, for clients that keep no cookies
+YEAR = 365 * 24 * 3600
+# What the page and a client ask for. Whatever else Gradio offers (files, proxies, streams, monitoring) is not there.
+READ = re.compile(
+    r"/(config/?|theme\.css|favicon\.ico|manifest\.json|robots\.txt|pwa_icon(/\d+)?|assets/.*|static/.*|svelte/.*|login(/.*)?|logout/?|tiw/.*"
+    r"|gradio_api/(info/?|openapi\.json|theme\.css|startup-events|app_id/?|user/?|login_check/?|upload_progress|heartbeat/[\w-]+"
+    r"|queue/(data|status)|call/(v2/)?[\w-]+/\w+|mcp(/.*)?))?"
+)
+WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|(run|api|call(/v2)?)/[\w-]+|upload|cancel|reset/?|mcp(/.*)?))")
+FREE = re.compile(r"/(assets|static|svelte)/|/tiw/health$|/favicon|/theme|/manifest|/pwa_icon")  # cheap, and the same for everyone
+UPLOAD = "/gradio_api/upload"
+CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; base-uri 'self'; form-action 'self'"
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+class Refused(Exception):  # noqa: N818  (an answer, not an error)
+    """A request that is answered here, with this status and sentence."""
+
+    def __init__(self, status: int, sentence: str):
+        self.status, self.sentence = status, sentence
+        super().__init__(sentence)
+
+
+class Bucket:
+    """For each key `rate` a second in the long run, and `burst` at once. Remembers the last 10,000 keys."""
+
+    def __init__(self, rate: float, burst: float):
+        self.rate, self.burst = rate, burst
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str, cost: float = 1.0) -> bool:
+        now = time.monotonic()
+        left, then = self._left.pop(key, (self.burst, now))
+        left = min(self.burst, left + (now - then) * self.rate)
+        allowed = left >= cost
+        self._left[key] = (left - cost if allowed else left, now)
+        if len(self._left) > 10_000:
+            self._left.popitem(last=False)
+        return allowed
+
+
+class Gate:
+    """ASGI middleware around the whole app."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]):
+        self.app = app
+        own = gate.DOOR.caps
+        self._requests = Bucket(own.requests, 10 * own.requests)
+        self._newcomers = Bucket(own.newcomers, 30 * own.newcomers)
+        self._bytes = Bucket(own.disk / 3600, own.disk)
+        self._open: Counter[str] = Counter()
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # the page needs no web socket
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = dict(scope["headers"])
+        begun, who = [], gate.NOBODY
+        try:
+            _check_host(headers)
+            _check_path(scope)
+            who, cookie = self._identify(scope, headers)
+            if who and self._open[who] >= gate.DOOR.caps.at_once:
+                raise Refused(429, "Too many requests of yours are open: close some pages.")
+            if not FREE.match(scope["path"]) and not self._requests.take(who):
+                raise Refused(429, "That was too fast: wait a moment.")
+            receive = await self._checked_body(scope, headers, receive, who)
+            await self._pass_on(scope, receive, _with_headers(send, cookie, begun), who)
+        except Refused as no:
+            if not begun:
+                await _answer(_with_headers(send, "", begun), no.status, no.sentence)
+            gate.log("refused", status=no.status, path=scope["path"][:80], visitor=gate.short(who), reason=no.sentence)
+        except Exception as error:  # of Gradio's: told to the log, not to the visitor
+            gate.log("error", path=scope["path"][:80], visitor=gate.short(who), error=f"{type(error).__name__}: {str(error)[:200]}")
+            if not begun:
+                await _answer(_with_headers(send, "", begun), 400 if scope["method"] == "POST" else 500, "This request cannot be answered.")
+
+    async def _pass_on(self, scope: dict, receive: Callable, send: Callable, who: str) -> None:
+        scope[gate.KEY] = who
+        token = gate.HERE.set(who)
+        self._open[who] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            gate.HERE.reset(token)
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
+
+    def _identify(self, scope: dict, headers: dict[bytes, bytes]) -> tuple[str, str]:
+        """The visitor, and a cookie to give them. A private app has one; a public one knows its visitors by their login, or by a cookie."""
+        cookies = _cookies(headers)
+        user = _login(scope, cookies)
+        if not gate.DOOR.public:
+            return gate.LOCAL, ""
+        if user:
+            return user, ""
+        name = gate.named(headers.get(HEADER, b"").decode("latin-1")) or gate.named(cookies.get(COOKIE, ""))
+        if name is not None:
+            return f"visitor {name}", ""
+        if FREE.match(scope["path"]):
+            return gate.NOBODY, ""
+        if scope["method"] == "POST" and not scope["path"].startswith(("/login", "/gradio_api/mcp")):
+            raise Refused(401, "No visitor is known by this request: open the page first, and let it keep its cookie.")
+        address = (scope.get("client") or ("", 0))[0]
+        if not self._newcomers.take(address):
+            raise Refused(429, "Too many new visitors from this address: wait a moment.")
+        name = secrets.token_hex(16)
+        return f"visitor {name}", _cookie(gate.signed(name))
+
+    async def _checked_body(self, scope: dict, headers: dict[bytes, bytes], receive: Callable, who: str) -> Callable:
+        if scope["method"] != "POST":
+            return receive
+        length = headers.get(b"content-length", b"")
+        said = int(length) if re.fullmatch(rb"\d{1,15}", length) else None
+        if scope["path"] == UPLOAD:
+            if said is None:
+                raise Refused(411, "The length of the upload is not given.")
+            _check_upload(said)
+            if not self._bytes.take(who, said):
+                raise Refused(429, f"That is more than {gate.DOOR.caps.disk // caps.MB:,} MB in an hour: wait, or use the demo.")
+            return _counted(receive, said)
+        if (said or 0) > gate.DOOR.caps.body:
+            raise Refused(413, f"The request is larger than {gate.DOOR.caps.body:,} bytes.")
+        body = await _whole(receive, gate.DOOR.caps.body)
+        if scope["path"] != "/login" and body:
+            check_json(body)
+        return _again(body, receive)
+
+
+def check_json(body: bytes) -> None:
+    """Raises Refused for what is no JSON, is nested too deeply, holds a number that is none, or a file that lies elsewhere."""
+    brackets = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body, flags=re.DOTALL).translate(None, NOT_BRACKETS)
+    if max(accumulate(map(STEP.__getitem__, brackets)), default=0) > gate.DOOR.caps.depth:
+        raise Refused(400, "The request is nested too deeply.")
+    try:
+        json.loads(body, parse_constant=_no_number, parse_float=_number, parse_int=_whole_number, object_hook=_no_address)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "The request is no JSON that this app reads.") from error
+
+
+def _no_number(_text: str) -> None:
+    raise ValueError
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError
+    return value
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError
+    return int(text)
+
+
+def _no_address(found: dict) -> dict:
+    """A file of a visitor is one that they have uploaded: the server fetches none."""
+    if any(isinstance(found.get(name), str) and "://" in found[name] for name in ("path",)):
+        raise ValueError
+    return found
+
+
+def _check_host(headers: dict[bytes, bytes]) -> None:
+    """A name that another page has made to resolve to this machine is not ours; nor is a request that another page makes."""
+    if gate.DOOR.hosts is None:
+        return
+    if not _ours(headers.get(b"host", b"").decode("latin-1")):
+        raise Refused(421, "This app is private and does not go by this name. Open it at localhost, or start it with --host NAME.")
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if origin and not _ours(origin.partition("://")[2]):
+        raise Refused(403, "Another page may not use this app.")
+
+
+def _ours(host: str) -> bool:
+    name = re.sub(r":\d*$", "", host).strip("[]").lower()
+    return name in gate.DOOR.hosts or ("*" in gate.DOOR.hosts and bool(re.fullmatch(r"[\d.]+|[0-9a-f:]*:[0-9a-f:.]*", name)))
+
+
+def _check_path(scope: dict) -> None:
+    allowed = {"GET": READ, "HEAD": READ, "POST": WRITE, "DELETE": re.compile("/gradio_api/mcp.*")}.get(scope["method"])
+    if allowed is None:
+        raise Refused(405, "This app does not answer that.")
+    if not allowed.fullmatch(scope["path"]):
+        raise Refused(404, "There is nothing here.")
+
+
+def _check_upload(length: int) -> None:
+    """Before the first byte is read: its size, and the room on the disk."""
+    if length > gate.DOOR.caps.upload + caps.MB:
+        raise Refused(413, f"The file is larger than {gate.DOOR.caps.upload // caps.MB:,} MB.")
+    if gate.DOOR.home is not None and shutil.disk_usage(gate.DOOR.home).free - length < gate.DOOR.caps.reserve:
+        raise Refused(507, "The disk of this server is full: try again later, or use the demo.")
+
+
+def _login(scope: dict, cookies: dict[str, str]) -> str:
+    """The name of whoever has logged in: with Hugging Face, or with this app's own password. Where there is a password, nothing of ours
+    is shown without it; Gradio's own addresses look themselves."""
+    app, session = scope.get("app"), scope.get("session") or {}
+    profile = (session.get("oauth_info") or {}).get("userinfo") or {}
+    if profile.get("sub"):
+        return f"hugging face {profile['sub']}"
+    if getattr(app, "auth", None) is None:
+        return ""
+    tokens = [cookies.get(f"access-token-{kind}{app.cookie_id}") for kind in ("", "unsecure-")]
+    user = next((app.tokens[token] for token in tokens if token in app.tokens), None)
+    if user is None and scope["path"].startswith("/tiw/") and scope["path"] != "/tiw/health":
+        raise Refused(401, "Log in first.")
+    return f"user {user}" if user else ""
+
+
+def _cookies(headers: dict[bytes, bytes]) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).items()}
+    except CookieError:
+        return {}
+
+
+def _cookie(value: str) -> str:
+    """On a Space the page stands in a frame of another site, whose cookies must be asked for in this way."""
+    framed = "; SameSite=None; Secure; Partitioned" if gate.on_space() else "; SameSite=Lax"
+    return f"{COOKIE}={value}; Path=/; Max-Age={YEAR}; HttpOnly{framed}"
+
+
+async def _whole(receive: Callable, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "The request ended early.")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise Refused(413, f"The request is larger than {most:,} bytes.")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Callable) -> Callable:
+    """The body that was read already, then whatever comes."""
+    told = []
+
+    async def first() -> dict:
+        if not told:
+            told.append(True)
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return first
+
+
+def _counted(receive: Callable, most: int) -> Callable:
+    """The body as it comes, as long as it was said to be."""
+    size = 0
+
+    async def next_part() -> dict:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise Refused(413, "The upload is longer than it said.")
+        return message
+
+    return next_part
+
+
+def _with_headers(send: Callable, cookie: str, begun: list) -> Callable:
+    framed = [] if gate.DOOR.public else [(b"x-frame-options", b"SAMEORIGIN")]
+    more = [
+        *((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"), *framed),
+        (b"content-security-policy", CONTENT_POLICY.encode()),
+        *([(b"set-cookie", cookie.encode())] if cookie else []),
+    ]
+
+    async def with_more(message: dict) -> None:
+        if message["type"] == "http.response.start":
+            begun.append(True)
+            message = {**message, "headers": [*message.get("headers", []), *more]}
+        await send(message)
+
+    return with_more
+
+
+async def _answer(send: Callable, status: int, sentence: str) -> None:
+    body = json.dumps({"detail": sentence, "error": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
