@@ -160,7 +160,9 @@ def test_a_frame_is_named_mended_and_gone(page: Any, home: Path, tmp_path: Path,
     page.locator("#even-out-result", has_text="cropped").wait_for()
     page.get_by_role("tab", name="Data", exact=True).click()
     for role in sets:
-        _until(lambda role=role: page.locator(f"#{role}-path").get_by_role("textbox").input_value() == str(made / f"{role}.parquet"), 20)
+        _until(
+            lambda role=role: page.locator(f"#{role}-path").get_by_role("textbox").input_value() == f"run:{made.name}/{role}.parquet", 20
+        )
     page.get_by_role("tab", name="Audit", exact=True).click()
     after = _audit_again(page, home)
     names = [{suspect["name"] for suspect in json.loads((run / "result.json").read_text())["camera"]} for run in (before, after)]

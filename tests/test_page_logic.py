@@ -165,14 +165,14 @@ def test_copies_of_a_camera_fix_replace_both_sets_only_when_asked(store, sets):
     assert evened_out(sets, put(store, "a", "even-out", options, state="running")) == sets
     done = put(store, "b", "even-out", options, {"steps": []})
     changed = evened_out(sets, done)
-    assert changed["biased"] == str(done.path / "biased.parquet") and changed["reference"] == str(done.path / "reference.parquet")
+    assert [changed[role] for role in ("biased", "reference")] == [f"run:{done.id}/{role}.parquet" for role in ("biased", "reference")]
     assert changed["baseline"] == sets["baseline"]
 
 
 def test_an_audit_is_reused_for_exactly_its_inputs(store, sets):
     run = put(store, "a", "audit", AuditOptions(**sets), AUDITED)
     put(store, "b", "audit", AuditOptions(**sets), state="failed")
-    assert store.matching_audit(sets) == str(run.path)
+    assert store.matching_audit(sets) == f"run:{run.id}"
     for name, value in (("references", 10), ("resolution", 8), ("skip_bad", True), ("class_label", "light"), ("baseline", "demo")):
         assert store.matching_audit({**sets, name: value}) == "", name
 
@@ -184,7 +184,7 @@ def test_a_baseline_trained_here_serves_its_own_images_only(store, sets):
     (run.path / "model").mkdir()
     assert with_model(sets, None)["baseline"] == "none"
     chosen = with_model(sets, run)
-    assert chosen["baseline"] == str(run.path / "model")
+    assert chosen["baseline"] == f"run:{run.id}/model"
     assert with_model({**sets, "biased": "demo"}, run)["baseline"] == "none"
     (run.path / "model").rmdir()
     assert with_model(chosen, None)["baseline"] == "none"

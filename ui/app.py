@@ -73,12 +73,18 @@ def main(given: Sequence[str] | None = None) -> None:
     args = arguments(given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        owner = store.jobs().owner
+        store.jobs()
     except UserInputError as problem:
         sys.exit(str(problem))
+    atexit.register(store.jobs().close)  # the child ends with the app; its run can be resumed
+    serve(args)
+
+
+def serve(args: argparse.Namespace, **more: object) -> str:
+    """Open the door and start the page; its address. Returns when the page ends, with `prevent_thread_lock=True` at once."""
+    owner = store.jobs().owner
     if not owner:
         print(f"Another TIW Studio is at work in {store.home()}: this one shows its runs and starts none.", file=sys.stderr)
-    atexit.register(store.jobs().close)  # the child ends with the app; its run can be resumed
     write_only_at_home()
     more = tuple(name.strip().lower() for name in args.hosts.split(",") if name.strip())
     door = gate.open_door(args.public, store.home(), args.host, more)
@@ -88,7 +94,7 @@ def main(given: Sequence[str] | None = None) -> None:
         threading.Thread(target=_sweep_for_ever, daemon=True, name="tiw-sweep").start()
     elif args.host not in gate.LOOPBACK and not args.auth:
         print(f"Private, and listening on {args.host}: whoever reaches it can read this computer's images. See --auth.", file=sys.stderr)
-    page.build().launch(
+    _, address, _ = page.build().launch(
         server_name=args.host,
         server_port=args.port,
         inbrowser=has_display() and not args.no_browser,
@@ -110,7 +116,9 @@ def main(given: Sequence[str] | None = None) -> None:
         blocked_paths=[str(store.home() / name) for name in ("runs", "uploads", "secret")],
         app_kwargs={"routes": routes.routes(), "middleware": [Middleware(entrance.Gate)]},
         mcp_server=args.mcp,
+        **more,
     )
+    return address
 
 
 def write_only_at_home() -> None:

@@ -78,7 +78,7 @@ def open_door(is_public: bool, home: Path | None = None, host: str = "", more_ho
     `host` or by one of `more_hosts`: a page elsewhere that has its name resolve to this machine does not get in. An app that listens on
     every address may be called by any number, which no name can be made to look like."""
     global DOOR
-    hosts = None if is_public else LOOPBACK | {host, *more_hosts} | ({"*"} if host in ANY_ADDRESS else set())
+    hosts = None if is_public else (LOOPBACK | {host, *more_hosts} | ({"*"} if host in ANY_ADDRESS else set())) - {""}
     kept = {} if home is None else {"secret": read_secret(home)}
     DOOR = Door(is_public, home, hosts, caps.PUBLIC if is_public else caps.PRIVATE, **kept)
     return DOOR

@@ -1,0 +1,347 @@
+"""Who a visitor is, what they may ask for, and what their requests must look like; without a server."""
+
+import asyncio
+import json
+import stat
+from dataclasses import fields
+
+import pytest
+
+from tiw.errors import UserInputError
+from tiw.run.options import OPTIONS
+from ui import caps, entrance, gate
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """Opens the door in this way until the test ends."""
+
+    def open_door(public, **how):
+        monkeypatch.setattr(gate, "DOOR", gate.DOOR)
+        return gate.open_door(public, tmp_path, **how)
+
+    return open_door
+
+
+def anywhere(name, _field):
+    return f"/somewhere/{name}"
+
+
+# --- the visitor
+
+
+def test_the_secret_is_made_once_and_readable_by_its_user_alone(tmp_path):
+    first = gate.read_secret(tmp_path)
+    assert len(first) == 32 and gate.read_secret(tmp_path) == first
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    (tmp_path / "secret").write_text("")  # the disk was full
+    assert len(gate.read_secret(tmp_path)) == 32
+
+
+def test_a_cookie_is_ours_or_nobodys(opened):
+    opened(True)
+    name = "0123456789abcdef" * 2
+    cookie = gate.signed(name)
+    assert gate.named(cookie) == name
+    flipped = cookie[:-1] + ("0" if cookie[-1] != "0" else "1")
+    for forged in (flipped, name, f"{name}.", "", ".", cookie.upper(), f"x{cookie}", f"{'f' * 32}{cookie[32:]}", "é" * 40):
+        assert gate.named(forged) is None
+    gate.open_door(True)  # another secret
+    assert gate.named(cookie) is None
+
+
+def test_the_secret_is_in_no_text(opened):
+    door = opened(True)
+    assert door.secret.hex() not in repr(door) and repr(door.secret) not in repr(door)
+
+
+@pytest.mark.parametrize(
+    ("who", "owner", "read", "change"),
+    [
+        ("visitor a", "visitor a", True, True),
+        ("visitor a", "visitor b", False, False),
+        ("visitor a", "", False, False),  # the command line's
+        ("visitor a", gate.EVERYONE, True, False),
+        (gate.LOCAL, "", True, True),
+        (gate.LOCAL, "visitor a", False, False),
+        (gate.NOBODY, "", False, False),
+    ],
+)
+def test_who_may_see_and_change_what(opened, who, owner, read, change):
+    opened(who != gate.LOCAL)
+    token = gate.HERE.set(who)
+    try:
+        assert (gate.may_read(owner), gate.may_change(owner)) == (read, change)
+    finally:
+        gate.HERE.reset(token)
+
+
+def test_without_a_request_a_public_app_serves_nobody(opened):
+    opened(True)
+    assert gate.visitor() == gate.NOBODY
+    opened(False)
+    assert gate.visitor() == gate.LOCAL
+
+
+# --- from what a client sent to options
+
+
+def test_every_field_for_visitors_is_an_option_and_every_named_cap_bounds_one():
+    known = {field.name for kind in caps.KINDS for field in fields(OPTIONS[kind])}
+    assert set(caps.INTERNAL) <= known and set(caps.PLACES) <= known
+    bounds = [field.name for field in fields(caps.Caps)]
+    assert set(bounds[: bounds.index("text")]) <= known
+
+
+@pytest.mark.parametrize("kind", caps.KINDS)
+def test_every_number_that_a_visitor_may_give_has_a_cap(kind):
+    free = {"reference_share"}  # a share: the options bound it
+    for field in fields(OPTIONS[kind]):
+        if field.name not in (*caps.INTERNAL, *free) and type(field.default) in (int, float):
+            assert hasattr(caps.PUBLIC, field.name), field.name
+            with pytest.raises(UserInputError, match=field.name):
+                caps.options(kind, {field.name: type(field.default)(1e15)}, caps.PUBLIC, anywhere)
+            with pytest.raises(UserInputError, match=field.name):
+                caps.options(kind, {field.name: float("inf")}, caps.PRIVATE, anywhere)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "field"),
+    [
+        ("audit", {"device": "cuda"}, "device"),
+        ("debias", {"precision": "float32"}, "precision"),
+        ("debias", {"minutes": 1e300}, "minutes"),
+        ("debias", {"minutes": float("nan")}, "minutes"),
+        ("debias", {"steps": 10**9}, "steps"),
+        ("compare", {"count": 1e9}, "count"),
+        ("preview", {"sampling_steps": 1e9}, "sampling_steps"),
+        ("audit", {"folds": "5"}, "folds"),
+        ("audit", {"folds": True}, "folds"),
+        ("audit", {"map": 1}, "map"),
+        ("audit", {"seed": 2.5}, "seed"),
+        ("audit", {"biased": ["demo"]}, "biased"),
+        ("audit", {"biased": {"path": "/"}}, "biased"),
+        ("audit", {"class_label": "x" * 501}, "class_label"),
+        ("audit", {"class_label": "a\0b"}, "class_label"),
+        ("audit", {"__class__": 1}, "__class__"),
+        ("demo", {}, "kind"),
+        ("make-split", {"data": "/"}, "kind"),
+        (["audit"], {}, "kind"),
+    ],
+)
+def test_what_is_no_option_of_a_visitors_is_refused(kind, given, field):
+    with pytest.raises(UserInputError) as refused:
+        caps.options(kind, given, caps.PUBLIC, anywhere)
+    assert refused.value.field == field
+
+
+def test_numbers_come_in_the_types_of_the_options_and_places_where_they_lie():
+    given = {"minutes": 2, "steps": 3.0, "seed": None, "biased": " a ", "reference": "demo", "baseline": "none"}
+    made = caps.options("debias", given, caps.PUBLIC, anywhere)
+    assert (made.minutes, type(made.minutes), made.steps, type(made.steps), made.seed) == (2.0, float, 3, int, 0)
+    assert (made.biased, made.reference, made.baseline) == ("/somewhere/a", "demo", "none")
+
+
+@pytest.mark.parametrize("state", [None, [], "x", 3, {"a": 3, "b": "y", "c": 1}, {"a": None}])
+def test_what_a_browser_kept_has_the_fields_and_types_of_its_likeness(state):
+    made = caps.shaped(state, {"a": "usual", "b": "usual"})
+    assert set(made) == {"a", "b"} and all(type(value) is str for value in made.values())
+
+
+# --- requests
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b"[" * 40 + b"]" * 40,
+        b'{"a":' * 2000 + b"1" + b"}" * 2000,
+        b"NaN",
+        b"[Infinity]",
+        b"[-Infinity]",
+        b"[1e999]",
+        b"[" + b"9" * 5000 + b"]",
+        b'{"data": [{"path": "http://169.254.169.254/latest"}]}',
+        b'{"data": [{"path": "file\\u003a//x"}]}',
+        b"\xff\xfe",
+        b"{",
+        b'"\x00',
+    ],
+)
+def test_a_body_that_could_do_harm_is_refused(body):
+    with pytest.raises(entrance.Refused) as refused:
+        entrance.check_json(body)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"data": ["[[[[\\"[[[["], "x": [1, -2.5e3, null, true]}', b'{"path": "/tmp/x"}'])
+def test_a_usual_body_passes(body):
+    entrance.check_json(body)
+
+
+@pytest.mark.parametrize(
+    ("listening", "host", "allowed"),
+    [
+        ("127.0.0.1", "localhost:7860", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "[::1]:7860", True),
+        ("127.0.0.1", "evil.example:7860", False),
+        ("127.0.0.1", "localhost.evil.example", False),
+        ("127.0.0.1", "192.168.1.5", False),
+        ("127.0.0.1", "", False),
+        ("studio.lan", "studio.lan:7860", True),
+        ("0.0.0.0", "192.168.1.5:7860", True),
+        ("0.0.0.0", "evil.example", False),
+        ("0.0.0.0", "1.2.3.4.evil.example", False),
+        ("0.0.0.0", "proxy.example", True),
+    ],
+)
+def test_a_private_app_goes_by_its_own_names_only(opened, listening, host, allowed):
+    opened(False, host=listening, more_hosts=("proxy.example",))
+    assert status("GET", "/", {"host": host}) == (200 if allowed else 421)
+
+
+def test_another_page_may_not_use_a_private_app(opened):
+    opened(False)
+    for origin, wanted in (("http://localhost:7860", 200), ("https://evil.example", 403), ("null", 403)):
+        assert status("POST", "/gradio_api/queue/join", {"host": "localhost:7860", "origin": origin}) == wanted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=http://127.0.0.1/",
+        "/gradio_api/proxy=http://127.0.0.1/",
+        "/gradio_api/token",
+        "/gradio_api/component_server",
+        "/gradio_api/vibe-edit",
+        "/monitoring",
+        "/dev/reload",
+        "/gradio_api/stream/x",
+        "/docs",
+    ],
+)
+def test_what_the_page_does_not_need_is_not_there(opened, path):
+    opened(False)
+    assert {status(method, path, {"host": "localhost"}) for method in ("GET", "POST")} == {404}
+    assert status("PUT", path, {"host": "localhost"}) == 405
+
+
+def test_ten_thousand_requests_without_a_cookie_start_nothing(opened):
+    opened(True)
+    reached = []
+    door = entrance.Gate(lambda *call: ok(*call, reached=reached))
+    found = asyncio.run(many(10_000, "POST", "/gradio_api/queue/join", {}, door))
+    assert {answer["status"] for answer in found} == {401} and reached == []
+
+
+def test_a_visitor_in_a_hurry_is_slowed_down_and_others_are_not(opened):
+    opened(True)
+    reached = []
+    door = entrance.Gate(lambda *call: ok(*call, reached=reached))
+    a, b = ({"cookie": f"{entrance.COOKIE}={gate.signed(letter * 32)}"} for letter in "ab")
+    found = asyncio.run(many(1000, "POST", "/gradio_api/queue/join", a, door))
+    assert found[0]["status"] == 200 and found[-1]["status"] == 429 and len(reached) < 300
+    assert status("POST", "/gradio_api/queue/join", b, door) == 200
+
+
+def test_a_new_visitor_gets_a_cookie_that_scripts_cannot_read(opened, monkeypatch):
+    opened(True)
+    headers = answer("GET", "/", {})["headers"]
+    (cookie,) = [value.decode() for name, value in headers if name == b"set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and gate.named(cookie.split(";")[0].split("=")[1])
+    monkeypatch.setenv("SPACE_ID", "a/b")
+    (cookie,) = [value.decode() for name, value in answer("GET", "/", {})["headers"] if name == b"set-cookie"]
+    assert "SameSite=None; Secure; Partitioned" in cookie
+
+
+def test_a_login_names_its_visitor_and_a_password_is_asked_for_at_our_own_addresses(opened):
+    opened(True)
+    who = []
+
+    async def app(scope, receive, send):
+        who.append(gate.visitor())
+        await ok(scope, receive, send)
+
+    door = entrance.Gate(app)
+    session = {"session": {"oauth_info": {"userinfo": {"sub": "5f"}}}}
+    assert status("GET", "/tiw/x", {}, door, **session) == 200 and who[-1] == "hugging face 5f"
+    gradio = type("App", (), {"auth": {"ada": "x"}, "tokens": {"t": "ada"}, "cookie_id": "c"})()
+    assert status("GET", "/tiw/x", {}, door, app=gradio) == 401
+    assert status("GET", "/tiw/health", {}, door, app=gradio) == 200
+    assert status("GET", "/tiw/x", {"cookie": "access-token-c=t"}, door, app=gradio) == 200 and who[-1] == "user ada"
+
+
+def test_bodies_are_bounded_whatever_their_length_says(opened):
+    door = opened(True)
+    cookie = {"cookie": f"{entrance.COOKIE}={gate.signed('a' * 32)}"}
+    big = b'"' + b"a" * door.caps.body + b'"'
+    assert status("POST", "/gradio_api/queue/join", cookie, body=big) == 413
+    assert status("POST", "/gradio_api/queue/join", {**cookie, "content-length": str(10**14)}, body=b"{}") == 413
+    assert status("POST", "/gradio_api/upload", cookie, body=b"x") == 411
+    assert status("POST", "/gradio_api/upload", {**cookie, "content-length": str(10**12)}, body=b"x") == 413
+    assert status("POST", "/gradio_api/upload", {**cookie, "content-length": "1"}, body=b"xx", door=entrance.Gate(reading)) == 413
+    assert status("POST", "/gradio_api/upload", {**cookie, "content-length": "2"}, body=b"xx", door=entrance.Gate(reading)) == 200
+
+
+def test_an_upload_leaves_room_on_the_disk(opened, monkeypatch):
+    door = opened(True)
+    cookie = {"cookie": f"{entrance.COOKIE}={gate.signed('a' * 32)}", "content-length": "1000"}
+    for free, wanted in ((door.caps.reserve + 999, 507), (door.caps.reserve + 1001, 200)):
+        monkeypatch.setattr(entrance.shutil, "disk_usage", lambda _path, free=free: type("Usage", (), {"free": free}))
+        assert status("POST", "/gradio_api/upload", cookie, body=b"x") == wanted
+
+
+def test_whatever_breaks_inside_is_told_to_the_log_alone(opened):
+    opened(False)
+
+    async def broken(*_call):
+        raise RuntimeError("/home/secret")
+
+    found = answer("GET", "/", {"host": "localhost"}, entrance.Gate(broken))
+    assert found["status"] == 500 and b"secret" not in found["body"]
+
+
+async def ok(scope, receive, send, reached=None):
+    if reached is not None:
+        reached.append(scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def reading(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await ok(scope, receive, send)
+
+
+def answer(*request, **more):
+    """What a request gets: status, headers and body."""
+    return asyncio.run(ask(*request, **more))
+
+
+async def many(count, *request):
+    return [await ask(*request) for _ in range(count)]
+
+
+async def ask(method, path, headers, door=None, body=b"", **scope):
+    sent, parts = {}, [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive():
+        return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.update({name: value for name, value in message.items() if name != "type"})
+
+    about = {"type": "http", "method": method, "path": path, "client": ("1.2.3.4", 5), **scope}
+    about["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await (door or entrance.Gate(ok))(about, receive, send)
+    if sent["status"] >= 400 and sent["body"]:
+        assert set(json.loads(sent["body"])) == {"detail", "error"}
+    return sent
+
+
+def status(*request, **more):
+    return answer(*request, **more)["status"]
