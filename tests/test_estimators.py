@@ -98,7 +98,9 @@ def test_carried_means_are_the_references_by_the_true_ratio_and_a_fold_is_blind_
     log_r = ((data.biased[0] @ mu - mu @ mu / 2) / 1.01).numpy()
     nobody = ConvexHead(torch.zeros(2, 4, 12), torch.zeros(2, 4))
     found = Fit("convex", nobody, np.repeat(log_r[None, :, None], 2, 0).repeat(4, 2), np.zeros((2, 40, 4)), folds(20_000), folds(40), {})
-    level = _Level(Components(torch.zeros(12), torch.ones(12), torch.eye(12)), data.biased[1].double(), data.reference[1, 0].double())
+    level = _Level(
+        Components(torch.zeros(12), torch.ones(12), torch.eye(12)), data.biased[1].double(), data.reference[1, 0].double(), *[None] * 2
+    )
     level.biased[3::4] = 1e9  # of the fold 3
     means = _carried(found, [level], config)[0]
     assert (means[:3].abs() > 1e6).all(1).all()

@@ -175,7 +175,7 @@ def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, conf
 
     One ridge for all levels, so that neighbouring levels do not jump.
     """
-    levels = [_Level.of(b, r, config) for b, r in zip(data.biased, data.reference, strict=True)]
+    levels = [_Level.of(b, r, fold_b, config) for b, r in zip(data.biased, data.reference, strict=True)]
     kept = [torch.from_numpy(fold_r != k) for k in range(config.folds)]
     references = [torch.stack([level.reference[rows].mean(0) for rows in kept]) for level in levels]  # [L] of [K, Q]
 
@@ -183,7 +183,7 @@ def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, conf
         """One for each ridge; means: [P][L] of [K, Q]."""
         found = []
         for ridge, of_levels in zip(config.ridges, means, strict=True):
-            parts = [level.discriminants(mean, fold_b, ridge) for level, mean in zip(levels, of_levels, strict=True)]
+            parts = [level.discriminants(mean, ridge) for level, mean in zip(levels, of_levels, strict=True)]
             weights, biases = (torch.stack(x) for x in zip(*parts, strict=True))
             logits = [(x @ weights.transpose(1, 2) + biases[:, None]).numpy() for x in (data.biased, data.reference[:, 0])]
             found.append(_calibrate(Fit("convex", ConvexHead(weights, biases), *logits, fold_b, fold_r, {"ridge": ridge, **about})))
@@ -211,28 +211,30 @@ class _Level:
     components: Components
     biased: Tensor  # [m, Q]
     reference: Tensor  # [n_reference, Q] the mean of the noise draws
+    means: Tensor  # [K, Q] of the biased images that fold k is fitted on
+    covariances: Tensor  # [K, Q, Q] likewise
 
     @classmethod
-    def of(cls, biased: Tensor, reference: Tensor, config: RatioConfig) -> _Level:
+    def of(cls, biased: Tensor, reference: Tensor, fold_b: np.ndarray, config: RatioConfig) -> _Level:
         """biased [m, F], reference [draws, n_reference, F]."""
         both = torch.cat([biased, reference[0]])  # a direction may be constant in one set
         components = Components.of(both, config.components, config.seed)
-        return cls(components, components(biased).double(), components(reference.mean(0)).double())
+        seen = components(biased).double()
+        kept = [seen[torch.from_numpy(fold_b != k)] for k in range(config.folds)]
+        moments = torch.stack([own.mean(0) for own in kept]), torch.stack([own.T.cov(correction=0) for own in kept])
+        return cls(components, seen, components(reference.mean(0)).double(), *moments)
 
-    def discriminants(self, references: Tensor, fold_b: np.ndarray, ridge: float) -> tuple[Tensor, Tensor]:
+    def discriminants(self, references: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
         """Mean of the references [K, Q] -> weights [K, F] and biases [K] of Fisher's discriminant, one for each fold.
 
         weights = (covariance of the biased + ridge)^-1 (mean of the references - mean of the biased). The many biased images know the
         covariance; from the few references nothing is asked but a mean, which noise draws sharpen.
         """
-        weights, biases, of = [], [], self.components
-        for k, reference in enumerate(references):
-            own = self.biased[torch.from_numpy(fold_b != k)]
-            softened = own.T.cov(correction=0) + ridge * len(of.mean) * torch.eye(own.shape[1], dtype=own.dtype)
-            found = torch.linalg.solve(softened, reference - own.mean(0))
-            weights.append((of.basis.double() @ found / of.std).float())
-            biases.append((-(found @ (reference + own.mean(0))) / 2).float() - weights[-1] @ of.mean)
-        return torch.stack(weights), torch.stack(biases)
+        of = self.components
+        softened = self.covariances + ridge * len(of.mean) * torch.eye(self.means.shape[1], dtype=self.means.dtype)
+        found = torch.linalg.solve(softened, references - self.means)  # [K, Q]
+        weights = (found @ of.basis.double().T / of.std).float()
+        return weights, (-(found * (references + self.means)).sum(1) / 2).float() - weights @ of.mean
 
 
 def _carried(found: Fit, levels: list[_Level], config: RatioConfig) -> list[Tensor]:
