@@ -88,7 +88,9 @@ def test_an_audit_without_a_model_and_without_labels(inputs, tmp_path):
     page = (audited.path / "report.html").read_text()
     (problem,) = result["problems"]
     assert (problem["kind"], problem["count"]) == ("duplicate", 2) and problem["sentence"] in page
-    assert result["verdict"]["sentence"] in page and page.count("data:image/webp") >= 2 + len(result["groups"])
+    assert page.index(result["finding"]["sentence"]) < page.index(result["verdict"]["sentence"]) < page.index("Diagnostics")
+    assert "times in 100 (50 = guessing)" in page and "images of the reference set" in page
+    assert page.count("data:image/webp") >= 2 + len(result["groups"])
     with pytest.raises(UserInputError, match=r"baseline.*train"):
         RunFolder.create(tmp_path / "debias", "debias", debias_options({**inputs, "baseline": "none"}))
 

@@ -9,12 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # The rooms in the order the data flows, each with its files in their order. A file imports only from what stands above it.
-SHARED = ["errors", "files", "pictures", "choices", "intervals", "shares", "toys"]
+SHARED = ["errors", "files", "pictures", "choices", "intervals", "sentences", "shares", "toys"]
 ROOMS = {
     "data": None,  # its files have an order of their own making
     "model": ["glance", "processes", "device", "torchvision_ops", "networks", "noise", "denoiser", "correction", "sampling"],
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
-    "auditing": ["power", "camera", "even_out", "groups", "map", "verdict", "audit"],
+    "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
     "comparing": ["classifier", "quality", "compare"],
     "run": ["options", "folder", "inputs", "train_in_folder", "report", "actions", "execute", "queue"],

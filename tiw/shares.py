@@ -27,9 +27,19 @@ class Share:
 
 
 def with_crossings(labels: pd.DataFrame) -> pd.DataFrame:
-    """The attributes and every pair of them: columns like `skin x hair` with values like `lighter-long`."""
-    crossed = {f"{a} x {b}": labels[a].astype(str) + "-" + labels[b].astype(str) for a, b in combinations(labels.columns, 2)}
-    return pd.concat([labels.astype(str), pd.DataFrame(crossed, index=labels.index)], axis=1)
+    """The attributes and every pair of them: columns like `skin x hair` with values like `lighter-long`.
+
+    A missing label stays missing, and so do its crossings. A label whose own name is like `skin x hair` keeps it.
+    """
+    missing = labels.isna()
+    text = labels.astype(str).astype(object).mask(missing, None)
+    crossed = {}
+    for a, b in combinations(labels.columns, 2):
+        name = f"{a} x {b}"
+        while name in labels.columns:
+            name += " (crossed)"
+        crossed[name] = (text[a].astype(str) + "-" + text[b].astype(str)).astype(object).mask(missing[a] | missing[b], None)
+    return pd.concat([text, pd.DataFrame(crossed, index=labels.index)], axis=1)
 
 
 def shares(labels: pd.DataFrame, values: dict[str, list[str]]) -> list[Share]:

@@ -9,16 +9,19 @@ import numpy as np
 import pandas as pd
 
 from ..data import ImageSet, Problem, check_sets
-from ..intervals import Estimate
+from ..intervals import Estimate, wilson
 from ..ratio.density_ratio import DensityRatio, whitening
 from ..ratio.diagnostics import LevelDiagnostics, diagnose, histograms, moment_check
 from ..ratio.features import RatioFeatures
 from ..shares import with_crossings
 from .camera import Suspect, camera_check
+from .finding import Finding, Pictured, find
 from .groups import NEAREST_SIGMA, group_images
 from .verdict import Verdict, judge
 
 REPRESENTATIVES = 48  # most over- and under-represented images
+MOST_VALUES = 50  # of a label: one with more of them names images, not groups
+MOST_CROSSED = 5  # labels that are crossed with each other: 40 of them have 780 pairs
 BOOTSTRAP = 400
 
 
@@ -31,7 +34,8 @@ class SetShare:
     set: str  # biased, reference, reweighted
     share: float
     interval: tuple[float, float]
-    n: float  # reweighted: effective sample size
+    n: float  # images whose label is known; reweighted: effective sample size
+    count: int | None  # images with the value; reweighted: None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class AuditResult:
     edges: np.ndarray  # [bins + 1] of log r, the same at every level
     biased_density: np.ndarray  # [L, bins]
     reference_density: np.ndarray  # [L, bins]
+    finding: Finding | None  # None: neither labels in common nor features to group the images by
     verdict: Verdict
     shares: tuple[SetShare, ...]
     over_represented: np.ndarray  # items: rows of biased followed by reference
@@ -111,6 +116,7 @@ class AuditResult:
             "biased": {**self.biased.about(), "scored": len(self.ratio.scored)},
             "reference": self.reference.about(),
             "levels": levels,
+            "finding": None if self.finding is None else asdict(self.finding),
             "verdict": asdict(self.verdict),
             "shares": [asdict(share) for share in self.shares],
             "over_represented": self.over_represented,
@@ -164,18 +170,28 @@ def audit(
     verdict = judge(levels, ratio.p_equal, problems, (len(biased), len(reference)))
     level = next((k for k, d in enumerate(levels) if d.sigma == verdict.reliable_from), 0)
     order = ratio.scored[np.argsort(of_biased[level], kind="stable")]
-    labels, groups = _labels(biased, reference, ratio), None
-    if labels is None and features is not None:
+    pictured = [(ratio.scored, of_biased[level]), (len(biased) + np.arange(len(reference)), of_reference[level])]
+    labels, groups, finding, shares = _labels(biased, reference), None, None, []
+    if labels is not None:
+        shown = labels[0].iloc[ratio.scored], labels[1]
+    elif features is not None:
         groups = _groups(features, ratio, seed)
-        labels = pd.DataFrame({"group": groups.biased.astype(str)}), pd.DataFrame({"group": groups.reference.astype(str)})
+        shown = labels = tuple(pd.DataFrame({"group": of.astype(str)}) for of in (groups.biased, groups.reference))
+    if labels is not None:
+        crossed = [] if groups else [name for name in labels[0] if name not in biased.attributes]
+        # Groups come from the same features as the verdict: where it sees no difference, none of theirs is claimed.
+        if groups is None or verdict.level != "no-difference":
+            finding = find(*labels, tuple(Pictured(*p, of) for p, of in zip(pictured, shown, strict=True)), crossed, groups is None)
+        shares = _shares(*labels, shown[0], of_biased[level], seed)
     return AuditResult(
         biased,
         reference,
         ratio,
         tuple(levels),
         *histograms(of_biased, of_reference),
+        finding,
         verdict,
-        tuple(_shares(*labels, of_biased[level], seed)) if labels is not None else (),
+        tuple(shares),
         over_represented=order[:REPRESENTATIVES],
         under_represented=order[::-1][:REPRESENTATIVES],
         camera=tuple(camera_check(biased, reference, seed)),
@@ -184,14 +200,18 @@ def audit(
     )
 
 
-def _labels(biased: ImageSet, reference: ImageSet, ratio: DensityRatio) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Attributes that both sets have, of the scored biased and the reference images, with their crossings."""
+def _labels(biased: ImageSet, reference: ImageSet) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Attributes of few values that both sets have, with their crossings where they are few; None where they have none in common."""
     if biased.attributes is None or reference.attributes is None:
         return None
     common = [name for name in biased.attributes if name in reference.attributes]
+    common = [name for name in common if len({*biased.attributes[name], *reference.attributes[name]}) <= MOST_VALUES]
     if not common:
         return None
-    return with_crossings(biased.attributes.iloc[ratio.scored][common]), with_crossings(reference.attributes[common])
+    both = biased.attributes[common], reference.attributes[common]
+    if len(common) <= MOST_CROSSED:
+        return with_crossings(both[0]), with_crossings(both[1])
+    return both
 
 
 def _gap_closed(features: RatioFeatures, ratio: DensityRatio, level: int, seed: int) -> Estimate | None:
@@ -209,23 +229,24 @@ def _groups(features: RatioFeatures, ratio: DensityRatio, seed: int) -> Groups:
     return Groups(of_biased, of_reference, tuple(tuple(items[row[row >= 0]].tolist()) for row in typical))
 
 
-def _shares(biased: pd.DataFrame, reference: pd.DataFrame, log_ratio: np.ndarray, seed: int) -> list[SetShare]:
-    """Moment check: shares of the scored biased images, as they are and reweighted by r, against the reference's (docs/METHOD.md)."""
-    from scipy.stats import binomtest
-
+def _shares(biased: pd.DataFrame, reference: pd.DataFrame, scored: pd.DataFrame, log_ratio: np.ndarray, seed: int) -> list[SetShare]:
+    """Shares of all values in both sets; and the moment check: in the scored biased images reweighted by r, which should be the
+    reference's (docs/METHOD.md). Images whose label is missing count nowhere."""
     found = []
     weight = np.exp(log_ratio.astype(np.float64))
-    ess = float(weight.sum() ** 2 / (weight**2).sum())
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(weight), size=(BOOTSTRAP, len(weight)))
-    total = weight[draws].sum(1)
+    draws = np.random.default_rng(seed).integers(len(weight), size=(BOOTSTRAP, len(weight)))
     for attribute in biased:
-        for value in sorted(set(biased[attribute]) | set(reference[attribute])):
+        known = scored[attribute].notna().to_numpy()
+        heavy = weight * known
+        total = heavy[draws].sum(1)
+        ess = float(heavy.sum() ** 2 / max((heavy**2).sum(), 1e-300))
+        for value in sorted({*biased[attribute].dropna(), *reference[attribute].dropna()}):
             for name, labels in (("biased", biased), ("reference", reference)):
-                is_value = labels[attribute] == value
-                interval = binomtest(int(is_value.sum()), len(is_value)).proportion_ci(method="wilson")
-                found.append(SetShare(attribute, value, name, float(is_value.mean()), (interval.low, interval.high), len(is_value)))
-            mask = (biased[attribute] == value).to_numpy()
-            low, high = np.quantile((weight * mask)[draws].sum(1) / total, [0.025, 0.975])
-            found.append(SetShare(attribute, value, "reweighted", float(weight @ mask / weight.sum()), (float(low), float(high)), ess))
+                count, n = int((labels[attribute] == value).sum()), int(labels[attribute].notna().sum())
+                if n:
+                    found.append(SetShare(attribute, value, name, count / n, wilson(count, n), n, count))
+            if known.any():
+                own = heavy * (scored[attribute] == value).to_numpy()
+                low, high = np.quantile(own[draws].sum(1) / np.maximum(total, 1e-300), [0.025, 0.975])
+                found.append(SetShare(attribute, value, "reweighted", float(own.sum() / heavy.sum()), (float(low), float(high)), ess, None))
     return found

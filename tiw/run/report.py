@@ -14,7 +14,9 @@ from jinja2 import Environment, FileSystemLoader, Template
 
 from .. import __version__
 from ..data import ImageSet
+from ..intervals import Estimate
 from ..pictures import contact_sheet
+from ..sentences import auc_sentence, worth_sentence
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,12 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
         _picture(result["under_represented"], biased, reference, "Under-represented in the biased set, most first"),
     ]
     groups = [_picture(items, biased, reference, f"Group {k}") for k, items in enumerate(result["groups"] or [], 1)]
+    finding = result["finding"]
     return _page(
-        "Audit: " + verdict["sentence"],
+        "Audit: " + (verdict if finding is None else finding)["sentence"],
+        _finding(finding, biased, reference) if finding else None,
+        Block("Can this be trusted?", [verdict["sentence"], *_in_words(verdict, levels, result["biased"]), *verdict["reasons"]]),
         Block(texts=[MENDED] if camera else [], warnings=warnings, pictures=camera) if warnings else None,
-        Block(texts=verdict["reasons"]),
         Block(
             "What was compared", [how], head=["Set", "Name", "Images", "Scored", "Size", "Fingerprint (SHA-256 of the pixels)"], rows=sets
         ),
@@ -123,6 +127,50 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     )
 
 
+def _finding(finding: dict, biased: ImageSet, reference: ImageSet) -> Block:
+    """What differs, worst first, with images of either set that show it."""
+    found = [*finding["too_rare"], *finding["too_frequent"], *finding["crossings"]]
+    rows = [
+        [
+            f"{d['attribute']} {d['value']}",
+            f"too {d['too']}",
+            *(f"{_share(d[role])}, n = {d[role]['n']:,}" for role in ("biased", "reference")),
+            _points(d["difference"]),
+            _factor(d["factor"]),
+            f"{d['p']:.2g}",
+        ]
+        for d in found
+    ]
+    pictures = [
+        _picture(d[f"examples_{role}"], biased, reference, f"{d['attribute']} {d['value']}, too {d['too']}: images of the {role} set")
+        for d in (*finding["too_rare"][:SHOWN], *finding["too_frequent"][:SHOWN])
+        for role in ("biased", "reference")
+        if d[f"examples_{role}"]
+    ]
+    head = ["Value", "In the large set", "Large set", "Reference set", "Difference in points", "Times", "p (Holm)"]
+    about = f"{finding['tested']} values were compared. Intervals are 95 %; p-values are adjusted for all of them together."
+    return Block("The finding", [about], head=head if rows else [], rows=rows, pictures=pictures)
+
+
+def _points(difference: dict) -> str:
+    return Estimate(100 * difference["value"], tuple(100 * end for end in difference["interval"])).text("{:+.1f}")
+
+
+def _factor(factor: dict | None) -> str:
+    return "none in one set" if factor is None else Estimate(**factor).text("{:.1f}")
+
+
+def _in_words(verdict: dict, levels: list[dict], biased: dict) -> list[str]:
+    """The strongest level's AUC, and what the weights leave of the images from where on the verdict trusts them."""
+    strongest = max(levels, key=lambda level: level["auc"]["value"])
+    trusted = next((level for level in levels if level["sigma"] == verdict["reliable_from"]), None)
+    worth = (
+        [] if trusted is None else [f"Weighted by the ratio, {worth_sentence(biased['scored'], trusted['effective_sample_size']['count'])}"]
+    )
+    return [auc_sentence(strongest["auc"]["value"]), *worth]
+
+
+SHOWN = 3  # values that are shown by their images, too rare and too frequent each
 MENDED = (
     "python -m tiw even-out makes copies of both sets, changed alike as mildly as will do, in which the camera check no longer names how "
     "the images were made, or says what is left. Audit those."
