@@ -16,7 +16,7 @@ ROOMS = {
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
-    "comparing": ["classifier", "quality", "compare"],
+    "comparing": ["corrected", "residual", "classifier", "quality", "compare"],
     "run": ["options", "folder", "inputs", "train_in_folder", "report", "actions", "execute", "queue"],
 }
 ORDER = [*((name,) for name in SHARED), *((room, name) for room, names in ROOMS.items() for name in names or [""]), ("__main__",)]

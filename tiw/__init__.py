@@ -23,6 +23,8 @@ CONTENTS = {
     "debiasing.objectives": ["dsm", "iw_dsm", "tiw_dsm"],
     "debiasing.fine_tune": ["DebiasConfig", "TrainStep", "debias"],
     "comparing.classifier": ["AttributeClassifier", "fit_attribute_classifier"],
+    "comparing.corrected": ["CorrectedShares", "corrected_shares", "share_difference"],
+    "comparing.residual": ["Residual", "residual_test"],
     "comparing.compare": ["Comparison", "compare"],
 }
 _HOME = {name: module for module, names in CONTENTS.items() for name in names}
