@@ -86,8 +86,8 @@ def serve(args: argparse.Namespace, **more: object) -> str:
     if not owner:
         print(f"Another TIW Studio is at work in {store.home()}: this one shows its runs and starts none.", file=sys.stderr)
     write_only_at_home()
-    more = tuple(name.strip().lower() for name in args.hosts.split(",") if name.strip())
-    door = gate.open_door(args.public, store.home(), args.host, more)
+    hosts = tuple(name.strip().lower() for name in args.hosts.split(",") if name.strip())
+    door = gate.open_door(args.public, store.home(), args.host, hosts)
     gate.log_to_stderr()
     if door.public:
         print(f"Public: visitors see only what is theirs. Caps:\n{caps.table(door.caps)}", file=sys.stderr)
