@@ -191,13 +191,13 @@ def _said() -> Iterator[None]:
     try:
         yield
     except UserInputError as problem:
-        raise gr.Error(store.said(problem)) from problem
+        raise gr.Error(store.said(problem), print_exception=False) from problem
 
 
 def _open(run_id: str, kind: str = "") -> store.Run:
     found = store.open_run(run_id)
     if found is None or (kind and found.kind != kind):
-        raise gr.Error(f"run: there is no {kind or 'run'} with this id")
+        raise gr.Error(f"run: there is no {kind or 'run'} with this id", print_exception=False)
     return found
 
 
