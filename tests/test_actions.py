@@ -48,9 +48,9 @@ def test_audit_debias_compare(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2))))
     audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
     scores = pd.read_parquet(audited.path / "scores.parquet")
-    assert len(scores) == 160 and set(scores["light"]) == {"bright", "dark"}
-    bright = scores[scores["light"] == "bright"]["log_ratio_0"].mean()
-    assert bright > scores[scores["light"] == "dark"]["log_ratio_0"].mean()
+    assert len(scores) == 160 and set(scores["label: light"]) == {"bright", "dark"}
+    bright = scores[scores["label: light"] == "bright"]["log_ratio_0"].mean()
+    assert bright > scores[scores["label: light"] == "dark"]["log_ratio_0"].mean()
 
     debiased, result = run(tmp_path / "debias", "debias", debias_options(inputs, audit=str(audited.path), strength="auto"))
     assert result["strength"] == 1.1 and result["steps"] == 4

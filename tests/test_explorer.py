@@ -27,7 +27,9 @@ def audited(tmp_path, monkeypatch):
     options = AuditOptions(biased=str(tmp_path / "biased.npz"), reference=str(tmp_path / "reference.npz"))
     folder = RunFolder.create(store.jobs().folder / ("a" * 32), "audit", options)
     items = np.r_[range(30), range(40, 70)]  # ten of the biased images are scored later
-    _scores(items, light=np.where(items % 2, "bright", "dark")).to_parquet(folder.path / "scores.parquet")
+    table = _scores(items, **{"label: light": np.where(items % 2, "bright", "dark")})
+    table.to_parquet(folder.path / "scores.parquet")
+    table.to_csv(folder.path / "scores.csv", index=False)
     folder.write_result({"biased": {"n": 40}, "reference": {"n": 30}, "levels": [{"sigma": 0.1}], "verdict": {"reliable_from": None}})
     folder.write_status(state="finished")
     yield store.open_run("a" * 32)
@@ -108,3 +110,33 @@ def test_moved_images_leave_the_biased_set(audited):
     assert again.biased == sets["biased"]
     with pytest.raises(UserInputError, match="selection"):
         explorer.with_more_references(audited, [50])
+
+
+def test_images_that_were_replaced_are_never_shown_under_old_scores(audited, tmp_path):
+    from ui import explorer
+
+    of = {role: load_images(audited.options[role]).about() for role in ("biased", "reference")}
+    audited.result.update(of)
+    assert explorer.strip(audited, 3)
+    np.savez(tmp_path / "biased.npz", images=blobs(40, 0.2, 5).images)
+    for shown in (
+        lambda: explorer.strip(audited, 3),
+        lambda: explorer.zipped(audited, [3]),
+        lambda: explorer.with_more_references(audited, [2]),
+    ):
+        with pytest.raises(UserInputError, match="changed since this audit"):
+            shown()
+
+
+def test_labels_of_any_name_reach_the_charts(audited):
+    from ui import explorer
+
+    table = _scores(np.arange(40), **{"label: set": "a", "label: log_ratio_0": "b", "group": "1", "label: group": "c"})
+    table.to_parquet(audited.path / "scores.parquet")
+    found = explorer.payload(audited)["points"]["attributes"]
+    assert {name: of["values"] for name, of in found.items()} == {
+        "set": ["a"],
+        "log_ratio_0": ["b"],
+        "group of similar images": ["1"],
+        "group": ["c"],
+    }

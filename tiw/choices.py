@@ -15,3 +15,4 @@ SOLVERS = ("heun", "dpm")
 SPLITS = ("long-tail", "skew", "joint")
 
 MAX_STRENGTH = 100
+LABEL = "label: "  # before the name of every label in a table of scores: no label takes the place of a column of ours

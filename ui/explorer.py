@@ -6,6 +6,7 @@ import io
 import json
 import tempfile
 import zipfile
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from tiw.choices import LABEL
 from tiw.data import ImageSet, demo_path, noisy_strip, write_rows
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
@@ -24,6 +26,7 @@ MOST_DRAWN = 5000  # points of the charts, unless more are asked for
 MOST_LOADED = 20_000  # points that a browser gets at all
 MOST_VALUES = 12  # of an attribute that a legend names
 THUMBNAIL = 64  # pixels
+SHOWN_AS = {"group": "group of similar images"}  # columns of ours that a label of the same name could be taken for
 
 
 def value(run: store.Run | None) -> str:
@@ -48,7 +51,8 @@ def payload(run: store.Run, everything: bool = False) -> dict:
     points = _points(run, everything)
     levels = run.result["levels"]
     ratios = [f"log_ratio_{i}" for i in range(len(levels))]
-    attributes = {str(name): _coded(points[name]) for name in points.columns.drop([*ratios, "item", "set", "index"])}
+    labels = points.columns.drop([*ratios, "item", "set", "index", "source"], errors="ignore")
+    attributes = {SHOWN_AS.get(name, str(name).removeprefix(LABEL)): _coded(points[name]) for name in labels}
     reliable_from = run.result["verdict"].get("reliable_from") or 0
     return {
         "run": run.id,
@@ -146,8 +150,8 @@ def zipped(run: store.Run, items: list[int]) -> IO[bytes]:
             png = io.BytesIO()
             Image.fromarray(sets[role].images[index]).save(png, "PNG")
             archive.writestr(f"{role}-{index:06d}.png", png.getvalue())
-        table = scores(run)
-        archive.writestr("scores.csv", table[table["item"].isin(items)].to_csv(index=False))
+        table = pd.read_csv(run.path / "scores.csv", dtype=str, keep_default_na=False)  # as it stands, every number with its digits
+        archive.writestr("scores.csv", table[table["item"].isin([str(item) for item in items])].to_csv(index=False))
     packed.seek(0)
     return packed
 
@@ -174,4 +178,9 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
 
 
 def _sets(run: store.Run) -> dict[str, ImageSet]:
-    return {role: pictures.of_run(run, role) for role in pictures.ROLES}
+    """Both sets as they were audited. Raises UserInputError where the images have changed since."""
+    sets = {role: pictures.open_set(run.options, role) for role in pictures.ROLES}
+    for role, images in sets.items():
+        if asdict(images.fingerprint) != run.result[role].get("fingerprint", asdict(images.fingerprint)):
+            raise UserInputError(role, "its images have changed since this audit", "run the audit again")
+    return sets

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
+import pandas as pd
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tiw import __version__
+from tiw.errors import UserInputError
+from tiw.files import as_csv
 
 from . import explorer, pictures, store, theme
 
@@ -56,6 +57,8 @@ def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Cal
 
         try:
             response = await run_in_threadpool(respond)
+        except UserInputError as problem:  # the images of a run are gone, or are others now
+            return Response(str(problem), 409, media_type="text/plain")
         except FileNotFoundError:  # not written yet, or deleted meanwhile
             response = None
         return response or Response("There is no such run, or it has not got this far.", 404, media_type="text/plain")
@@ -92,14 +95,9 @@ def _levels(run: store.Run, params: dict[str, str]) -> Response:
     return _download((run.path / "levels.csv").read_bytes(), "audit-diagnostics.csv", "text/csv")
 
 
-def _scores(run: store.Run, params: dict[str, str]) -> Response | None:
+def _scores(run: store.Run, params: dict[str, str]) -> Response:
     """Every score of the audit: the images of the charts, then all others once they are scored."""
-    if not (run.path / "scores.parquet").is_file():
-        return None
-    table = explorer.scores(run)
-    for column in table.select_dtypes(["object", "string"]):
-        table[column] = table[column].map(_as_text)
-    return _download(table.to_csv(index=False).encode(), "audit-scores.csv", "text/csv")
+    return _download((run.path / "scores.csv").read_bytes(), "audit-scores.csv", "text/csv")
 
 
 def _preview(run: store.Run, params: dict[str, str]) -> Response | None:
@@ -120,14 +118,8 @@ def _result(run: store.Run, params: dict[str, str]) -> Response | None:
 def _shares(run: store.Run, params: dict[str, str]) -> Response | None:
     if not run.result or "shares" not in run.result:
         return None
-    out = io.StringIO()
-    writer = csv.DictWriter(out, SHARE_FIELDS, extrasaction="ignore")
-    writer.writeheader()
-    for row in run.result["shares"]:
-        low, high = row.get("interval") or (None, None)
-        named = {field: _as_text(row[field]) for field in ("attribute", "value")}
-        writer.writerow({**row, **named, "low": low, "high": high})
-    return _download(out.getvalue().encode(), f"{run.kind}-shares.csv", "text/csv")
+    rows = [{**row, **dict(zip(("low", "high"), row.get("interval") or (None, None), strict=True))} for row in run.result["shares"]]
+    return _download(as_csv(pd.DataFrame(rows, columns=SHARE_FIELDS)), f"{run.kind}-shares.csv", "text/csv")
 
 
 def _model(run: store.Run, params: dict[str, str]) -> Response | None:
@@ -167,11 +159,6 @@ def _stream(packed: IO[bytes], name: str) -> Response:
             yield from iter(lambda: packed.read(CHUNK), b"")
 
     return StreamingResponse(chunks(), media_type="application/zip", headers=_attachment(name))
-
-
-def _as_text(value: str) -> str:
-    """A label that a spreadsheet would take for a formula, made harmless."""
-    return f"'{value}" if str(value).startswith(("=", "+", "-", "@")) else value
 
 
 def _webp(picture: bytes) -> Response:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ..choices import LABEL
 from ..data import ImageSet, Problem, check_sets
 from ..intervals import Estimate, wilson
 from ..ratio.density_ratio import DensityRatio, whitening
@@ -68,21 +69,16 @@ class AuditResult:
     problems: tuple[Problem, ...] = ()  # what the checks before the work found
 
     def scores(self) -> pd.DataFrame:
-        """One row per scored item: item, set, index, log_ratio_0 .. (held out, ascending sigma), attributes where known."""
-        n, rows = len(self.biased), self.ratio.scored
-        parts = []
-        for name, index, first, values, images in (
-            ("biased", rows, 0, self.ratio.log_ratio_biased, self.biased),
-            ("reference", np.arange(len(self.reference)), n, self.ratio.log_ratio_reference, self.reference),
-        ):
-            part = pd.DataFrame({"item": first + index, "set": name, "index": index})
-            part = pd.concat([part, pd.DataFrame(values.T, columns=[f"log_ratio_{k}" for k in range(len(values))])], axis=1)
-            if self.groups is not None:
-                part["group"] = getattr(self.groups, name).astype(str)
-            if images.attributes is not None:
-                part = pd.concat([part, images.attributes.iloc[index].reset_index(drop=True)], axis=1)
-            parts.append(part)
-        return pd.concat(parts, ignore_index=True)
+        """One row per scored item: see `scored_rows`. The biased images first."""
+        n = len(self.biased)
+        groups = (None, None) if self.groups is None else (self.groups.biased, self.groups.reference)
+        return pd.concat(
+            [
+                scored_rows("biased", 0, self.ratio.scored, self.ratio.log_ratio_biased, self.biased, groups[0]),
+                scored_rows("reference", n, np.arange(len(self.reference)), self.ratio.log_ratio_reference, self.reference, groups[1]),
+            ],
+            ignore_index=True,
+        )
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The audit's numbers as tables: levels, reliability, histograms, shares, scores. Intervals are two columns, _low and _high."""
@@ -92,12 +88,14 @@ class AuditResult:
             for d, of_b, of_r in zip(self.levels, self.biased_density, self.reference_density, strict=True)
             for low, high, b, r in zip(self.edges[:-1], self.edges[1:], of_b, of_r, strict=True)
         ]
-        shares = [{**asdict(s), **_ends("share", s.interval)} for s in self.shares]
+        shares = pd.DataFrame([{**asdict(s), "n": round(s.n), **_ends("share", s.interval)} for s in self.shares])
+        if len(shares):
+            shares = shares.drop(columns="interval").astype({"count": "Int64"})
         return {
             "levels": pd.DataFrame([_flat(d) for d in self.levels]),
             "reliability": pd.DataFrame(curves),
             "histograms": pd.DataFrame(bins),
-            "shares": pd.DataFrame(shares).drop(columns="interval", errors="ignore"),
+            "shares": shares,
             "scores": self.scores(),
         }
 
@@ -126,6 +124,29 @@ class AuditResult:
             "problems": [asdict(problem) for problem in self.problems],
             "skipped": [*self.biased.skipped, *self.reference.skipped],
         }
+
+
+def scored_rows(
+    role: str, first: int, rows: np.ndarray, log_ratio: np.ndarray, images: ImageSet, groups: np.ndarray | None = None
+) -> pd.DataFrame:
+    """A table of scores: item, set, index (row of the set), source (its file, else its row), log_ratio_0 .. (ascending sigma), group where
+    there are groups, and `label: NAME` for every label of the set.
+
+    rows [n] of the set; first: the item that its row 0 is; log_ratio [L, n].
+    """
+    table = pd.DataFrame({"item": first + rows, "set": role, "index": rows, "source": sources(images, rows)})
+    columns = {f"log_ratio_{k}": row for k, row in enumerate(log_ratio)}
+    if groups is not None:
+        columns["group"] = groups.astype(str)
+    if images.attributes is not None:
+        columns |= {f"{LABEL}{name}": images.attributes[name].to_numpy()[rows] for name in images.attributes}
+    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
+
+
+def sources(images: ImageSet, rows: np.ndarray) -> list[str]:
+    """Where each of these rows came from: its file, or its row in the set."""
+    known = getattr(images, "sources", None)
+    return [f"row {row}" for row in rows] if known is None else [str(name) for name in np.asarray(known, object)[rows]]
 
 
 def _flat(level: LevelDiagnostics) -> dict[str, float]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..auditing.audit import audit as run_audit
 from ..auditing.camera import camera_check
 from ..auditing.even_out import even_out as run_even_out
-from ..auditing.map import layouts, principal_plane
 from ..choices import WITH_RATIO
 from ..comparing.compare import measure
-from ..data import ImageSet, check_sets, demo_path, load_demo, parse_shares, write_parquet, write_split
+from ..data import check_sets, demo_path, load_demo, parse_shares, write_parquet, write_split
 from ..debiasing.fine_tune import DebiasConfig, TrainStep, usual_rate
 from ..debiasing.fine_tune import debias as run_debias
 from ..debiasing.strength import gap_closed
@@ -29,8 +26,9 @@ from ..model.networks import PRESETS
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
-from ..ratio.density_ratio import DensityRatio, fit_to_features
-from ..ratio.features import RatioConfig, RatioFeatures, features_at, ratio_features
+from ..ratio.density_ratio import fit_to_features
+from ..ratio.features import RatioConfig, ratio_features
+from .audit_files import score_rest, write_audit, write_map
 from .folder import RunFolder, now
 from .inputs import (
     baseline_check,
@@ -61,7 +59,7 @@ from .options import (
     TrainOptions,
     parse_anchor,
 )
-from .report import audit_html, compare_html
+from .report import compare_html
 from .train_in_folder import train_to_folder
 
 
@@ -77,45 +75,15 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     keep_ratio(run.path / "ratio", ratio, biased, reference)
     run.progress("Measuring", 0, 1)
     found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
-    tables = found.tables()
-    tables["scores"].to_parquet(run.path / "scores.parquet", index=False)
-    for name, table in tables.items():
-        write_atomic(run.path / f"{name}.csv", table.to_csv(index=False).encode())
-    result = found.to_json()
-    run.write_result(result)
-    write_atomic(run.path / "report.html", audit_html(run.result(), biased, reference).encode())
+    result = write_audit(run, found)
     if o.map:
-        _write_map(run, features, o.seed)
+        write_map(run, features, o.seed)
     del features
     if isinstance(encoder, Denoiser):
         strength_of(run, run.path, "auto", encoder, ratio, biased, reference, o.seed)  # so that a preview takes seconds
     if o.score_all:
-        _score_rest(run, biased, ratio, o.seed)
+        score_rest(run, biased, reference, ratio, o.seed)
     return result
-
-
-def _score_rest(run: RunFolder, biased: ImageSet, ratio: DensityRatio, seed: int) -> None:
-    """RUN/rest.parquet, and the end of scores.csv: the biased images that the fit has not seen, scored by the mean of the folds."""
-    rest = np.setdiff1d(np.arange(len(biased)), ratio.scored)
-    scores = np.empty((len(ratio.sigmas), len(rest)), np.float32)
-    say = report(run, "Scoring all other images")
-    for start in range(0, len(rest), 512):
-        rows = rest[start : start + 512]
-        part = biased.take(rows)
-        features = features_at(ratio.denoiser, part.images, rows, ratio.sigmas, seed, labels=part.labels)[:, 0]
-        for level, sigma in enumerate(ratio.sigmas):
-            own = features[level].to(ratio.log_sigmas.device)
-            scores[level, start : start + 512] = ratio.from_features(own, own.new_full((len(rows),), float(sigma))).cpu()
-        say(min(start + 512, len(rest)), len(rest))
-    table = pd.DataFrame({"item": rest, "set": "biased", "index": rest}, index=rest)
-    table = pd.concat([table, pd.DataFrame({f"log_ratio_{k}": row for k, row in enumerate(scores)}, index=rest)], axis=1)
-    if biased.attributes is not None:
-        table = pd.concat([table, biased.attributes.iloc[rest].set_index(rest)], axis=1)
-    data = io.BytesIO()
-    table.to_parquet(data, index=False)
-    write_atomic(run.path / "rest.parquet", data.getvalue())
-    with (run.path / "scores.csv").open("ab") as file:
-        table.reindex(columns=pd.read_csv(run.path / "scores.csv", nrows=0).columns).to_csv(file, index=False, header=False)
 
 
 def preview(run: RunFolder, o: PreviewOptions) -> dict:
@@ -289,28 +257,6 @@ EXECUTE: dict[str, Callable[[RunFolder, object], dict]] = {
     "even-out": even_out,
     "demo": demo,
 }
-
-
-def _write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
-    """RUN/map.parquet: item, level, x, y. Level -1 is the fixed layout at the lowest noise, by PCA at once and then by UMAP."""
-    items = np.concatenate([features.scored, features.n_biased + np.arange(features.reference.shape[2])])
-    of_level = [torch.cat([b, r[0]]).numpy() for b, r in zip(features.biased, features.reference, strict=True)]
-
-    def write(parts: dict[int, np.ndarray]) -> None:
-        frames = [pd.DataFrame({"item": items, "level": level, "x": xy[:, 0], "y": xy[:, 1]}) for level, xy in parts.items()]
-        data = io.BytesIO()
-        pd.concat(frames).to_parquet(data, index=False)
-        write_atomic(run.path / "map.parquet", data.getvalue())
-
-    run.progress("Drawing the map", 0, len(of_level))
-    write({-1: principal_plane(of_level[0])})
-    parts: dict[int, np.ndarray] = {}
-    for level, xy in enumerate(layouts(of_level, seed)):
-        parts |= {-1: xy, 0: xy} if level == 0 else {level: xy}
-        write(parts)
-        run.progress("Drawing the map", level + 1, len(of_level))
-        if run.stop_requested():
-            return
 
 
 def _stage(run: RunFolder, kind: str, options: object) -> dict:
