@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +19,8 @@ import pytest
 from tiw.errors import UserInputError
 from tiw.files import write_atomic
 from tiw.run import queue as jobs_module
-from tiw.run.execute import execute
+from tiw.run import supervise
+from tiw.run.execute import execute, process_of
 from tiw.run.folder import RunFolder, Stopped
 from tiw.run.options import AuditOptions, DebiasOptions, PreviewOptions, TrainOptions, validate
 from tiw.run.queue import Jobs
@@ -38,6 +39,8 @@ def work(run, o):
     for step in range(begun + 1, o.seed + 1):
         run.append("steps.jsonl", {"step": step, "pid": os.getpid()})
         run.progress("Training", step, o.seed)
+        if step == 20:
+            run.saved(20)
         if run.stop_requested():
             from tiw.run.folder import Stopped
             raise Stopped
@@ -385,21 +388,20 @@ def test_a_stop_asked_for_while_waiting_counts_and_an_old_one_does_not(run, work
 
 def test_two_processes_do_not_work_on_one_run(run, work):
     work(lambda *_: {})
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "tiw"])
+    code = "import sys, time, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(run.path / "lock")], stdout=subprocess.PIPE)
+    other.stdout.readline()
     try:
-        run.write_status(state="running", pid=other.pid, started=run_time(other.pid, 1))
+        run.write_status(state="running", pid=other.pid)
+        assert run.status()["state"] == "running" and process_of(run).pid == other.pid
         with pytest.raises(UserInputError, match=f"process {other.pid} is at work"):
             execute(run)
-        run.write_status(started=run_time(other.pid, -1))  # then it is younger than the run: another's number
-        assert execute(run) == 0
     finally:
         other.kill()
         other.wait()
-
-
-def run_time(pid: int, after: float) -> str:
-    """The process's birth plus `after` seconds, as status.json writes a time."""
-    return datetime.fromtimestamp(psutil.Process(pid).create_time() + after, timezone.utc).isoformat(timespec="milliseconds")
+        other.stdout.close()
+    assert run.status()["state"] == "interrupted" and process_of(run) is None  # whatever process has its number now
+    assert execute(run) == 0
 
 
 # --- the queue
@@ -469,7 +471,7 @@ def test_a_child_that_dies_by_itself_leaves_its_last_words(jobs):
 
 
 def test_one_that_does_not_listen_is_ended(jobs, monkeypatch):
-    monkeypatch.setattr(jobs_module, "GRACE", 0.1)
+    monkeypatch.setattr(supervise, "SILENCE", 0.1)
     run_id = jobs.submit("audit", AuditOptions(seed=99))
     wait_for(lambda: state(jobs, run_id) == "running")
     pid = jobs.open(run_id).status()["pid"]
@@ -477,6 +479,63 @@ def test_one_that_does_not_listen_is_ended(jobs, monkeypatch):
     assert state(jobs, run_id) == "stopping"
     wait_for(lambda: state(jobs, run_id) == "stopped")
     assert not psutil.pid_exists(pid)
+    assert re.search(r"gave no sign for \d+ seconds .* begins anew", jobs.open(run_id).status()["message"])
+
+
+CHILD_OF = """
+import sys, time
+from pathlib import Path
+run, signs, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+for sign in range(signs):
+    (run / "checkpoint.partial").write_bytes(b"x" * sign)
+    time.sleep(seconds)
+"""
+
+
+@pytest.mark.parametrize(("signs", "seconds", "killed"), [(6, 0.5, False), (1, 60.0, True)])
+def test_a_child_that_was_asked_to_stop_is_let_finish_while_it_gives_signs(run, monkeypatch, signs, seconds, killed):
+    """The first takes six times as long as the grace, but writes all the while; the second has nothing to say."""
+    monkeypatch.setattr(supervise, "SILENCE", 1.2)
+    run.write_status(state="running")
+    run.request_stop()
+    child = subprocess.Popen([sys.executable, "-c", CHILD_OF, str(run.path), str(signs), str(seconds)])
+    silent = supervise.supervise(run, child)
+    assert (silent > 1.2, child.returncode) == ((True, -9) if killed else (False, 0))
+
+
+def test_a_child_that_is_used_to_silence_is_given_more_of_it(run, monkeypatch):
+    """A step of two seconds is no hang where every step took two seconds."""
+    monkeypatch.setattr(supervise, "SILENCE", 0.8)
+    child = subprocess.Popen([sys.executable, "-c", CHILD_OF, str(run.path), "3", "2"])
+    threading.Timer(3.0, run.request_stop).start()
+    assert supervise.supervise(run, child) == 0 and child.returncode == 0
+
+
+def test_what_a_killed_training_run_loses_is_said(jobs):
+    run_id = jobs.submit("debias", DebiasOptions(seed=FOREVER))
+    wait_for(lambda: len(steps(jobs, run_id)) > 30)
+    os.kill(jobs.open(run_id).status()["pid"], 9)
+    wait_for(lambda: jobs.position(run_id) is None)
+    done = steps(jobs, run_id)[-1]
+    assert f"goes on from its checkpoint of step 20; {done - 20} steps are done again." in jobs.open(run_id).status()["message"]
+
+
+def test_a_child_that_cannot_be_started_has_failed_and_says_why(home):
+    jobs = Jobs(home, lambda run: ["/no/such/program"])
+    try:
+        run_id = jobs.submit("audit", AuditOptions())
+        for _ in ("at first", "resumed"):
+            wait_for(lambda: state(jobs, run_id) == "failed" and jobs.position(run_id) is None)
+            assert (
+                "could not be started" in jobs.open(run_id).status()["message"]
+                and "/no/such/program" in jobs.open(run_id).status()["message"]
+            )
+            jobs.resume(run_id)
+        jobs.stop(run_id)
+        jobs.delete(run_id)
+        assert jobs.listing() == ()
+    finally:
+        jobs.close()
 
 
 def test_delete_ends_the_run_first(jobs):
@@ -560,9 +619,9 @@ def test_closing_saves_and_the_next_app_resumes(home):
         second.close()
 
 
-def test_what_a_killed_app_left_behind(home):
-    """The app is killed, its child lives on: the next app ends the child and calls the run interrupted, or stopped if it could save."""
-    script = "import sys, time; sys.argv[0] = 'tiw'\nfrom tests.test_queue import *\njobs_module.DISK_NEEDED = 0\n"
+def test_kill_9_of_the_app_ends_its_child_within_seconds(home):
+    """The child asks itself to stop when its app is gone; the next app finds a run that can be resumed, and one that never began."""
+    script = "import time\nfrom tests.test_queue import *\njobs_module.DISK_NEEDED = 0\n"
     script += f"j = Jobs({str(home)!r}, child_command); j.submit('debias', DebiasOptions(seed=FOREVER))\n"
     script += "j.submit('audit', AuditOptions(seed=1)); time.sleep(60)"
     app = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[1])
@@ -572,16 +631,45 @@ def test_what_a_killed_app_left_behind(home):
     running = RunFolder.open(next(home.glob("runs/*/steps.jsonl")).parent)
     child = psutil.Process(running.status()["pid"])
     assert child.is_running()
-    (home / "runs" / ("b" * 32)).mkdir()
-    (home / "runs" / ("b" * 32) / "config.json").write_text("{")  # unreadable: skipped
     jobs = Jobs(home, child_command)
     try:
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        wait_for(lambda: not running.at_work(), 5)
         assert running.status()["state"] == "stopped"
-        assert sorted(run.status()["state"] for run in jobs.runs()) == ["interrupted", "stopped"]
-        assert not jobs._queue
+        assert sorted(run.state for run in jobs.listing()) == ["interrupted", "stopped"]
+        jobs.resume(running.path.name)
+        done = len(running.read_lines("steps.jsonl"))
+        wait_for(lambda: len(running.read_lines("steps.jsonl")) > done)
     finally:
         jobs.close()
+
+
+def test_an_orphan_that_does_not_stop_is_ended(run, monkeypatch):
+    code = f"""
+import os, subprocess, sys, time
+from types import SimpleNamespace
+from tiw.run import execute
+from tiw.run.folder import RunFolder
+sys.modules["tiw.run.actions"] = SimpleNamespace(EXECUTE={{"audit": lambda *_: time.sleep(60)}})
+execute.LAST_WORDS = 0.5
+gone = subprocess.Popen([sys.executable, "-c", ""])
+gone.wait()
+os.environ["TIW_APP"] = str(gone.pid)
+execute.execute(RunFolder.open({str(run.path)!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 1
+    assert run.status()["state"] == "interrupted" and run.stop_requested()
+
+
+def test_a_second_app_takes_over_once_the_first_is_gone(jobs, home):
+    second = Jobs(home, child_command)
+    try:
+        with pytest.raises(UserInputError, match="another TIW Studio"):
+            second.submit("audit", AuditOptions(seed=1))
+        jobs.close()
+        run_id = second.submit("audit", AuditOptions(seed=1))
+        wait_for(lambda: state(second, run_id) == "finished")
+    finally:
+        second.close()
 
 
 def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path):

@@ -17,7 +17,10 @@ ROOMS = {
     "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
     "comparing": ["corrected", "residual", "classifier", "quality", "compare"],
-    "run": ["options", "folder", "inputs", "train_in_folder", "report", "thumbnails", "audit_files", "actions", "execute", "queue"],
+    "run": [
+        *("names", "options", "folder", "inputs", "train_in_folder", "report", "thumbnails", "audit_files", "actions", "execute"),
+        *("index", "supervise", "queue"),
+    ],
 }
 ORDER = [*((name,) for name in SHARED), *((room, name) for room, names in ROOMS.items() for name in names or [""]), ("__main__",)]
 

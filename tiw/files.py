@@ -1,18 +1,34 @@
-"""Files written so that no reader and no loss of power finds half of one; tables as CSV that no spreadsheet runs."""
+"""Files written so that no reader and no loss of power finds half of one, and read so that a damaged one stops nothing; tables as CSV
+that no spreadsheet runs."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import json
 import os
 import re
+import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+PARTIAL = ".partial"  # how a file's name ends while it is being written
 FORMULA = ("=", "+", "-", "@")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+class Unreadable(ValueError):  # noqa: N818  (what it is)
+    """A file that holds something else than it should: cut, damaged, or of another version."""
 
 
 def shipped(name: str) -> Path:
@@ -22,12 +38,32 @@ def shipped(name: str) -> Path:
     return installed if installed.is_dir() else package.parent / name
 
 
+def read_json(path: Path) -> dict:
+    """The JSON object in a file. Raises FileNotFoundError where there is none, and Unreadable for anything else that is not one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise Unreadable(f"{path.name} cannot be read ({type(error).__name__})") from error
+    if not isinstance(found, dict):
+        raise Unreadable(f"{path.name} holds no JSON object")
+    return found
+
+
 def write_atomic(path: Path, data: bytes, lasting: bool = True) -> None:
     """Write beside `path` and rename: a reader sees the old file or the new one, never half of one; nor does the next start after a loss
     of power, unless it need not be `lasting`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
+    with whole(path, lasting) as partial:
         partial.write_bytes(data)
+
+
+@contextmanager
+def whole(path: Path, lasting: bool = True) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed to it at the end of the block, removed where the block fails."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
+    try:
+        yield partial
         if lasting:
             to_disk(partial)
         partial.replace(path)
@@ -35,10 +71,45 @@ def write_atomic(path: Path, data: bytes, lasting: bool = True) -> None:
         partial.unlink(missing_ok=True)  # left over only where the disk is full
 
 
+def take_in(source: Path, target: Path) -> None:
+    """Move a file to `target`, over the border of two disks too: there whole or not at all. Raises OSError, and the source stays."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with whole(target) as partial:
+            shutil.copyfile(source, partial)
+        source.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was ended in the middle of a write has left in a folder. Nobody may be writing there."""
+    for path in folder.glob(f"*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
 def to_disk(path: Path) -> None:
     """Return when the file's bytes have reached the disk: what is renamed or relied on next must survive a loss of power."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def held(path: Path) -> bool:
+    """Whether a living process holds the file lock `path`. The system takes it back when its process ends, however it ends; asking writes
+    nothing."""
+    try:
+        with path.open("rb") as file:
+            if os.name == "nt":
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def as_csv(table: pd.DataFrame, head: bool = True) -> bytes:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
-from tiw.run.queue import BUSY, OWNER, RUN_ID, Jobs
+from tiw.run.names import OWNER
+from tiw.run.queue import BUSY, RUN_ID, Jobs
 
 from . import caps, gate
 

@@ -28,6 +28,7 @@ from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
 from ..ratio.density_ratio import fit_to_features
 from ..ratio.features import RatioConfig, ratio_features
+from . import names
 from .audit_files import score_rest, write_audit, write_map
 from .folder import RunFolder, now
 from .inputs import (
@@ -72,7 +73,7 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, encoder, config)
-    keep_ratio(run.path / "ratio", ratio, biased, reference)
+    keep_ratio(run.path / names.RATIO, ratio, biased, reference)
     run.progress("Measuring", 0, 1)
     found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
     result = write_audit(run, found)
@@ -97,7 +98,7 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
     plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
     report = report_of(run, "Sampling with guidance", o.count)
     guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
-    np.savez(run.path / "samples.npz", seeds=np.array(seeds), baseline=plain, debiased=guided)
+    np.savez(run.path / names.SAMPLES, seeds=np.array(seeds), baseline=plain, debiased=guided)
     return {
         "strength": match.strength,
         "strength_match": asdict(match),
@@ -169,8 +170,8 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
     seeds = range(o.seed, o.seed + o.count)
     report = report_of(run, "Sampling", o.count)
     images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report, **guided)
-    np.savez(run.path / "samples.npz", images=images, seeds=np.array(seeds))
-    write_atomic(run.path / "sheet.webp", contact_sheet(images[:64]))
+    np.savez(run.path / names.SAMPLES, images=images, seeds=np.array(seeds))
+    write_atomic(run.path / names.SHEET, contact_sheet(images[:64]))
     return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1], "strength": strength}
 
 
@@ -188,12 +189,12 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     for name, model in models.items():
         common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
         images[name] = draw_samples(model, seeds, labels=labels, **common)
-    np.savez(run.path / "samples.npz", seeds=np.array(seeds), **images)
+    np.savez(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
     run.progress("Measuring", 0, 1)
     truth = load_demo().truth["shares"]["reference"] if demo else None
     result = measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
     run.write_result(result)
-    write_atomic(run.path / "report.html", compare_html(run.result(), images).encode())
+    write_atomic(run.path / names.REPORT, compare_html(run.result(), images).encode())
     return result
 
 

@@ -15,6 +15,7 @@ from ..data import ImageSet
 from ..files import as_csv, write_atomic
 from ..ratio.density_ratio import DensityRatio
 from ..ratio.features import RatioFeatures, features_at
+from . import names
 from .folder import RunFolder
 from .inputs import report
 from .report import audit_html
@@ -26,7 +27,7 @@ REST_BATCH = 512  # images whose scores are held at once
 def write_audit(run: RunFolder, found: AuditResult) -> dict:
     """Everything that the page, the report and the downloads show; returns result.json."""
     tables = found.tables()
-    _write_parquet(run, "scores.parquet", tables["scores"])
+    _write_parquet(run, names.SCORES, tables["scores"])
     for name, table in tables.items():
         table = for_people(table, found.ratio.sigmas) if name == "scores" else table
         write_atomic(run.path / f"{name}.csv", as_csv(table))
@@ -34,7 +35,7 @@ def write_audit(run: RunFolder, found: AuditResult) -> dict:
     write_thumbnails(run.path, found.biased, found.reference, np.r_[tables["scores"]["item"].to_numpy(), examples])
     result = found.to_json()
     run.write_result(result)
-    write_atomic(run.path / "report.html", audit_html(run.result(), found.biased, found.reference).encode())
+    write_atomic(run.path / names.REPORT, audit_html(run.result(), found.biased, found.reference).encode())
     return result
 
 
@@ -58,8 +59,8 @@ def score_rest(run: RunFolder, biased: ImageSet, reference: ImageSet, ratio: Den
             scores[level, start : start + REST_BATCH] = ratio.from_features(own, own.new_full((len(rows),), float(sigma))).cpu()
         say(min(start + REST_BATCH, len(rest)), len(rest))
     table = scored_rows("biased", 0, rest, scores, biased)
-    _write_parquet(run, "rest.parquet", table)
-    columns = pd.read_parquet(run.path / "scores.parquet").columns
+    _write_parquet(run, names.REST, table)
+    columns = pd.read_parquet(run.path / names.SCORES).columns
     with (run.path / "scores.csv").open("ab") as file:
         file.write(as_csv(for_people(table.reindex(columns=columns), ratio.sigmas), head=False))
     write_thumbnails(run.path, biased, reference, rest)
@@ -72,7 +73,7 @@ def write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:
 
     def write(parts: dict[int, np.ndarray]) -> None:
         frames = [pd.DataFrame({"item": items, "level": level, "x": xy[:, 0], "y": xy[:, 1]}) for level, xy in parts.items()]
-        _write_parquet(run, "map.parquet", pd.concat(frames))
+        _write_parquet(run, names.MAP, pd.concat(frames))
 
     run.progress("Drawing the map", 0, len(of_level))
     write({-1: principal_plane(of_level[0])})

@@ -7,18 +7,24 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 
 import psutil
+from filelock import FileLock, Timeout
 
 from ..errors import UserInputError
+from ..files import sweep
 from ..model import processes
+from . import names
 from .folder import RunFolder, Stopped, now
+
+APP = "TIW_APP"  # environment variable: the app's process, with which this one ends
+LAST_WORDS = 10.0  # seconds that a run has to save its state once its app is gone
 
 
 def execute(run: RunFolder) -> int:
@@ -27,21 +33,62 @@ def execute(run: RunFolder) -> int:
     0: finished, or stopped as asked; 2: the user's error, one sentence in `message`; 1: ours, with a traceback in the log.
     A run that has finished is left as it is. Raises UserInputError if another process is at work on it.
     """
-    state = run.status().get("state", "queued")
-    if replace(run, path=run.shared).status().get("state") == "finished":  # for each of several processes: none may wait for the others
+    if replace(run, path=run.shared).status()["state"] == "finished":  # for each of several processes: none may wait for the others
         return 0
-    if (other := process_of(run)) is not None:
-        raise UserInputError("out", f"process {other.pid} is at work in {run.path}", "wait for it, or choose another folder")
-    if state != "queued":  # a stop asked for while waiting counts, one left by an earlier attempt does not
-        run.forget_stop()
+    with _at_work(run):
+        if run.status()["state"] != "queued":  # a stop asked for while waiting counts, one left by an earlier attempt does not
+            run.forget_stop()
+        try:
+            sweep(run.path)
+            run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
+        except OSError as error:
+            raise UserInputError(
+                "out", f"{run.path} cannot be written ({error.strerror})", "make room, or choose another folder"
+            ) from error
+        _end_with_app(run)
+        with _stop_on_signals(run):
+            code, outcome = _attempt(run)
+            try:
+                run.write_status(**outcome, pid=None, eta_seconds=None)
+            except OSError:  # a full disk; that no process is at work any more tells the rest
+                print(outcome.get("message", ""), file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _at_work(run: RunFolder) -> Iterator[None]:
+    """Holds the run's lock. Raises UserInputError where another process does, or where the folder cannot be written."""
+    lock = FileLock(run.path / names.LOCK, timeout=1)  # those who only look hold it for a moment
     try:
-        run.write_status(state="running", stage="Starting", done=0, total=0, message="", pid=os.getpid(), started=now())
+        lock.acquire()
+    except Timeout:
+        pid = run.status()["pid"]
+        raise UserInputError("out", f"process {pid} is at work in {run.path}", "wait for it, or choose another folder") from None
     except OSError as error:
         raise UserInputError("out", f"{run.path} cannot be written ({error.strerror})", "make room, or choose another folder") from error
-    with _stop_on_signals(run):
-        code, outcome = _attempt(run)
-        run.write_status(**outcome, pid=None, eta_seconds=None)
-    return code
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _end_with_app(run: RunFolder) -> None:
+    """A child of the app does not outlive it: when the app is gone, the run is asked to stop, and ended after LAST_WORDS."""
+    app = os.environ.pop(APP, "")  # not for this one's own children
+    if not app:
+        return
+
+    def watch() -> None:
+        with suppress(psutil.Error):
+            parent = psutil.Process(int(app))
+            while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(1)
+        with suppress(OSError):
+            run.request_stop()
+        time.sleep(LAST_WORDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="tiw-watch").start()
 
 
 def _attempt(run: RunFolder) -> tuple[int, dict]:
@@ -57,7 +104,7 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
     except UserInputError as error:
         return 2, {"state": "failed", "stage": "Failed", "message": str(error)}
     except Exception as error:
-        with suppress(OSError), (run.shared / "log.txt").open("a", encoding="utf-8") as log:
+        with suppress(OSError), (run.shared / names.LOG).open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         return 1, {"state": "failed", "stage": "Failed", "message": _plainly(error)}
     return 0, {"state": "finished", "stage": "Finished"}
@@ -71,7 +118,7 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
         return "There was not enough memory. Use fewer images, or a smaller batch_size where there is one."
     if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or re.search("No space left|quota exceeded", said):
-        return "The disk is full: delete old runs, then start this one again; it goes on from its last checkpoint."
+        return "The disk is full: delete old runs, then start this one again; training goes on from its last checkpoint."
     if re.search("Connection (closed|reset) by peer", said):  # gloo's words
         return "Another process of this run has ended. log.txt in the run folder has the details."
     return f"Something went wrong ({type(error).__name__}: {said}). log.txt in the run folder has the details."
@@ -104,13 +151,8 @@ def _stop_on_signals(run: RunFolder) -> Iterator[None]:
 
 
 def process_of(run: RunFolder) -> psutil.Process | None:
-    """The living process that works on the run. One that has been given its number since is younger than the run's start."""
-    status = run.status()
-    if not status.get("pid") or not status.get("started") or status["pid"] == os.getpid():
-        return None
+    """The other process that works on the run, where it is one of this machine's."""
+    pid = run.status()["pid"] if run.at_work() else None
     with suppress(psutil.Error):
-        process = psutil.Process(status["pid"])
-        started = datetime.fromisoformat(status["started"]).timestamp()
-        if process.create_time() <= started and any("tiw" in word for word in process.cmdline()):
-            return process
+        return psutil.Process(pid) if pid and pid != os.getpid() else None
     return None

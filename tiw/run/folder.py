@@ -14,11 +14,13 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import UserInputError
-from ..files import write_atomic
+from ..files import Unreadable, held, read_json, write_atomic
+from . import names
 from .options import OPTIONS, validate
 
 SCHEMA_VERSION = 1
 STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "interrupted")
+LONGEST_NAME, LONGEST_NOTE = 80, 2000  # characters
 
 
 class Stopped(Exception):  # noqa: N818  (asked for, not an error)
@@ -52,7 +54,7 @@ class RunFolder:
         Raises UserInputError for bad options, for a folder that holds a run with other options, and for one that cannot be written.
         """
         path = Path(path)
-        if (path / "config.json").is_file():
+        if (path / names.CONFIG).is_file():
             there = cls.open(path)
             if there.kind != kind:
                 raise UserInputError("out", f"{path} holds a run of {there.kind}, not of {kind}", "choose another folder")
@@ -66,7 +68,7 @@ class RunFolder:
         config = {"schema_version": SCHEMA_VERSION, "kind": kind, "options": asdict(options), "version": __version__}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_atomic(path / "config.json", _json(config))
+            write_atomic(path / names.CONFIG, _json(config))
         except OSError as error:
             raise UserInputError("out", f"{path} cannot be written ({error.strerror})", "choose another folder") from error
         run = cls(path, kind, options)
@@ -78,7 +80,7 @@ class RunFolder:
         """The run in `path`. Raises UserInputError where there is none, or one that this version cannot read."""
         path = Path(path)
         try:
-            raw = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            raw = read_json(path / names.CONFIG)
             kind, given = str(raw["kind"]), dict(raw["options"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserInputError("out", f"{path} holds no readable config.json", "give the folder of a run") from error
@@ -96,22 +98,42 @@ class RunFolder:
         return replace(RunFolder.create(self.path / kind, kind, options), parent=self)
 
     def status(self) -> dict:
-        """What status.json says; an empty dict before the first write. A run at work that was asked to stop is `stopping`, one whose
-        status was lost with the machine's power is `interrupted`."""
-        try:
-            status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError:
-            return {**_BLANK, "state": "interrupted", "stage": "Interrupted", "message": "Its status was lost.", "created": now()}
+        """What status.json says, and what is known beside it; every field is there and of its type, whatever the file holds.
+
+        A run at work that was asked to stop is `stopping`. One whose process has ended without a word, or whose status was lost, is
+        `interrupted`, and one whose result was lost has `failed`.
+        """
+        status = self.written_status()
+        if status["state"] in ("running", "stopping") and not self.at_work():
+            status = self.written_status()  # it may have ended in between
+            if status["state"] in ("running", "stopping"):
+                message = "Its process ended before it could say why: it was killed, the machine was switched off, or the disk was full."
+                return {**status, **_LOST, "message": message}
         # Derived, so that only the process at work writes the file and no state is lost between two writers.
-        return {**status, "state": "stopping"} if status["state"] == "running" and self.stop_requested() else status
+        if status["state"] == "running" and self.stop_requested():
+            return {**status, "state": "stopping"}
+        if status["state"] == "finished" and not self._has_result():
+            message = "Its result is missing or damaged: start it again to make it anew, or delete it."
+            return {**status, "state": "failed", "stage": "Failed", "message": message}
+        return status
+
+    def written_status(self) -> dict:
+        """status.json, with something sound in place of what cannot be read."""
+        try:
+            return _sound(read_json(self.path / names.STATUS), self.path)
+        except (FileNotFoundError, Unreadable):
+            return {**_BLANK, **_LOST, "message": "Its status was lost.", "created": _made(self.path)}
+
+    def at_work(self) -> bool:
+        """Whether a living process works on the run."""
+        return self.parent.at_work() if self.parent is not None else held(self.path / names.LOCK)
 
     def write_status(self, lasting: bool = True, **changes: object) -> None:
         """Change some fields of status.json, atomically."""
-        status = {**_BLANK, "created": now(), **self.status(), **changes, "updated": now()}
+        there = (self.path / names.STATUS).is_file()
+        status = {**(self.written_status() if there else {**_BLANK, "created": now()}), **changes, "updated": now()}
         assert status["state"] in STATES, status["state"]
-        write_atomic(self.path / "status.json", _json(status), lasting)
+        write_atomic(self.path / names.STATUS, _json(status), lasting)
 
     def progress(self, stage: str, done: int, total: int, eta_seconds: float | None = None) -> None:
         """Say what is being done and how far it is; at most five writes a second, but every new stage."""
@@ -131,18 +153,22 @@ class RunFolder:
         if ON_PROGRESS is not None:
             ON_PROGRESS(stage, done, total)
 
+    def saved(self, step: int) -> None:
+        """Say that a checkpoint holds this step: what is lost when the process is killed."""
+        (self.parent or self).write_status(lasting=False, saved=step)
+
     def request_stop(self) -> None:
         """Ask whoever works on the run to save its state and end. The time of the first request stands."""
-        if not (self.path / "stop").exists():
-            (self.path / "stop").touch()
-            if (self.path / "status.json").exists():
-                os.utime(self.path / "status.json")  # those who watch the file learn of it
+        if not (self.path / names.STOP).exists():
+            (self.path / names.STOP).touch()
+            if (self.path / names.STATUS).exists():
+                os.utime(self.path / names.STATUS)  # those who watch the file learn of it
 
     def stop_requested(self) -> bool:
-        return (self.path / "stop").exists() or (self.parent is not None and self.parent.stop_requested())
+        return (self.path / names.STOP).exists() or (self.parent is not None and self.parent.stop_requested())
 
     def forget_stop(self) -> None:
-        (self.path / "stop").unlink(missing_ok=True)
+        (self.path / names.STOP).unlink(missing_ok=True)
 
     def append(self, name: str, line: dict) -> None:
         """One JSON line at the end of a file, there for every reader when this returns."""
@@ -154,39 +180,88 @@ class RunFolder:
 
         Of more than `most` (0: all are wanted) about so many at even distances, and the last one.
         """
-        path = self.path / name
-        if not path.is_file():
+        try:
+            text = (self.path / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return []
-        text = path.read_text(encoding="utf-8")
         lines = [line for line in text[: text.rfind("\n") + 1].splitlines() if line]
         if most and len(lines) > most:
             lines = [*lines[: -1 : math.ceil(len(lines) / most)], lines[-1]]
-        return [json.loads(line) for line in lines]
+        return [parsed for line in lines if (parsed := _object(line)) is not None]
 
     def write_result(self, result: dict) -> None:
         """Write result.json; schema version, kind and the seconds since the start are added. May be called before the end, too."""
-        started = self.status().get("started")
+        started = self.written_status()["started"]
         seconds = started and (datetime.now(timezone.utc) - datetime.fromisoformat(started)).total_seconds()
         about = {"schema_version": SCHEMA_VERSION, "kind": self.kind, "seconds": seconds}
-        write_atomic(self.path / "result.json", _json({**about, **result}))
+        write_atomic(self.path / names.RESULT, _json({**about, **result}))
 
     def result(self) -> dict | None:
-        path = self.path / "result.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        """result.json; None where there is none yet, or none that can be read."""
+        try:
+            return read_json(self.path / names.RESULT)
+        except (FileNotFoundError, Unreadable):
+            return None
+
+    def _has_result(self) -> bool:
+        """Whether result.json is there and has its end."""
+        try:
+            with (self.path / names.RESULT).open("rb") as file:
+                file.seek(-min(16, file.seek(0, os.SEEK_END)), os.SEEK_END)
+                return file.read().rstrip().endswith(b"}")
+        except OSError:
+            return False
+
+    def about(self) -> tuple[str, str]:
+        """Name and note that a person gave the run; empty where none were given."""
+        try:
+            raw = read_json(self.path / names.ABOUT)
+        except (FileNotFoundError, Unreadable):
+            return "", ""
+        name, note = (value if isinstance(value := raw.get(key), str) else "" for key in ("name", "note"))
+        return name[:LONGEST_NAME], note[:LONGEST_NOTE]
+
+    def describe(self, name: str = "", note: str = "") -> None:
+        """Give the run a name, in one line, and a note; both may be changed at any time. Raises UserInputError where they are too long."""
+        for field, text, longest in (("name", name, LONGEST_NAME), ("note", note, LONGEST_NOTE)):
+            if len(text) > longest:
+                raise UserInputError(field, f"it has {len(text)} characters", f"give {longest} at most")
+        write_atomic(self.path / names.ABOUT, _json({"name": " ".join(name.split()), "note": note.strip()}))
 
     def disk_bytes(self) -> int:
         """Bytes in its files; one that vanishes meanwhile counts nothing."""
         total = 0
         for file in self.path.rglob("*"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 total += file.stat().st_size if file.is_file() else 0
         return total
 
     def delete(self) -> None:
-        shutil.rmtree(self.path)
+        """Remove the folder with everything in it. Raises UserInputError where that is not allowed."""
+        remove(self.path)
 
 
-_BLANK = {"state": "queued", "stage": "", "done": 0, "total": 0, "eta_seconds": None, "message": "", "pid": None, "started": None}
+def remove(path: Path) -> None:
+    """Remove a run's folder: gone at once for every reader. Raises UserInputError where that is not allowed."""
+    try:
+        if path.is_symlink():
+            path.unlink()
+            return
+        gone = path.with_name(f".deleted-{path.name}")
+        path.replace(gone)
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise UserInputError("run", f"{path.name} cannot be deleted ({error.strerror})", "look who owns its files") from error
+
+
+_BLANK = {
+    **{"state": "queued", "stage": "", "done": 0, "total": 0, "eta_seconds": None, "message": "", "pid": None, "started": None},
+    "saved": None,  # last step that a checkpoint holds
+    "created": "",
+    "updated": None,
+}
+_LOST = {"state": "interrupted", "stage": "Interrupted", "pid": None, "eta_seconds": None}
+_NUMBERS, _WORDS, _TIMES = ("done", "total", "eta_seconds", "pid", "saved"), ("stage", "message"), ("created", "started", "updated")
 _PROGRESS: dict[str, tuple[str, float, float]] = {}  # per folder: stage, time of the last write, when the stage began
 ON_PROGRESS = None  # the command line puts its progress bar here
 
@@ -204,3 +279,39 @@ def _finite(value: object) -> object:
     if hasattr(value, "tolist"):  # numpy
         return _finite(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _object(line: str) -> dict | None:
+    """The JSON object on a line; None for anything else."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _sound(raw: dict, path: Path) -> dict:
+    """The fields of a status, each of its own type: what is not is as it was at first. Raises Unreadable without a state."""
+    if raw.get("state") not in STATES:
+        raise Unreadable(f"no run has the state {str(raw.get('state'))[:40]!r}")
+    given = {key: raw[key] for key in _BLANK if key in raw}
+    for key in (*_NUMBERS, *_WORDS):
+        kinds = str if key in _WORDS else int | float
+        value = given.get(key)
+        if not isinstance(value, kinds) or isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+            given.pop(key, None)
+    for key in _TIMES:
+        try:
+            known = datetime.fromisoformat(given[key]).tzinfo is not None
+        except (KeyError, TypeError, ValueError):
+            known = False
+        if not known:
+            given.pop(key, None)
+    return {**_BLANK, "created": _made(path), **given}
+
+
+def _made(path: Path) -> str:
+    """When the run's config was written, for one that has lost its status."""
+    with suppress(OSError):
+        return datetime.fromtimestamp((path / names.CONFIG).stat().st_mtime, timezone.utc).isoformat(timespec="microseconds")
+    return datetime.fromtimestamp(0, timezone.utc).isoformat(timespec="microseconds")

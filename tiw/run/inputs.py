@@ -5,31 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 
 from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
 from ..data import ImageSet, load_set
 from ..debiasing.baseline_check import BaselineCheck, check_baseline
 from ..debiasing.strength import StrengthMatch, match_strength
 from ..errors import UserInputError
-from ..files import shipped, write_atomic
+from ..files import Unreadable, read_json, shipped, write_atomic
 from ..intervals import Estimate
 from ..model import processes
 from ..model.denoiser import Denoiser
 from ..model.device import pick_device, pick_precision
 from ..ratio.density_ratio import DensityRatio, fit_to_features
 from ..ratio.features import PixelEncoder, RatioConfig, ratio_features
+from . import names
 from .folder import RunFolder, Stopped
 from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 
 OTHER_FILES = 20 << 20  # bytes: pictures, ratio, lines of a short run
 A_LINE = 250  # bytes that a step's line takes
-SETS_FILE = "sets.json"
 CHECKPOINTS = shipped("checkpoints")
 
 
@@ -78,7 +80,7 @@ def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 
     """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
     images = load_set(path, role, references, o.resolution, o.skip_bad)
     if images.skipped:
-        with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+        with (run.path / names.LOG).open("a", encoding="utf-8") as log:
             log.writelines(f"{role}: left out {name}\n" for name in images.skipped)
     return images
 
@@ -99,15 +101,17 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
 def _open_or_fit_ratio(
     run: RunFolder, o: PreviewOptions | DebiasOptions, biased: ImageSet, reference: ImageSet, denoiser: Denoiser
 ) -> DensityRatio:
-    folder = ratio_home(run, o) / "ratio"
+    folder = ratio_home(run, o) / names.RATIO
     if (folder / "ratio.json").is_file():
-        kept = json.loads((folder / SETS_FILE).read_text())
+        fix = "run the audit again" if o.audit else "start a new run"
+        with _readable("audit" if o.audit else "out", folder, fix):
+            kept = read_json(folder / names.SETS)
+            ratio, counts = DensityRatio.load(folder, denoiser), {role: kept[role]["n"] for role in ("biased", "reference")}
         for role, images in (("biased", biased), ("reference", reference)):
             if kept[role] != asdict(images.fingerprint):
-                found = f"its images have changed since the density ratio was fitted: {kept[role]['n']} then, {len(images)} now"
-                fix = "run the audit again" if o.audit else "start a new run"
+                found = f"its images have changed since the density ratio was fitted: {counts[role]} then, {len(images)} now"
                 raise UserInputError(role, found, fix)
-        return DensityRatio.load(folder, denoiser)
+        return ratio
     config = RatioConfig(seed=o.seed)
     features = ratio_features(biased, reference, denoiser, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
@@ -116,11 +120,22 @@ def _open_or_fit_ratio(
     return ratio
 
 
+@contextmanager
+def _readable(option: str, path: Path, fix: str) -> Iterator[None]:
+    """Whatever reading kept files raises, as the user's error."""
+    try:
+        yield
+    except UserInputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise UserInputError(option, f"{path} is damaged or of another version ({type(error).__name__})", fix) from error
+
+
 def keep_ratio(folder: Path, ratio: DensityRatio, biased: ImageSet, reference: ImageSet) -> None:
     """Write the ratio and, beside it, which images it was fitted to: its folds are theirs, row by row."""
     folder.mkdir(parents=True, exist_ok=True)
     sets = {"biased": asdict(biased.fingerprint), "reference": asdict(reference.fingerprint)}
-    write_atomic(folder / SETS_FILE, json.dumps(sets).encode())
+    write_atomic(folder / names.SETS, json.dumps(sets).encode())
     ratio.save(folder)
 
 
@@ -132,7 +147,7 @@ def _audit(option: str, path: str) -> RunFolder:
         raise UserInputError(option, error.found, "give the folder of a finished audit") from error
     if run.kind != "audit":
         raise UserInputError(option, f"{path} holds a run of {run.kind}", "give the folder of a finished audit")
-    if not (run.path / "ratio" / "ratio.json").is_file():
+    if not (run.path / names.RATIO / "ratio.json").is_file():
         raise UserInputError(option, f"{path} holds no ratio", "wait until the audit has finished, or leave this empty")
     return run
 
@@ -147,7 +162,8 @@ def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, f
     if encoder.shape != denoiser.shape:
         found = f"the audit's images are {encoder.shape[-1]} pixels wide, the model paints {denoiser.shape[-1]}"
         raise UserInputError("guidance", found, "choose an audit and a model of one size")
-    ratio = DensityRatio.load(audit.path / "ratio", encoder)
+    with _readable("guidance", audit.path / names.RATIO, "run the audit again"):
+        ratio = DensityRatio.load(audit.path / names.RATIO, encoder)
     if o.strength != "auto":
         return ratio, float(o.strength)
     match = _kept_match(audit.path)
@@ -157,22 +173,23 @@ def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, f
 
 
 def _kept_match(folder: Path) -> StrengthMatch | None:
-    kept = folder / "strength.json"
-    if not kept.is_file():
+    """The strength kept beside a ratio; None where there is none, or one of another version, which is then matched anew."""
+    try:
+        raw = read_json(folder / names.STRENGTH)
+        interval = tuple(raw["interval"]) if raw.get("interval") else None
+        return StrengthMatch(float(raw["strength"]), Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])), interval)
+    except (FileNotFoundError, Unreadable, KeyError, TypeError, ValueError):
         return None
-    raw = json.loads(kept.read_text())
-    interval = tuple(raw["interval"]) if raw.get("interval") else None
-    return StrengthMatch(raw["strength"], Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])), interval)
 
 
 def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck:
     """Whether the baseline is a model of the biased set, said on standard error if not; kept beside the ratio, and so done once."""
-    kept = ratio_home(run, o) / "baseline_check.json"
+    kept = ratio_home(run, o) / names.BASELINE_CHECK
     with processes.first_goes_first():
-        if kept.is_file():
-            raw = json.loads(kept.read_text())
+        try:
+            raw = read_json(kept)
             check = BaselineCheck(**{**raw, "interval": tuple(raw["interval"])})
-        else:
+        except (FileNotFoundError, Unreadable, KeyError, TypeError):  # not there yet, or of another version
             check = check_baseline(denoiser, biased, seed=o.seed, on_progress=report(run, "Testing the baseline against the biased set"))
             write_atomic(kept, json.dumps(asdict(check)).encode())
     if check.differs and processes.is_first():
@@ -202,7 +219,7 @@ def strength_of(
         match = _kept_match(folder)
         if match is None:
             match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
-            write_atomic(folder / "strength.json", json.dumps(asdict(match)).encode())
+            write_atomic(folder / names.STRENGTH, json.dumps(asdict(match)).encode())
         return match
 
 
@@ -238,7 +255,7 @@ def check_disk(run: RunFolder, denoiser: Denoiser, steps: int) -> None:
     others = OTHER_FILES + A_LINE * steps
     peak, end = 8 * weights + others, 2 * weights + others
     run.progress(f"Will take {peak >> 20} MB of disk while training, {end >> 20} MB in the end", 0, 1)
-    checkpoint = run.shared / "checkpoint.pt"
+    checkpoint = run.shared / names.CHECKPOINT
     there = checkpoint.stat().st_size if checkpoint.is_file() else 0
     free = shutil.disk_usage(run.shared).free
     if free + there < peak:

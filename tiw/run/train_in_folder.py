@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,12 +20,13 @@ from diffusers.training_utils import EMAModel
 
 from ..debiasing.fine_tune import DebiasConfig, TrainStep
 from ..errors import UserInputError
-from ..files import to_disk, write_atomic
+from ..files import Unreadable, read_json, to_disk, write_atomic
 from ..intervals import Estimate
 from ..model import processes
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like, sample
 from ..pictures import contact_sheet
+from . import names
 from .folder import RunFolder, Stopped
 from .options import DebiasOptions, TrainOptions
 
@@ -50,11 +52,11 @@ class _Preview:
         labels = labels_like(self.like, seeds)
         images = sample(model, seeds, labels=labels, batch_size=16, on_batch=self._stop_if_asked)
         self.last = None if self.gap is None else self.gap(images, labels)
-        folder = self.run.path / "previews"
+        folder = self.run.path / names.PREVIEW_SHEETS
         folder.mkdir(exist_ok=True)
         write_atomic(folder / f"{step:06d}.webp", contact_sheet(images[:16], columns=8))
         gap = None if self.last is None else asdict(self.last)
-        self.run.append("previews.jsonl", {"step": step, "file": f"previews/{step:06d}.webp", "gap_closed": gap})
+        self.run.append(names.PREVIEWS, {"step": step, "file": f"{names.PREVIEW_SHEETS}/{step:06d}.webp", "gap_closed": gap})
 
     def _stop_if_asked(self, _done: int) -> None:
         if self.run.stop_requested():
@@ -77,9 +79,9 @@ def train_to_folder(
     Leaves RUN/model (the moving average), RUN/raw, one JSON line per step, pictures on the way.
     Raises Stopped, with the checkpoint written, when a stop was asked for.
     """
-    trained = run.shared / "trained.json"
-    if trained.is_file():  # ended between the last checkpoint's removal and the run's own result
-        return json.loads(trained.read_text())
+    trained = run.shared / names.TRAINED
+    with suppress(FileNotFoundError, Unreadable):  # ended between the last checkpoint's removal and the run's own result
+        return read_json(trained)
     preview = _Preview(run, gap, like)
     shown = copy.deepcopy(start_model).requires_grad_(False).eval()  # carries the moving average
     ema = EMAModel(shown.parameters(), decay=o.ema)
@@ -110,7 +112,7 @@ def train_to_folder(
         seconds, clock = now - clock, now
         training_seconds += seconds
         if processes.is_first():
-            run.append("steps.jsonl", _line(last, o.batch_size / seconds, training_seconds))
+            run.append(names.STEPS, _line(last, o.batch_size / seconds, training_seconds))
         remaining = training_seconds / last.step * (config.steps - last.step)
         run.progress("Training", last.step, config.steps, remaining)
         overdue = not o.checkpoint_every and training_seconds - saved_at >= CHECKPOINT_SECONDS
@@ -143,12 +145,12 @@ def train_to_folder(
         raw.load_state_dict(resume["model"])
     else:
         raw = last.denoiser
-    for model, name in ((shown, "model"), (raw, "raw")):
+    for model, name in ((shown, names.MODEL), (raw, names.RAW)):
         model.save_pretrained(run.path / name)
         for file in (run.path / name).rglob("*.*"):
             to_disk(file)
     write_atomic(trained, json.dumps(result).encode())
-    (run.path / "checkpoint.pt").unlink(missing_ok=True)
+    (run.path / names.CHECKPOINT).unlink(missing_ok=True)
     return result
 
 
@@ -176,7 +178,7 @@ def _budget(
     repeated."""
     if o.steps:
         return o.steps, PREVIEWS
-    kept = run.shared / "budget.json"
+    kept = run.shared / names.BUDGET
     if not kept.is_file():
         run.progress("Timing a few steps", 0, 1)
         times = []
@@ -217,18 +219,25 @@ def _save_checkpoint(run: RunFolder, last: TrainStep, ema: EMAModel, seconds: fl
         with partial.open("wb") as file:  # given a path, torch.save does not say that the disk is full
             torch.save(state, file)
         to_disk(partial)
-        partial.replace(run.path / "checkpoint.pt")
+        partial.replace(run.path / names.CHECKPOINT)
     finally:
         partial.unlink(missing_ok=True)  # a full disk gets the space back, so that the status can be written
+    run.saved(last.step)
 
 
 def _load_checkpoint(run: RunFolder) -> dict | None:
-    path = run.shared / "checkpoint.pt"
-    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+    path = run.shared / names.CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        found = f"{path} cannot be read ({(str(error).splitlines() or [''])[0][:100]})"
+        raise UserInputError("out", found, "delete it to start this run from its first step, or start a new one") from error
 
 
 def _forget_after(run: RunFolder, step: int) -> None:
     """Drop the lines of steps that were lost with the process; they are about to be made again."""
-    for name in ("steps.jsonl", "previews.jsonl"):
-        kept = [line for line in run.read_lines(name) if line["step"] <= step]
+    for name in (names.STEPS, names.PREVIEWS):
+        kept = [line for line in run.read_lines(name) if isinstance(line.get("step"), int) and line["step"] <= step]
         write_atomic(run.path / name, "".join(json.dumps(line) + "\n" for line in kept).encode())

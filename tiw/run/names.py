@@ -1,0 +1,55 @@
+"""The names of a run folder's files. Every action writes some of them; who writes and who reads each:
+
+| name | written by | read by |
+|---|---|---|
+| config.json | folder, before any work | folder; the same command again; the page |
+| about.json | folder, on request | the page, reports |
+| owner | queue, where the app has several visitors | page |
+| status.json | folder, by the process at work | queue, page, command line |
+| lock | execute, held while it works | folder: whether a process is at work |
+| stop | folder, whoever asks for a stop | the process at work |
+| log.txt | queue, execute, inputs | people; queue, for a child's last words |
+| result.json | folder, at the end (audit: before the map) | page, command line, reports |
+| ratio/, ratio/sets.json | inputs | inputs of this run and of those that name it |
+| strength.json, baseline_check.json | inputs | inputs |
+| scores.parquet, rest.parquet, map.parquet, *.csv | audit_files | page |
+| thumbs.json and its sheets | thumbnails | page |
+| report.html | actions, audit_files | people |
+| samples.npz, sheet.webp | actions.preview, sample, compare | page |
+| biased.parquet, reference.parquet | actions.even_out | every command, as a set |
+| biased.json, reference.json, heldout.json | actions.make_split | every command, as a set |
+| budget.json | train_in_folder, at the start and when it plans again | train_in_folder |
+| checkpoint.pt | train_in_folder | train_in_folder, to resume |
+| steps.jsonl, previews.jsonl, previews/ | train_in_folder | page |
+| trained.json | train_in_folder, when the models are whole | train_in_folder |
+| model/, raw/ | train_in_folder: moving average, last weights | every command, as a model |
+"""
+
+from __future__ import annotations
+
+CONFIG = "config.json"
+ABOUT = "about.json"
+OWNER = "owner"
+STATUS = "status.json"
+LOCK = "lock"
+STOP = "stop"
+LOG = "log.txt"
+RESULT = "result.json"
+RATIO = "ratio"
+SETS = "sets.json"  # in RATIO
+STRENGTH = "strength.json"
+BASELINE_CHECK = "baseline_check.json"
+SCORES = "scores.parquet"
+REST = "rest.parquet"
+MAP = "map.parquet"
+REPORT = "report.html"
+SAMPLES = "samples.npz"
+SHEET = "sheet.webp"
+BUDGET = "budget.json"
+CHECKPOINT = "checkpoint.pt"
+STEPS = "steps.jsonl"
+PREVIEWS = "previews.jsonl"
+PREVIEW_SHEETS = "previews"  # folder
+TRAINED = "trained.json"
+MODEL = "model"
+RAW = "raw"

@@ -1,0 +1,120 @@
+"""One child process of the app: started, let finish, ended where it hangs, and its account closed where it could not do so itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from ..choices import TRAINING
+from ..files import sweep
+from . import names
+from .execute import APP
+from .folder import RunFolder
+from .index import BUSY
+
+SILENCE = 60.0  # seconds without a sign of work after which a child that was asked to stop is ended; longer for one that is used to silence
+PACKAGE_ROOT = str(Path(__file__).parents[2])
+
+
+def spawn(run: RunFolder, command: list[str]) -> subprocess.Popen:
+    """Start `command` as the run's child: it writes to RUN/log.txt and ends with this process. Raises OSError where it cannot start."""
+    paths = [PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]
+    with (run.path / names.LOG).open("ab") as log:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), APP: str(os.getpid())},
+            start_new_session=True,  # Ctrl-C in the app's terminal is the app's; `close` then lets the child save its state
+        )
+    with suppress(psutil.Error, AttributeError, OSError):
+        psutil.Process(child.pid).nice(5 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)  # the page goes first
+    return child
+
+
+def supervise(run: RunFolder, child: subprocess.Popen) -> float:
+    """Wait for the end of the child. One that was asked to stop is let finish while it gives signs of work; ended when it has given none
+    for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0."""
+    signs, seen, longest = None, time.monotonic(), 0.0
+    while True:
+        try:
+            child.wait(0.5)
+            return 0.0
+        except subprocess.TimeoutExpired:
+            now, latest = time.monotonic(), _signs(run.path)
+            if latest != signs:
+                longest = 0.0 if signs is None else max(longest, now - seen)
+                signs, seen = latest, now
+            elif now - seen > max(SILENCE, 3 * longest) and run.stop_requested():
+                kill(child)
+                child.wait()
+                return now - seen
+
+
+def _signs(folder: Path) -> list[tuple[str, int, int]]:
+    """What changes whenever the work in a run's folder gets on: a line, a status, a checkpoint that grows."""
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            with suppress(OSError):
+                about = entry.stat()
+                found.append((entry.name, about.st_size, about.st_mtime_ns))
+    return sorted(found)
+
+
+def kill(process: subprocess.Popen | psutil.Process) -> None:
+    """End the process and whatever it has started."""
+    if isinstance(process, subprocess.Popen) and process.poll() is not None:
+        return
+    with suppress(psutil.Error):
+        for each in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            with suppress(psutil.Error):
+                each.kill()
+    if isinstance(process, psutil.Process):
+        with suppress(psutil.Error):
+            process.wait(5)
+
+
+def close_account(run: RunFolder, code: int, silent: float, closed: bool) -> None:
+    """A child that could not write its own end (killed, out of memory) gets a status from here, which says what was lost."""
+    sweep(run.path)
+    if run.written_status()["state"] not in BUSY:
+        return
+    common = {"pid": None, "eta_seconds": None}
+    if silent:
+        message = f"It gave no sign for {silent:.0f} seconds after it was asked to stop, and was ended. {_lost(run)}"
+        run.write_status(state="stopped", stage="Stopped", message=message, **common)
+    elif run.stop_requested() or closed:
+        run.write_status(state="stopped", stage="Stopped", message=f"It was ended before it could save its state. {_lost(run)}", **common)
+    elif code in (-signal.SIGTERM, -9):  # 9: SIGKILL, which Windows does not name
+        message = f"Its process was ended from outside, for lack of memory perhaps. {_lost(run)}"
+        run.write_status(state="interrupted", stage="Interrupted", message=message, **common)
+    else:
+        lines = (run.path / names.LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
+        run.write_status(state="failed", stage="Failed", message=f"Its process ended with code {code}: {last}", **common)
+
+
+def _lost(run: RunFolder) -> str:
+    """What has to be done again."""
+    if run.kind not in TRAINING:
+        return "It begins anew when it is resumed."
+    saved = run.written_status()["saved"] or 0
+    last = max((line["step"] for line in run.read_lines(names.STEPS, most=2) if isinstance(line.get("step"), int)), default=0)
+    from_where = f"from its checkpoint of step {saved}" if saved else "from its first step"
+    return f"Resumed, it goes on {from_where}" + (f"; {last - saved} steps are done again." if last > saved else ".")
+
+
+def interrupt(run: RunFolder) -> None:
+    """What an earlier app left unfinished is interrupted, and offers to be resumed. A child that still saves its state ends by itself."""
+    if run.written_status()["state"] in BUSY and not run.at_work():
+        sweep(run.path)
+        message = f"The app was closed while this run was not finished. {_lost(run)}"
+        run.write_status(state="interrupted", stage="Interrupted", message=message, pid=None, eta_seconds=None)
