@@ -119,7 +119,7 @@ def test_a_run_whose_result_is_cut_has_failed_and_is_done_again(tmp_path, work, 
     assert run.result() is None
     assert run.status()["state"] == "failed" or text.endswith("]")
     if run.status()["state"] == "failed":
-        assert "missing or damaged" in run.status()["message"]
+        assert "cannot be read" in run.status()["message"]
         work(lambda *_: {"n": 2})
         assert execute(run) == 0 and run.result()["n"] == 2 and run.status()["state"] == "finished"
 

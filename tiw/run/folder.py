@@ -113,7 +113,7 @@ class RunFolder:
         if status["state"] == "running" and self.stop_requested():
             return {**status, "state": "stopping"}
         if status["state"] == "finished" and not self._has_result():
-            message = "Its result is missing or damaged: start it again to make it anew, or delete it."
+            message = "Its result is missing or cannot be read: start it again to make it anew, or delete it."
             return {**status, "state": "failed", "stage": "Failed", "message": message}
         return status
 
