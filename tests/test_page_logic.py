@@ -7,6 +7,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from conftest import blobs
+from filelock import FileLock
 
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions, DebiasOptions, EvenOutOptions, TrainOptions
@@ -145,7 +146,8 @@ def test_looking_writes_nothing_and_a_second_look_sends_nothing(store, sets, loo
 
 def test_the_timer_runs_while_a_run_does(store, sets, looked):
     run = put(store, "a", "audit", AuditOptions(**sets), state="running")
-    assert looked({"audit": run.id}, sets)[2].active is True
+    with FileLock(run.path / "lock"):  # as its process does
+        assert looked({"audit": run.id}, sets)[2].active is True
 
 
 def test_an_older_debias_run_that_is_opened_is_the_one_to_compare(store, sets, looked):
