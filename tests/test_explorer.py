@@ -97,11 +97,11 @@ def test_the_zip_holds_the_chosen_images_and_their_scores(audited):
 
 
 def test_moved_images_leave_the_biased_set(audited):
-    from ui import explorer
+    from ui import explorer, store
 
     before = load_images(audited.options["biased"])
     sets = explorer.with_more_references(audited, [7, 2, 7, 50])
-    biased, reference = load_images(sets["biased"]), load_images(sets["reference"])
+    biased, reference = (load_images(store.located(sets[role], role)) for role in ("biased", "reference"))
     assert len(biased) == 38 and len(reference) == 32 and sets["references"] == 0
     assert np.array_equal(reference.images[30:], before.images[[2, 7]])
     assert reference.attributes["light"].iloc[30:].tolist() == before.attributes["light"].iloc[[2, 7]].tolist()

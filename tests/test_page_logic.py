@@ -65,8 +65,8 @@ def parts():
     async def build():  # inside a loop: without one gradio makes its own and leaves it open
         with gr.Blocks():
             sets, current = gr.BrowserState({}), gr.BrowserState({})
-            audit = audit_tab.build(sets, [], current)
-            debias = debias_tab.build(sets, current)
+            audit = audit_tab.build(sets, [sets], [], current)
+            debias = debias_tab.build([sets], current)
             compare = compare_tab.build(current)
         return [*audit.panels, *debias.panels, compare.panel], debias.by_sets
 
@@ -208,3 +208,132 @@ async def emptied(answer):
     """Read to its end, as a browser does: its temporary file is closed then."""
     async for _ in answer.body_iterator:
         pass
+
+
+def test_own_sets_are_read_before_anything_is_kept(store, sets):
+    from ui.data_tab import choose_own
+
+    chosen, message, resize, kept = choose_own(f'"{sets["biased"]}"', f" {sets['reference']}\n", "", "", 0, False)
+    assert chosen == sets and resize["visible"] is False and kept[1].endswith("\n")
+    assert "cannot" not in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (("", "", "", "", 0, False), ["Large set: nothing was given", "Reference set: nothing was given"]),
+        (("/no/such", "https://x.org/a.zip", "/tmp", "", 0, False), ["does not exist", "is a web address", "holds neither"]),
+        (("https://huggingface.co/datasets/a/b", "", "", "", 0, False), ["hub:a/b"]),
+        (("/no/such", "/nor/this", "", "", 5, False), ["Give 16 to 1024 pixels"]),
+        (("/no/" + "x" * 300, "/nor/this", "", "", 0, False), ["Large set", "Reference set"]),
+    ],
+)
+def test_every_problem_is_said_at_once_and_nothing_stays_loaded(store, fields, said):
+    from ui.data_tab import UNLOADED, choose_own
+
+    chosen, message, *_ = choose_own(*fields)
+    assert chosen == UNLOADED
+    assert all(part in message for part in said)
+    assert "skip_bad" not in message and "set resolution" not in message
+
+
+def test_sizes_that_differ_are_resized_by_a_button(store, sets, tmp_path):
+    from ui.data_tab import choose_own, to_size
+
+    larger = np.repeat(np.repeat(blobs(30, 0.6, 1).images, 2, 1), 2, 2)
+    np.savez(tmp_path / "larger.npz", images=larger)
+    chosen, message, resize, _ = choose_own(sets["biased"], str(tmp_path / "larger.npz"), "", "", 0, False)
+    assert "differ in size" in message and resize["visible"] and to_size(resize["value"]) == 16
+    chosen, *_ = choose_own(sets["biased"], str(tmp_path / "larger.npz"), "", "", 16, False)
+    assert chosen["resolution"] == 16
+
+
+def test_a_model_of_another_size_or_with_classes_is_said_at_load(store, sets, tmp_path):
+    from ui.data_tab import choose_own
+
+    model = tmp_path / "model"
+    (model / "unet").mkdir(parents=True)
+    (model / "model_index.json").write_text("{}")
+    (model / "unet" / "config.json").write_text(json.dumps({"sample_size": 32, "num_class_embeds": 2}))
+    _, message, resize, _ = choose_own(sets["biased"], sets["reference"], str(model), "colour", 0, False)
+    assert "the model draws 32" in message and "no label &#x27;colour&#x27;" in message and resize["value"] == "Resize both to 32"
+    chosen, message, *_ = choose_own(sets["biased"], sets["reference"], str(model), "light", 32, False)
+    assert chosen["baseline"] == str(model)
+
+
+def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
+    from ui import page, panel
+    from ui.data_tab import DEMO, OWN, PORTRAITS, UNLOADED, edited, go_on
+    from ui.sets import chosen, uses
+
+    fields = (sets["biased"], "/elsewhere", "", "", 0, False)
+    assert chosen(OWN, DEMO, *fields) == UNLOADED  # pressed before the page has heard of it
+    assert chosen(PORTRAITS, DEMO, *fields) == DEMO
+    assert chosen(OWN, {**sets, "baseline": "trained"}, *fields[:1], sets["reference"], *fields[2:])["baseline"] == "trained"
+    changed, *_ = edited(DEMO, *fields)
+    assert changed == UNLOADED and not page.follow_sets(changed)[2]["interactive"]
+    assert "No images are loaded" in uses(changed)
+    current, message = panel.start("audit", {}, {**changed, "scored": 200})
+    assert current == {} and "Load my images" in message and not list(store.jobs().folder.iterdir())
+    assert go_on(OWN, changed, *fields)[-1] is False
+    loaded = go_on(OWN, changed, sets["biased"], sets["reference"], "", "", 0, False)
+    assert loaded[0] == sets and loaded[-1] is True
+    assert unchanged(edited(sets, sets["biased"], sets["reference"], "", "", 0, False)[0])
+    assert go_on(PORTRAITS, DEMO, *fields)[-1] is True
+
+
+def test_the_sets_that_a_run_will_use_are_named(store, sets):
+    from ui.sets import uses
+
+    text = uses(sets)
+    assert "biased.npz, 40 images" in text and "reference.npz, 30 images" in text and text.count("<img") == 2
+
+
+def test_a_reload_finds_what_was_loaded_and_what_was_typed(store, sets):
+    from ui.data_tab import BLANK, DEMO, OWN, PORTRAITS, UNLOADED, restore
+
+    assert restore({})[0] == PORTRAITS and restore({**DEMO, "references": 50})[1] == 50
+    assert restore(sets)[4:7] == (sets["biased"], sets["reference"], "")
+    typed = ["/half/typed", *BLANK[1:]]
+    assert restore(UNLOADED, typed)[0] == OWN and restore(UNLOADED, typed)[4] == "/half/typed"
+    assert restore(UNLOADED, ["of", "another", "version"])[4:] == BLANK
+
+
+def test_an_upload_keeps_its_name_and_images_become_a_folder(store, tmp_path):
+    from tiw.errors import UserInputError
+
+    def dropped(*names):
+        folder = tmp_path / f"cache{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(b"x")
+        return [str(folder / name) for name in names]
+
+    kept = [store.keep_upload(dropped("faces.zip")) for _ in range(2)]
+    assert kept[0].endswith("/faces.zip") and kept[0] != kept[1]
+    assert store.keep_upload(dropped("table.parquet")).endswith("/table.parquet")
+    folder = store.keep_upload(dropped("a.png", "b.jpg"))
+    assert folder.endswith("2 uploaded images")
+    for wrong in ([], dropped("a.zip", "b.zip"), dropped("a.zip", "b.png")):
+        with pytest.raises(UserInputError, match="upload"):
+            store.keep_upload(wrong)
+
+
+def test_a_reference_set_is_built_from_labels(store, sets):
+    from tiw.data import load_images
+    from ui.reference_builder import from_labels, offer, read_labels
+
+    counts, attribute, *_ = read_labels(sets["biased"])
+    assert attribute["value"] == "light" and counts["light"] == {"dark": 32, "bright": 8}
+    values, *sliders = offer(counts, "light")
+    assert values == ["dark", "bright"] and [s["visible"] for s in sliders[:3]] == [True, True, False]
+    biased, reference, message = from_labels(sets["biased"], "light", 10, values, 1, 1, 0, 0)
+    assert load_images(store.located(reference, "")).attributes["light"].value_counts().to_dict() == {"dark": 5, "bright": 5}
+    assert len(load_images(store.located(biased, ""))) == 30 and "10 images is ready" in message
+    for wrong in (
+        ("", "light", 10, values, 1, 1),
+        (sets["biased"], "light", 10, values, 0, 0),
+        (sets["biased"], "light", 30, values, 0, 1),
+    ):
+        assert "tiw-error" in from_labels(*wrong)[2]
+    assert "Large set" in read_labels("")[-1] and "no labels" not in read_labels(sets["biased"])[-1]

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from html import escape
 
 import gradio as gr
+from gradio.components import Component
 
 from tiw.errors import UserInputError
 
 from . import caps, data_tab, explorer, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
+from .sets import chosen as chosen_sets
+from .sets import read
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad")  # options that say which images
@@ -24,11 +27,13 @@ NOTHING = html.empty(
 @dataclass(frozen=True)
 class AuditTab:
     panels: list[Panel]
+    uses: gr.HTML  # the two sets of the next audit
+    go: gr.Button
     started: list[gr.events.Dependency]
 
 
-def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: gr.BrowserState) -> AuditTab:
-    """`shown`: what `data_tab.restore` sets, for the moves that change the sets from here."""
+def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component], current: gr.BrowserState) -> AuditTab:
+    """`chosen`: inputs of `sets.chosen`. `shown`: what `data_tab.restore` sets, for the moves that change the sets from here."""
     theme.html(
         html.lead(
             "Where does the set depart from the reference?",
@@ -37,7 +42,9 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
             "trusted, and it always scores an image with a model that has not seen it.",
         )
     )
-    go = gr.Button("Audit", variant="primary", size="lg", elem_id="audit-go", elem_classes="tiw-go")
+    with gr.Row(elem_classes="tiw-actions"):
+        go = gr.Button("Audit", variant="primary", size="lg", elem_id="audit-go", elem_classes="tiw-go")
+        uses = theme.html(elem_id="audit-uses")
     with gr.Accordion("Advanced", open=False, elem_classes="tiw-panel"), gr.Row(elem_classes="tiw-grid"):
         scored = gr.Slider(
             200,
@@ -73,9 +80,9 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
     )
     tables = theme.html()
 
-    def begin(sets: dict, current: dict, scored: int, folds: int, seed: int, *rest: object) -> tuple[dict, str]:
-        chosen = dict(zip(("estimator", "map", "score_all"), rest, strict=True))
-        return start("audit", current, {**data_tab.read(sets), "scored": scored, "folds": folds, "seed": seed, **chosen})
+    def begin(current: dict, scored: int, folds: int, seed: int, estimator: str, layouts: bool, score_all: bool, *typed: object):
+        how = {"scored": scored, "folds": folds, "seed": seed, "estimator": estimator}
+        return start("audit", current, {**chosen_sets(*typed), **how, "map": layouts, "score_all": score_all})
 
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None
@@ -92,7 +99,7 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
         run = store.open_run(caps.shaped(current, {"audit": ""})["audit"])
         return start("even-out", current, {name: run.options[name] for name in OF_SETS}) if run is not None else (current, "")
 
-    started = go.click(begin, [sets, current, scored, folds, seed, estimator, layouts, score_all], [current, message], **QUIET)
+    started = go.click(begin, [current, scored, folds, seed, estimator, layouts, score_all, *chosen], [current, message], **QUIET)
     explore.select(_move_to_reference, sets, [sets, message], **QUIET).then(data_tab.restore, sets, shown, **QUIET)
     use_fixed.click(load_fixed, [sets, current], sets, **QUIET).then(data_tab.restore, sets, shown, **QUIET)
     started = [
@@ -102,11 +109,12 @@ def build(sets: gr.BrowserState, shown: list[gr.components.Component], current: 
         fix_halt.click(stop("even-out"), current, None, **QUIET),
     ]
     panel = Panel("audit", [state, halt, camera, fix, verdict, explore, tables], render)
-    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed, use_fixed], render_fix)], started)
+    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed, use_fixed], render_fix)], uses, go, started)
 
 
 def load_fixed(sets: dict, current: dict) -> dict:
-    changed = evened_out(sets, store.open_run(current.get("even-out", "")))
+    sets = read(sets)
+    changed = evened_out(sets, store.open_run(caps.shaped(current, {"even-out": ""})["even-out"]))
     if changed != sets:
         gr.Info("Both copies are loaded. Press “Audit” to see what is left.")
     return changed
@@ -140,7 +148,7 @@ def _fixed(run: store.Run) -> str:
 
 def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
     """The selection becomes a part of the reference set; the next audit sees it."""
-    sets = data_tab.read(sets)
+    sets = read(sets)
     asked = caps.shaped(caps.shaped(event._data, {"value": {}})["value"], {"run": "", "items": []})
     run = store.open_run(asked["run"])
     if run is None or run.result is None:
@@ -148,8 +156,7 @@ def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
     try:
         changed = explorer.with_more_references(run, asked["items"])
     except UserInputError as problem:
-        gr.Warning(store.said(problem))
-        return sets, html.error(store.said(problem))
+        return sets, html.error(store.plain(problem))
     n = len(pictures.open_set(changed, "reference"))
     gr.Info(f"The reference set now has {n:,} images. Press “Audit” to see what changes.")
     return changed, ""

@@ -11,8 +11,9 @@ import gradio as gr
 from tiw.choices import WITH_ANCHOR, WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
-from . import data_tab, html, pictures, store, theme, training_view, words
+from . import html, pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
+from .sets import chosen as chosen_sets
 
 DEFAULT, TRAIN = DebiasOptions(), TrainOptions()
 NOTHING = html.empty(
@@ -24,11 +25,13 @@ NOTHING = html.empty(
 @dataclass(frozen=True)
 class DebiasTab:
     panels: list[Panel]
+    uses: gr.HTML  # the two sets of the next run
     started: list[gr.events.Dependency]
     by_sets: list[gr.components.Component]  # what `follow` sets
 
 
-def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
+def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> DebiasTab:
+    """`chosen`: inputs of `sets.chosen`."""
     theme.html(
         html.lead(
             "Teach the model what the reference set knows",
@@ -42,6 +45,7 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
             with gr.Column(elem_classes="tiw-panel", visible=False) as train_box:
                 training = _training_fields()
             with gr.Column(elem_classes="tiw-panel"):
+                uses = theme.html(elem_id="debias-uses")
                 model = theme.html()
                 objective = gr.Dropdown(
                     [(label, name) for name, (label, _) in words.OBJECTIVES.items()],
@@ -113,35 +117,37 @@ def build(sets: gr.BrowserState, current: gr.BrowserState) -> DebiasTab:
         switched.change(switch, [objective, automatic], [objective, automatic, strength, anchor], **QUIET)
 
     def fields(sets: dict, automatic: bool, strength: float) -> dict:
-        sets = data_tab.read(sets)
         return {**sets, "audit": store.matching_audit(sets), "strength": "auto" if automatic else f"{strength:g}"}
 
-    def begin_preview(sets: dict, current: dict, automatic: bool, strength: float) -> tuple[dict, str]:
-        return start("preview", current, fields(sets, automatic, strength))
+    def begin_preview(current: dict, automatic: bool, strength: float, *typed: object) -> tuple[dict, str]:
+        return start("preview", current, fields(chosen_sets(*typed), automatic, strength))
 
-    def begin(sets: dict, current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: float):
-        chosen = dict(zip(advanced, rest, strict=True))
+    def begin(current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: object):
+        sets = chosen_sets(*rest[len(advanced) :])
+        chosen = dict(zip(advanced, rest, strict=False))
         end = chosen.pop("anchor_end").strip()
         chosen = {name: value or 0 for name, value in chosen.items()}
         chosen |= {"objective": objective, "minutes": minutes, "anchor": f"{anchor:g}:{end}" if end else f"{anchor:g}"}
         return start("debias", current, {**fields(sets, automatic, strength), **chosen})
 
-    def begin_training(sets: dict, current: dict, minutes: float, preset: str, *rest: float) -> tuple[dict, str]:
-        sets = data_tab.read(sets)
-        whole = {name: value or 0 for name, value in zip(("steps", "batch_size", "seed"), rest, strict=True)}
+    def begin_training(current: dict, minutes: float, preset: str, steps: float, batch_size: float, seed: float, *typed: object):
+        sets = chosen_sets(*typed)
+        whole = {"steps": steps or 0, "batch_size": batch_size or 0, "seed": seed or 0}
         data = {"data": sets["biased"], "resolution": sets["resolution"], "skip_bad": sets["skip_bad"]}
         return start("train", current, {**data, **whole, "preset": preset, "minutes": minutes})
 
-    plain = [sets, current, automatic, strength]
+    plain = [current, automatic, strength]
     train, *train_fields = training
     started = [
-        preview.click(begin_preview, plain, [current, message], **QUIET),
-        go.click(begin, [*plain, objective, anchor, minutes, *advanced.values()], [current, message], **QUIET),
-        train.click(begin_training, [sets, current, *train_fields], [current, message], **QUIET),
+        preview.click(begin_preview, [*plain, *chosen], [current, message], **QUIET),
+        go.click(begin, [*plain, objective, anchor, minutes, *advanced.values(), *chosen], [current, message], **QUIET),
+        train.click(begin_training, [current, *train_fields, *chosen], [current, message], **QUIET),
         preview_halt.click(stop("preview"), current, None, **QUIET),
     ]
     guidance = Panel("preview", [preview_state, preview_halt, guided], render_preview)
-    return DebiasTab([panel, guidance, train_panel], [*started, *changed, *train_changed], [train_box, train_view, model, preview, go])
+    return DebiasTab(
+        [panel, guidance, train_panel], uses, [*started, *changed, *train_changed], [train_box, train_view, model, preview, go]
+    )
 
 
 def _training_fields() -> list[gr.components.Component]:
@@ -179,8 +185,9 @@ def follow(sets: dict) -> list:
     missing, own = path == "none", path.startswith("run:")
     name = "the demo's baseline" if path == "demo" else "the baseline trained here" if own else Path(path).name
     line = "" if missing else f'<p class="tiw-note">Starts from <b>{escape(name)}</b>.</p>'
-    ready = gr.update(interactive=not missing)
-    return [gr.update(visible=missing), gr.update(visible=missing or own), line, ready, ready]
+    loaded = sets["biased"] != ""
+    ready = gr.update(interactive=loaded and not missing)
+    return [gr.update(visible=loaded and missing), gr.update(visible=missing or own), line, ready, ready]
 
 
 def _trained(run: store.Run) -> str:

@@ -77,6 +77,11 @@ def progress(kind: str, status: dict, position: int | None) -> str:
     )
 
 
+def busy(what: str) -> str:
+    """Something that takes a moment and says no number."""
+    return card(f'<div class="progress"><div class="row"><b>{what}</b></div><progress aria-label="{what}"></progress></div>')
+
+
 def ended(run_kind: str, status: dict, resumable: bool = False) -> str:
     """Why a run without a result stands still."""
     name, state = KINDS[run_kind], status["state"]

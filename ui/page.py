@@ -13,6 +13,7 @@ from tiw.run.queue import BUSY
 
 from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
 from .panel import QUIET, Panel
+from .sets import read, show, uses
 
 # The tab of each kind of run.
 TABS = {
@@ -42,9 +43,9 @@ def build() -> gr.Blocks:
             with gr.Tab("Data", id="data"):
                 data = data_tab.build()
             with gr.Tab("Audit", id="audit"):
-                audit = audit_tab.build(data.sets, data.restored, current)
+                audit = audit_tab.build(data.sets, data.chosen, data.restored, current)
             with gr.Tab("Debias", id="debias"):
-                debias = debias_tab.build(data.sets, current)
+                debias = debias_tab.build(data.chosen, current)
             with gr.Tab("Compare", id="compare"):
                 compare = compare_tab.build(current)
         with gr.Accordion("Runs", open=False, elem_classes="tiw-runs", elem_id="runs"):
@@ -63,17 +64,21 @@ def build() -> gr.Blocks:
             event.then(**look, **QUIET)
         data.sets.change(**look, **QUIET)
         demo.load(_reattach, current, [current, tabs], **QUIET).then(**look, **QUIET)
-        demo.load(data_tab.restore, data.sets, data.restored, **QUIET)
+        demo.load(data_tab.restore, [data.sets, data.fields], data.restored, **QUIET)
+        follow = [data.view, audit.uses, audit.go, debias.uses]
+        gr.on([demo.load, data.sets.change], follow_sets, data.sets, follow, trigger_mode="always_last", **QUIET)
         runs.select(_open_run, current, [current, tabs], **QUIET).then(**look, **QUIET)
         runs.delete(_delete_run, current, current, **QUIET).then(**look, **QUIET)
-        data.next.click(lambda: gr.Tabs(selected="audit"), None, tabs, **QUIET)
+        data.next.click(**data.on_next, api_visibility="private", concurrency_limit=None).then(
+            lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
+        )
         api.register()
     return demo
 
 
 def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: dict) -> list:
     """New values for what has changed since the last look; everything else stays untouched. The timer rests when no run works."""
-    sets, current = data_tab.read(sets), caps.shaped(current, NONE)
+    sets, current = read(sets), caps.shaped(current, NONE)
     values, marks, states = [], {}, []
     for panel in panels:
         shown, marks[panel.kind], state = _look_at(panel, current.get(panel.kind, ""), seen.get(panel.kind, (None, [])))
@@ -110,6 +115,13 @@ def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:
     digests = [crc32(repr(value).encode()) for value in rendered]
     values = [gr.skip() if old == new else value for value, old, new in zip_longest(rendered, sent, digests)]
     return values, (now, digests), run.state if run is not None else ""
+
+
+def follow_sets(sets: dict) -> tuple[str, str, dict, str]:
+    """Both sets on the Data tab, and above each button the two that it will use; without any the audit's is closed."""
+    sets = read(sets)
+    used = uses(sets)
+    return show(sets), used, gr.update(interactive=bool(sets["biased"])), used
 
 
 def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:

@@ -43,10 +43,11 @@ def state_row(kind: str, *more: str) -> tuple[Component, ...]:
 def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:
     """Queue a run and make it the current one; a user's error leaves everything as it was and is said in one sentence."""
     try:
+        if "" in (fields.get("biased"), fields.get("reference"), fields.get("data")):  # typed and not loaded
+            raise UserInputError("images", "none are loaded", "press “Load my images” on the Data tab, or choose the demo there")
         return {**current, kind: store.submit(kind, **fields)}, ""
     except UserInputError as problem:
-        gr.Warning(store.said(problem))
-        return current, html.error(store.said(problem))
+        return current, html.error(store.plain(problem))
 
 
 def stop(kind: str) -> Callable[[dict], None]:

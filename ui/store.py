@@ -17,9 +17,10 @@ from tiw.run.folder import RunFolder
 from tiw.run.names import OWNER
 from tiw.run.queue import BUSY, RUN_ID, Jobs
 
-from . import caps, gate
+from . import caps, gate, words
 
 MOST_LINES = 2000
+ARCHIVES = (".zip", ".npz", ".parquet")  # an upload that is a set by itself
 NAME = re.compile(r"(upload|run):([0-9a-f]{32})(?:/([^/\\\0]{1,100}))?")
 UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
 OF_RUNS = ("biased.parquet", "reference.parquet", "model", "samples.npz", "ratio")  # what another run may start from
@@ -227,6 +228,11 @@ def called(place: str) -> str:
     return named(Path(place)) if Path(place).is_relative_to(home()) else place
 
 
+def plain(problem: UserInputError) -> str:
+    """A user's error in the page's words, for this visitor."""
+    return said(words.plain(problem))
+
+
 def said(text: object) -> str:
     """A sentence for a visitor: a public app does not tell where its folders are."""
     hidden = (str(home()), str(Path(__file__).parents[1]), str(Path.home())) if gate.public() else ()
@@ -235,23 +241,33 @@ def said(text: object) -> str:
     return str(text)
 
 
-def keep_upload(path: str) -> str:
-    """Move an uploaded file out of Gradio's cache into a folder of its visitor; its name. Raises UserInputError for one too many."""
-    source, most = Path(path), gate.limits()
-    if gate.public() and source.suffix.lower() != ".zip":
-        source.unlink(missing_ok=True)
-        raise UserInputError("upload", f"{source.name[:60]} is no zip", "pack the images in a zip")
-    size = source.stat().st_size
+def keep_upload(paths: list[str]) -> str:
+    """Move uploaded files out of Gradio's cache into a folder of their visitor. The name of the set: the one archive, or the folder of the
+    images. Raises UserInputError for several archives at once, and for too much."""
+    sources, most = [Path(path) for path in paths], gate.limits()
+    archives = [source for source in sources if source.suffix.lower() in ARCHIVES]
     try:
+        if gate.public() and not (len(sources) == 1 and sources[0].suffix.lower() == ".zip"):
+            found = f"{sources[0].name[:60]} is no zip" if len(sources) == 1 else f"{len(sources)} files came"
+            raise UserInputError("upload", found, "pack the images in a zip")
+        if not sources or (archives and len(sources) > 1):
+            found = f"{len(archives)} archives and {len(sources) - len(archives)} other files came" if sources else "nothing came"
+            raise UserInputError("upload", found, "drop one zip, npz or parquet file, or any number of images")
+        size = sum(source.stat().st_size for source in sources)
         if size > most.upload:
             raise UserInputError("upload", f"it has {size >> 20:,} MB", f"give at most {most.upload >> 20:,} MB")
-        target = new_upload_folder(size) / (re.sub(r"[^\w. ()-]", "_", source.name)[-80:].lstrip(". ") or "images.zip")
+        folder = new_upload_folder(size)
     except UserInputError:
-        source.unlink(missing_ok=True)
+        for source in sources:
+            source.unlink(missing_ok=True)
         raise
-    shutil.move(source, target)
+    target = folder if archives else folder / f"{len(sources)} uploaded images"
+    target.mkdir(exist_ok=True)
+    for k, source in enumerate(sources):
+        name = re.sub(r"[^\w. ()-]", "_", source.name)[-80:].lstrip(". ") or "images.zip"
+        shutil.move(source, target / (f"{k}-{name}" if (target / name).exists() else name))
     gate.log("upload", visitor=gate.short(gate.visitor()), bytes=size)
-    return named(target)
+    return named(target / name if archives else target)
 
 
 def new_upload_folder(size: int = 0) -> Path:
@@ -287,7 +303,7 @@ def uploads() -> list[Path]:
 
 
 def _size(folders: list[Path]) -> int:
-    return sum(file.stat().st_size for folder in folders for file in folder.iterdir() if file.is_file())
+    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def needed_uploads() -> set[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from pathlib import Path
+
+from tiw.errors import UserInputError
 
 STATES = {
     "queued": "waiting",
@@ -41,12 +44,52 @@ OBJECTIVES = {
     "dsm-ref": ("DSM on the reference alone", "Plain training on the reference set. Quick, and it soon begins to memorise it."),
     "dsm-obs": ("DSM on everything", "Plain training on both sets mixed, without any correction: the control."),
 }
+ROLES = {"biased": "Large set", "reference": "Reference set"}
+FIELDS = {
+    **ROLES,
+    "baseline": "Diffusion model",
+    "class_label": "Its classes",
+    "resolution": "Resolution",
+    "labels": "Labelled images",
+    "heldout": "Held-out images",
+    "scored": "Images for the charts",
+    "shares": "Wanted shares",
+    "count": "Images",
+    "minutes": "Minutes of training",
+    "audit": "Audit",
+    "strength": "Strength",
+    "anchor": "Anchor",
+    "disk": "Disk",
+}
+# Names of options in a sentence of the library, and what stands on the page.
+ON_THE_PAGE = [
+    (r"\bset skip_bad to leave them out\b", "tick “Leave out images that cannot be read”"),
+    (r"\bskip_bad\b", "“Leave out images that cannot be read”"),
+    (r"\bset resolution to (\d+)\b", r"set “Resolution” to \1"),
+    (r"\bset resolution\b", "set “Resolution”"),
+    (r"\bclass_label\b", "“Its classes”"),
+    (r"\bpython -m tiw train\b", "the Debias tab offers it"),
+]
 NETWORKS = [
     ("64×64, small: for a CPU", "demo"),
     ("64×64, large: for a GPU", "faces64"),
     ("32×32, large: for a GPU", "cifar10"),
     ("16×16, tiny: to try things out", "tiny"),
 ]
+
+
+def roles(sentence: str) -> str:
+    """A sentence of the library about the biased set, which the page calls the large one until it has been measured."""
+    return re.sub(r"\bbiased (set|ones|images)\b", r"large \1", sentence).replace("large ones", "ones of the large set")
+
+
+def plain(problem: UserInputError) -> str:
+    """A user's error with the page's names for fields and options: 'Large set: FOUND. FIX.'"""
+    found, fix = problem.found, problem.fix
+    for name, shown in ON_THE_PAGE:
+        found, fix = re.sub(name, shown, found), re.sub(name, shown, fix)
+    field = FIELDS.get(problem.field, problem.field.replace("_", " ").capitalize())
+    return roles(f"{field}: {found.rstrip('.')}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -1,0 +1,211 @@
+"""The two sets that the page works on: what was typed becomes options, all problems at once, and what is shown of the sets."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from pathlib import Path
+
+from tiw.auditing.power import power
+from tiw.data import ImageSet, check_sets, load_demo
+from tiw.errors import UserInputError
+from tiw.model.glance import Glance, glance
+
+from . import caps, gate, html, pictures, store, words
+
+OWN, PORTRAITS = "My own images", "Demo portraits"
+DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
+UNLOADED = {**DEMO, "biased": "", "reference": "", "baseline": "none"}  # own images that were typed and not read: no run may use the demo
+SHOWN = 40  # sample images of a set
+SIDES = (16, 1024)  # pixels a side that images can be resized to
+USUAL_SIDE = 64
+SUBGROUPS = {"lighter": "lighter skin", "darker": "darker skin", "long": "long hair", "short": "short hair"}
+NOT_LOADED = "No images are loaded. Press “Load my images” on the Data tab, or choose the demo there."
+
+
+def cleaned(text: str) -> str:
+    """A pasted path as it was meant: without blanks, quotes and file:// around it, its ~ and its escaped blanks made out."""
+    path = text.strip().strip("\"'“”‘’`").strip().removeprefix("file://")
+    if path.startswith("~"):
+        path = str(Path(path).expanduser())
+    return path.replace("\\ ", " ") if "\\ " in path and not Path(path).exists() else path
+
+
+def typed(biased: str, reference: str, baseline: str, class_label: str, resolution: float | None, skip_bad: bool) -> dict:
+    """The options that the fields for own images stand for, unchecked."""
+    model = cleaned(baseline) or "none"
+    named = {"biased": cleaned(biased), "reference": cleaned(reference), "references": 0, "baseline": model}
+    return {**named, "class_label": class_label.strip(), "resolution": int(resolution or 0), "skip_bad": bool(skip_bad)}
+
+
+def read(state: object) -> dict:
+    """The sets that a browser says it had chosen: an earlier version's perhaps, or a forger's."""
+    return caps.shaped(state, DEMO)
+
+
+def matches(sets: dict, *fields: object) -> bool:
+    """Whether what is typed is what is loaded; a baseline that was trained here stands for an empty field."""
+    wanted = typed(*fields)
+    return wanted == (sets if wanted["baseline"] != "none" else {**sets, "baseline": "none"})
+
+
+def chosen(source: str, sets: dict, *fields: object) -> dict:
+    """The sets that a run may use: those loaded, unless the fields have changed since and the page has not heard of it yet."""
+    return read(sets) if source != OWN or matches(read(sets), *fields) else UNLOADED
+
+
+def problems(sets: dict) -> tuple[list[str], int]:
+    """Everything that keeps these options from being used, in the page's words; and the size to resize to where that would help, else 0."""
+    found, opened, model, resize = [], {}, None, False
+    try:
+        caps.options("audit", sets, gate.limits(), store.located)
+    except UserInputError as problem:
+        return [store.plain(problem)], 0
+    if sets["resolution"] and not SIDES[0] <= sets["resolution"] <= SIDES[1]:
+        return [f"Resolution: it is {sets['resolution']}. Give {SIDES[0]} to {SIDES[1]} pixels, or 0 to leave the images as they are."], 0
+    for role in pictures.ROLES:
+        try:
+            opened[role] = pictures.open_set(sets, role) if _named(sets, role) else None
+        except UserInputError as problem:
+            found.append(store.plain(problem))
+            resize = resize or "resolution" in problem.fix
+    if sets["baseline"] not in ("none", "demo"):
+        try:
+            model = glance(sets["baseline"]) if _named(sets, "baseline") else None
+        except UserInputError as problem:
+            found.append(store.plain(problem))
+    sized = _sizes(opened, model)
+    found += sized + _classes(sets["class_label"], opened, model)
+    side = model.side if model else min((images.resolution for images in opened.values()), default=USUAL_SIDE)
+    return found, max(side, SIDES[0]) if resize or sized else 0
+
+
+def _named(sets: dict, field: str) -> bool:
+    """Raises UserInputError where nothing was typed, or a web address."""
+    path = sets[field]
+    if not path:
+        raise UserInputError(field, "nothing was given", "name a folder or file on this computer, or upload images")
+    if re.match(r"https?://", path):
+        data_set = re.match(r"https?://huggingface\.co/datasets/([\w.-]+/[\w.-]+)", path)
+        fix = f"write hub:{data_set[1]} to read this data set" if data_set else "download it first, and give the folder or file"
+        raise UserInputError(field, f"{path} is a web address", fix)
+    return True
+
+
+def _sizes(opened: dict[str, ImageSet], model: Glance | None) -> list[str]:
+    sides = {role: images.resolution for role, images in opened.items()}
+    if model is not None:
+        wrong = [role for role, side in sides.items() if side != model.side]
+        return [f"{words.ROLES[role]}: its images are {sides[role]} pixels wide, the model draws {model.side}." for role in wrong]
+    if len(set(sides.values())) > 1:
+        return [f"The images differ in size: {sides['biased']} pixels in the large set, {sides['reference']} in the reference set."]
+    return []
+
+
+def _classes(column: str, opened: dict[str, ImageSet], model: Glance | None) -> list[str]:
+    if model is None or not model.classes:
+        return []
+    without = [role for role, images in opened.items() if images.attributes is None or column not in images.attributes]
+    fix = f"the model has {model.classes} classes, name the label of both sets that holds them."
+    return [f"Its classes: the {words.ROLES[role].lower()} has no label {column!r}; {fix}" for role in without]
+
+
+def warnings(sets: dict) -> list[str]:
+    """What can be used and still deserves a look, and what was left out."""
+    opened = {role: pictures.open_set(sets, role) for role in pictures.ROLES}
+    found = [words.roles(str(problem)) for problem in check_sets(*opened.values())]
+    for role, images in opened.items():
+        if images.skipped:
+            first = ", ".join(images.skipped[:3])
+            found.append(f"{words.ROLES[role]}: {len(images.skipped):,} files were left out, for instance {first}.")
+    return found
+
+
+def show(sets: dict) -> str:
+    """Both sets side by side and, for the demo, what is known of the truth."""
+    if not sets["biased"]:
+        return html.empty("No images are loaded", "Name your two sets above and press “Load my images”. ")
+    try:
+        biased, reference = (pictures.open_set(sets, role) for role in pictures.ROLES)
+    except UserInputError as problem:
+        return html.error(f"{store.plain(problem)} The demo can be chosen above.")
+    cards = _set_card("biased", biased, sets) + _set_card("reference", reference, sets)
+    truth = _truth() if sets["biased"] == "demo" else ""
+    return f'<div class="stack"><div class="tiw-two">{cards}</div>{_power(len(reference), len(biased))}{truth}</div>'
+
+
+def uses(sets: dict) -> str:
+    """The two sets that the next run will use: names, numbers, four images each."""
+    if not sets["biased"]:
+        return html.error(NOT_LOADED)
+    parts = []
+    for role in pictures.ROLES:
+        try:
+            images = pictures.open_set(sets, role)
+        except UserInputError as problem:
+            return html.error(store.plain(problem))
+        strip = pictures.sheet(images.images[:4], f"Four images of the {words.ROLES[role].lower()}", 4)
+        name = f"{html.dot(role)}<b>{words.ROLES[role]}</b> {escape(_name(sets[role], images))}, {len(images):,} images"
+        parts.append(f'<div class="use">{strip}<span>{name}</span></div>')
+    return f'<div class="uses"><span class="hint">Uses</span>{"".join(parts)}</div>'
+
+
+def _name(path: str, images: ImageSet) -> str:
+    return images.name if path == "demo" else words.set_name(path)
+
+
+def _set_card(role: str, images: ImageSet, sets: dict) -> str:
+    height, width = images.images.shape[1:3]
+    title = words.ROLES[role] + (" (to be checked)" if role == "biased" else "")
+    about = f"<b>{len(images):,}</b> images · {width}×{height} pixels · {escape(_name(sets[role], images))}"
+    grid = pictures.sheet(images.images[:SHOWN], f"{min(SHOWN, len(images))} images of the {words.ROLES[role].lower()}")
+    return html.card(f"<h3>{html.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
+
+
+def _labels(images: ImageSet) -> str:
+    if images.attributes is None:
+        return "<small>No labels. None are needed to audit or debias; they only help to measure.</small>"
+    parts = []
+    for name in images.attributes.columns:
+        counts = images.attributes[name].value_counts()
+        more = f" and {len(counts) - 8:,} more values" if len(counts) > 8 else ""
+        parts.append(f"{escape(str(name))}: " + ", ".join(f"{escape(str(v))} {n:,}" for v, n in counts.iloc[:8].items()) + more)
+    return f"<small>Labels, used for measuring only: {' · '.join(parts)}</small>"
+
+
+def _power(n_reference: int, n_biased: int) -> str:
+    """What a reference set of this size can show, before anything is started."""
+
+    def sentence(share: float) -> str:
+        found = power(n_reference, n_biased, share)
+        if found.smallest is None:
+            return f"no shift of {words.percent(share)} up to {words.percent(share + found.curve[-1].shift)} is found reliably"
+        return f"a difference such as <b>{words.percent(share)} against {words.percent(share + found.smallest)}</b>"
+
+    text = (
+        f"With {n_reference:,} reference images an audit finds, 4 times in 5, {sentence(0.5)}, and {sentence(0.1)}. Smaller "
+        "differences may be there and stay unseen. From simulated audits of a clearly visible attribute."
+    )
+    return html.card(f"<h3>What this reference set can show</h3><p>{text}</p>")
+
+
+def _truth() -> str:
+    truth = load_demo().truth
+    shares, counts = truth["shares"], truth["counts"]
+    rows = [
+        [
+            ", ".join(SUBGROUPS[word] for word in group.split("-")),
+            html.bar(shares["biased"][group], "biased"),
+            words.percent(shares["biased"][group]),
+            html.bar(shares["reference"][group], "reference"),
+            words.percent(shares["reference"][group]),
+        ]
+        for group in shares["biased"]
+    ]
+    head = [f"{html.dot(role)} {words.ROLES[role]}, all {counts[role]:,}" for role in pictures.ROLES]
+    body = html.table(["Subgroup", "", head[0], "", head[1]], rows, "True shares")
+    text = (
+        "These portraits were drawn by a program, so the truth is known: the large set was made with these shares, jointly skewed in skin "
+        "and hair, and the reference set evenly. No step that follows is told; only the measurements at the end use it."
+    )
+    return html.card(f"<h3>What is true here</h3><p>{text}</p>{body}")
