@@ -145,7 +145,7 @@ def test_celeba_zip_beside_its_list_and_a_part_of_it(tmp_path):
     ],
 )
 def test_celeba_empty_and_broken(tmp_path, files, match):
-    refused(written(tmp_path / "set", files), match, resolution=8)
+    refused(written(tmp_path / "set", files), match, resolution=16)
 
 
 # UTKFace
@@ -389,7 +389,7 @@ def test_npy_both_layouts_and_its_errors(tmp_path):
     np.savez_compressed(tmp_path / "c.npz", images=np.asfortranarray(images), names=np.array([b"x", b"y", b"z"]), id=np.arange(9))
     found = load_images(tmp_path / "c.npz")
     assert np.array_equal(found.images, images) and found.attributes.to_dict("list") == {"names": ["x", "y", "z"]}
-    assert load_images(tmp_path / "c.npz", 4).images.shape == (3, 4, 4, 3)
+    assert load_images(tmp_path / "c.npz", 16).images.shape == (3, 16, 16, 3)
     np.save(tmp_path / "empty.npy", images[:0])
     refused(tmp_path / "empty.npy", "0 usable")
     np.save(tmp_path / "wide.npy", images[:, :4])

@@ -156,7 +156,7 @@ def test_a_split_is_written_without_decoding_and_read_back(folder, tmp_path):
         assert images.attributes["label"].tolist() == kept["labels"]["label"]
         named = [int(p.stem) for p in sorted(folder.rglob("*.png"))]
         assert images.images[:, 0, 0, 0].tolist() == [named[row] for row in kept["rows"]]
-    assert load_set(str(tmp_path / "biased.json"), "biased", resolution=4).resolution == 4
+    assert load_set(str(tmp_path / "biased.json"), "biased", resolution=16).resolution == 16
     (folder / "dog" / "00.png").write_bytes(b"nonsense")  # labels alone were read, and a bad image is found when it is needed
     write_split(tmp_path, folder, "skew", reference_percent=20, heldout_percent=20)
 

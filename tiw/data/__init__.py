@@ -1,19 +1,26 @@
 """Images in: anyone's, and the embedded demo's."""
 
 from .checks import Problem, check_sets
+from .classes import with_classes
 from .demo import Demo, demo_path, load_demo, load_set
 from .image_set import Fingerprint, ImageSet, noisy_strip
+from .limits import Limits
 from .load import load_images
-from .splits import Split, make_split, parse_shares, reference_from_shares, reference_rows, write_rows, write_split
+from .readers import tidy_path
+from .references import choose_references, reference_from_shares, reference_rows
+from .rows import source_of, write_rows, write_split
+from .splits import Split, make_split, parse_shares
 from .tables import write_parquet
 
 __all__ = [
     "Demo",
     "Fingerprint",
     "ImageSet",
+    "Limits",
     "Problem",
     "Split",
     "check_sets",
+    "choose_references",
     "demo_path",
     "load_demo",
     "load_images",
@@ -23,6 +30,9 @@ __all__ = [
     "parse_shares",
     "reference_from_shares",
     "reference_rows",
+    "source_of",
+    "tidy_path",
+    "with_classes",
     "write_parquet",
     "write_rows",
     "write_split",

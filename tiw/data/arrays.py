@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 from numpy.lib import format as npy
 
 from ..errors import UserInputError
-from .listing import MAX_RATIO, NEVER_A_BOMB, Listing
+from .labels import from_columns, listed
+from .listing import Listing, rows_of
 from .memory import IN_MEMORY, chunks, room_for
+from .trees import MAX_RATIO, NEVER_A_BOMB
 
 KEYS = ("images", "samples", "arr_0")
 
@@ -36,19 +37,23 @@ def from_npz(path: Path, field: str) -> Listing:
                     raise UserInputError(field, found, "remove it: no images shrink like that")
             with archive.open(members[key]) as file:
                 pixels = _read_pixels(file, f"{key} in {path.name}", members[key].file_size, field)
-            labels = {}
-            for name in members.keys() - {key}:
+            labels, unused = {}, []
+            for name in sorted(members.keys() - {key}):
                 with archive.open(members[name]) as file:
                     shape, dtype, _ = _header(file)
-                    if shape == (len(pixels),) and dtype.kind in "biufUS":
+                    if shape in ((len(pixels),), (len(pixels), 1)) and dtype.kind in "biufUS":
                         labels[name] = np.frombuffer(file.read(dtype.itemsize * len(pixels)), dtype)
+                    else:
+                        unused.append(f"{name} ({dtype} {list(shape)})")
     except UserInputError:
         raise
     except Exception as error:  # zipfile, header and value errors alike
         found = f"{path.name} cannot be read ({error})"
         raise UserInputError(field, found, "save plain arrays with numpy.savez, no Python objects") from error
-    columns = {name: _text(labels[name]) for name in sorted(labels)}
-    return Listing(_rows(len(pixels)), pd.DataFrame(columns) if columns else None, pixels=pixels)
+    attributes, notes = from_columns(labels)
+    if unused:
+        notes = (*notes, f"Not used as labels, since they are not one value an image: {listed(unused)}.")
+    return Listing(rows_of(len(pixels)), attributes, pixels=pixels, notes=notes)
 
 
 def from_npy(path: Path, field: str) -> Listing:
@@ -59,7 +64,7 @@ def from_npy(path: Path, field: str) -> Listing:
         raise UserInputError(field, f"{path.name} cannot be read ({error})", "save one plain array with numpy.save") from error
     _check(path.name, pixels.shape, pixels.dtype, field)
     pixels = pixels if pixels.shape[3] == 3 else pixels.transpose(0, 2, 3, 1)
-    return Listing(_rows(len(pixels)), None, pixels=np.array(pixels, order="C") if pixels.nbytes <= IN_MEMORY else pixels)
+    return Listing(rows_of(len(pixels)), None, pixels=np.array(pixels, order="C") if pixels.nbytes <= IN_MEMORY else pixels)
 
 
 def _read_pixels(file: BinaryIO, name: str, size: int, field: str) -> np.ndarray:
@@ -94,11 +99,3 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype, bool]:
 def _check(name: str, shape: tuple[int, ...], dtype: np.dtype, field: str) -> None:
     if dtype != np.uint8 or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise UserInputError(field, f"{name} is {dtype} {list(shape)}", "give uint8 pixels as [N,H,W,3] or [N,3,H,W]")
-
-
-def _text(values: np.ndarray) -> np.ndarray:
-    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values.astype(str)
-
-
-def _rows(n: int) -> list[str]:
-    return [f"row {row}" for row in range(n)]

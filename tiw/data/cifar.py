@@ -6,20 +6,35 @@ import gzip
 import io
 import math
 import pickle
+import pickletools
 import re
 import tarfile
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pandas as pd
 
 from ..errors import UserInputError
-from .listing import Listing, Tree
+from .labels import from_columns
+from .listing import Listing
 from .memory import room_for
+from .trees import Tree
 
 BATCH = re.compile(r"data_batch_\d+|test_batch|train|test")
 META = ("batches.meta", "meta")
 MAX_UNPACKED = 1 << 30  # bytes; CIFAR-100 has 186 MB
+MOST_OPERATIONS = 1_000_000  # of a pickle; CIFAR-100's training images take some 300,000
+MOST_CLASSES = 10_000
+# The pickle operations that arrays, text, numbers, lists and dicts need; sets, instances and extensions are not among them.
+OPERATIONS = {
+    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK, pickle.DUP, pickle.NONE),
+    *(pickle.NEWTRUE, pickle.NEWFALSE, pickle.INT, pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG, pickle.LONG1),
+    *(pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8),
+    *(pickle.BYTEARRAY8, pickle.UNICODE, pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINFLOAT),
+    *(pickle.EMPTY_LIST, pickle.LIST, pickle.APPEND, pickle.APPENDS, pickle.SETITEM, pickle.SETITEMS, pickle.EMPTY_TUPLE),
+    *(pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.PUT, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE),
+    *(pickle.GET, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD),
+}
 LABELS = {"labels": "label_names", "fine_labels": "fine_label_names", "coarse_labels": "coarse_label_names"}  # in a batch, in meta
 COLUMNS = {"labels": "label", "fine_labels": "label", "coarse_labels": "superclass"}
 
@@ -87,27 +102,43 @@ def _from_batches(files: dict[str, bytes], where: str, field: str) -> Listing:
     columns = {}
     for key, known in LABELS.items():
         values = [v for batch in batches for v in (batch.get(key) if isinstance(batch.get(key), list) else [])]
-        if values and len(values) == len(pixels):
+        if values and len(values) == len(pixels) and all(isinstance(v, int) and 0 <= v < MOST_CLASSES for v in values):
             texts = meta.get(known) if isinstance(meta, dict) else None
-            texts = texts if isinstance(texts, list) else []
-            columns[COLUMNS[key]] = [str(texts[v]) if isinstance(v, int) and 0 <= v < len(texts) else str(v) for v in values]
+            texts = [t for t in texts if isinstance(t, str)] if isinstance(texts, list) else []
+            columns[COLUMNS[key]] = [texts[v] if v < len(texts) else v for v in values]
+    attributes, notes = from_columns(columns)
+    if training and any(n.startswith("test") for n in files):
+        notes = (*notes, f"The test images of {where} were left out: these are the training images.")
     rows = [f"{name}:{row}" for name, batch in zip(names, batches, strict=True) for row in range(len(batch["data"]))]
-    return Listing(rows, pd.DataFrame(columns) if columns else None, pixels=pixels)
+    return Listing(rows, attributes, pixels=pixels, notes=notes)
 
 
 def restricted_loads(data: bytes, name: str, field: str) -> object:
     """A pickle of dicts, lists, numbers, text and numpy arrays; bytes come out as text.
 
     Arrays are rebuilt here from their bytes: no code that the pickle names is ever called, numpy's own included. Python's own unpickler
-    is used, not the one in C, whose memory a hostile index can exhaust. Raises UserInputError naming what else the pickle asks for.
+    is used, not the one in C, whose memory a hostile index can exhaust; of its operations only those that make such values are there,
+    keys of dicts are text (the hash of tuples within tuples takes twice as long with each level), and what is built out of the pickle's
+    bytes is no larger than the pickle. Raises UserInputError naming what else the pickle asks for.
     """
+    built = 0
+
+    def bounded(raw: object) -> bytes:
+        nonlocal built
+        if not isinstance(raw, (bytes, bytearray, str)):
+            raise ValueError("an array without bytes")
+        built += len(raw)
+        if built > len(data):
+            raise ValueError("it builds more than it holds")
+        return raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
+
     array = type("Array", (), {"__slots__": ("state",), "__setstate__": lambda self, state: setattr(self, "state", state)})
     dtype = type("Dtype", (), {"__slots__": ("code",), "__init__": lambda self, code, *_: setattr(self, "code", code)})
     dtype.__setstate__ = lambda self, state: None  # byte order means nothing to uint8
 
     def from_buffer(raw: bytes, kind: object, shape: tuple, order: str) -> object:
         made = array()
-        made.state = (1, shape, kind, order == "F", bytes(raw))
+        made.state = (1, shape, kind, order == "F", bounded(raw))
         return made
 
     allowed = {
@@ -115,10 +146,21 @@ def restricted_loads(data: bytes, name: str, field: str) -> object:
         **{(f"numpy.{core}.numeric", "_frombuffer"): from_buffer for core in ("core", "_core")},
         ("numpy", "ndarray"): array,
         ("numpy", "dtype"): dtype,
-        ("_codecs", "encode"): lambda text, *_: text.encode("latin1"),  # how bytes are written for older readers
+        ("_codecs", "encode"): lambda text, *_: bounded(text),  # how bytes are written for older readers
     }
 
+    class Keyed(dict):
+        def __setitem__(self, key: object, value: object) -> None:
+            if not isinstance(key, (str, bytes)):
+                raise ValueError("a key that is not text")
+            super().__setitem__(key, value)
+
     class Restricted(pickle._Unpickler):
+        dispatch = {  # noqa: RUF012  (as Python's own has it)
+            **{code: does for code, does in pickle._Unpickler.dispatch.items() if bytes([code]) in OPERATIONS},
+            pickle.EMPTY_DICT[0]: lambda self: self.append(Keyed()),
+        }
+
         def find_class(self, module: str, called: str) -> object:
             if (module, called) not in allowed:
                 raise UserInputError(
@@ -130,7 +172,9 @@ def restricted_loads(data: bytes, name: str, field: str) -> object:
         if isinstance(value, array):
             _, shape, kind, fortran, raw = value.state
             raw = raw.encode("latin1") if isinstance(raw, str) else raw
-            if not isinstance(kind, dtype) or kind.code not in ("u1", b"u1") or math.prod(shape) != len(raw):
+            plausible = isinstance(shape, tuple) and len(shape) <= 4 and all(isinstance(n, int) and 0 <= n < 1 << 31 for n in shape)
+            known = isinstance(kind, dtype) and isinstance(kind.code, (str, bytes)) and kind.code in ("u1", b"u1")
+            if not known or not plausible or not isinstance(raw, (bytes, bytearray)) or math.prod(shape) != len(raw):
                 raise ValueError("an array that is not of uint8")
             return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
         if isinstance(value, bytes):
@@ -142,6 +186,8 @@ def restricted_loads(data: bytes, name: str, field: str) -> object:
         return value
 
     try:
+        if sum(1 for _ in islice(pickletools.genops(data), MOST_OPERATIONS + 1)) > MOST_OPERATIONS:
+            raise ValueError("far too many values")
         return plain(Restricted(io.BytesIO(data), encoding="bytes").load())
     except UserInputError:
         raise

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .limits import MAX_RESOLUTION
 from .memory import chunks
+from .sniff import kind_of
 
 MAX_PIXELS = 64_000_000  # per image, checked on the header before any pixel is decoded
+BIG = 8_000_000  # pixels of an image beyond which no other such image is decoded at the same time
 AT_ONCE = 64  # images on their way between file and their place
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # Pillow tries no other decoder
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")  # Pillow tries no other decoder
+NO_HEIC = "HEIC needs the package pillow-heif, which is not installed"
+_one_big = threading.Lock()
 
 
 @dataclass(frozen=True)
 class BadImage:
-    """Why an image cannot be used."""
+    """Why an image cannot be used, or is left out."""
 
     name: str
-    kind: str  # unreadable, truncated, too large, animated, CMYK, 16-bit, malformed name
+    kind: str  # unreadable, truncated, too large, animated, HEIC, other format, malformed name, not in the table
     why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}: {self.why})"
+
+
+@dataclass(frozen=True)
+class WrongSize:
+    """An image that cannot stay as it is, not decoded: it is not square, or too large."""
+
+    name: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -34,39 +54,84 @@ class Decoded:
     pixels: np.ndarray  # uint8 [H,W,3]
     file_size: int  # bytes
     width: int  # of the file's image, before cropping and resizing
+    height: int
+    converted: str = ""  # from what, where that loses something: CMYK, 16 bits, transparency
 
 
-def decode(name: str, read: Callable[[], bytes], resolution: int) -> Decoded | BadImage:
+def decode(name: str, read: Callable[[], bytes], resolution: int) -> Decoded | WrongSize | BadImage:
     """The image, centre-cropped to a square and resized if `resolution` is not 0."""
     try:
         data = read()
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            return BadImage(name, "too large", f"{image.width}x{image.height} pixels")
+        if not data:
+            return BadImage(name, "unreadable", "the file is empty")
+        if kind_of(data) == "HEIC" and "HEIF" not in _formats():
+            return BadImage(name, "HEIC", NO_HEIC)
+        image = Image.open(io.BytesIO(data), formats=_formats())
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            return BadImage(name, "too large", f"{width}x{height} pixels")
         if getattr(image, "is_animated", False) and image.format != "MPO":  # phones add a preview to a photo and call the pair MPO
             return BadImage(name, "animated", "several frames")
-        if image.mode == "CMYK":
-            return BadImage(name, "CMYK", "printing colours, not RGB")
-        if image.mode.startswith("I") or image.mode == "F":
-            return BadImage(name, "16-bit", f"pixel mode {image.mode}")
-        image.load()
+        if image.mode == "F":
+            return BadImage(name, "unreadable", "its pixels are fractions, not 8 or 16 bits")
+        if not resolution and (width != height or width > MAX_RESOLUTION):
+            return WrongSize(name, width, height)
+        with _one_big if width * height > BIG else nullcontext():
+            return _decoded(image, resolution, len(data))
     except Image.DecompressionBombError:
         return BadImage(name, "too large", f"more than {MAX_PIXELS:,} pixels")
     except UnidentifiedImageError:
-        return BadImage(name, "unreadable", f"not one of {', '.join(FORMATS)}, whatever its name says")
+        return BadImage(name, "unreadable", "not an image that can be read, whatever its name says")
     except OSError as error:
-        return BadImage(name, "truncated" if "truncated" in str(error).lower() else "unreadable", str(error).splitlines()[0])
+        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        return BadImage(name, "truncated" if "truncated" in reason.lower() else "unreadable", reason)
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them raise
         return BadImage(name, "unreadable", f"{type(error).__name__}: {error}".splitlines()[0])
-    image = ImageOps.exif_transpose(image)
+
+
+def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
+    image.load()
+    converted = ""
+    if image.mode.startswith("I"):
+        image, converted = _from_16_bits(image), "16 bits"
+    ImageOps.exif_transpose(image, in_place=True)
+    width, height = image.size
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+        image = image.convert("RGBA")
+        if image.getextrema()[3][0] < 255:
+            converted = converted or "transparency"
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    if image.mode == "CMYK":
+        converted = "CMYK"
     image = image.convert("RGB")
     as_it_is = not resolution or image.size == (resolution, resolution)
-    return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), len(data), image.width)
+    return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), file_size, width, height, converted)
 
 
-def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int) -> Iterator[Decoded | BadImage]:
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """The full range of 16 bits as the full range of 8, whatever part of it the image uses."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its pixels have more than 16 bits")
+    grey = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    grey.info |= {"exif": image.info["exif"]} if "exif" in image.info else {}
+    return grey
+
+
+@lru_cache
+def _formats() -> tuple[str, ...]:
+    """The formats that this installation reads."""
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    except ImportError:
+        pass
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int) -> Iterator[Decoded | WrongSize | BadImage]:
     """Decode (name, read) pairs in order, a chunk at a time, on a few threads (Pillow releases the interpreter's lock)."""
     reads = iter(reads)
     with ThreadPoolExecutor(4) as pool:

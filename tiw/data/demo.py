@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
-from ..errors import UserInputError
 from ..files import shipped
 from .image_set import ImageSet
+from .limits import NO_LIMITS, Limits, check_resolution
 from .load import load_images
+from .references import choose_references
 
 DEMO = shipped("assets") / "demo"
 
@@ -28,18 +28,13 @@ class Demo:
 
 
 def load_demo(references: int = 0) -> Demo:
-    """The demo, with `references` of its 400 reference images (0: all), the four subgroups as even as that number allows.
+    """The demo, with `references` of its 400 reference images (0: all), as `choose_references` draws them.
 
     Raises UserInputError when more are asked for than there are.
     """
-    reference = _demo_set("reference")
-    if not 0 <= references <= len(reference):
-        raise UserInputError("references", f"{references} were asked for, the demo has {len(reference)}", "choose a smaller number")
-    if references:
-        subgroup = reference.attributes.agg("-".join, axis=1)
-        turn = subgroup.groupby(subgroup).cumcount().to_numpy()  # an image's place within its subgroup
-        reference = reference.take(np.sort(np.argsort(turn, kind="stable")[:references]))
-    return Demo(_demo_set("biased"), reference, _demo_set("heldout"), json.loads((DEMO / "truth.json").read_text()))
+    sets = {role: _demo_set(role) for role in ("biased", "reference", "heldout")}
+    truth = json.loads((DEMO / "truth.json").read_text())
+    return Demo(**{**sets, "reference": choose_references(sets["reference"], references)}, truth=truth)
 
 
 def demo_path(role: str) -> Path:
@@ -52,13 +47,24 @@ def _demo_set(role: str) -> ImageSet:
     return replace(load_images(demo_path(role)), name=f"demo {role}")
 
 
-def load_set(path: str, role: str, references: int = 0, resolution: int = 0, skip_bad: bool = False) -> ImageSet:
+def load_set(
+    path: str,
+    role: str,
+    references: int = 0,
+    resolution: int = 0,
+    skip_bad: bool = False,
+    limits: Limits = NO_LIMITS,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ImageSet:
     """The set that an option names: a path, or "demo" for the demo's own set in this role (biased, reference, heldout).
 
-    references: limits a reference set to its first so many images. resolution, skip_bad: as in `load_images`.
+    references: take so many of the images, the same ones whatever the run's own seed is (`choose_references`); 0: all. The others are as
+    in `load_images`.
     """
     if path == "demo":
-        images = load_demo(references).reference if role == "reference" else _demo_set(role)
-        return images.resized(resolution) if resolution else images
-    images = load_images(path, resolution, field=role, skip_bad=skip_bad)
-    return images.take(range(min(references, len(images)))) if references else images
+        check_resolution(resolution)
+        images = _demo_set(role)
+        images = images.resized(resolution) if resolution else images
+    else:
+        images = load_images(path, resolution, field=role, skip_bad=skip_bad, limits=limits, on_progress=on_progress)
+    return choose_references(images, references)

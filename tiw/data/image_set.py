@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .decode import resized
+from .labels import tidy
 from .memory import gather, room_for
 
 
@@ -28,15 +29,23 @@ class ImageSet:
     """Square RGB images of one size, with attributes where they are known."""
 
     images: np.ndarray  # uint8 [N,H,W,3], H = W; a numpy memmap where the set is larger than memory should hold
-    attributes: pd.DataFrame | None = None  # N rows, one column of strings per attribute
+    attributes: pd.DataFrame | None = None  # N rows, one column of text per attribute, None where it is missing (tiw.data.labels)
     name: str = ""
-    skipped: tuple[str, ...] = ()  # files left out because they could not be used, each with the reason
+    skipped: tuple[str, ...] = ()  # what was left out: "file (kind: reason)" each
     files: np.ndarray | None = None  # int [N, 2]: bytes and original width of each image's file; None: it came as pixels
     labels: np.ndarray | None = None  # int [N], the class of each image, for a class-conditional model
+    sources: np.ndarray | None = None  # str, object [N]: the file of each image, by its place in the folder or zip, else "row 12"
+    notes: tuple[str, ...] = ()  # sentences about what was converted, read in an unusual way, or not used
+    revision: str = ""  # of a data set of the hub: the commit that was read
 
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] == 3, self.images.shape
         assert self.attributes is None or len(self.attributes) == len(self.images)
+        sources = [f"row {row}" for row in range(len(self))] if self.sources is None else self.sources
+        assert len(sources) == len(self)
+        object.__setattr__(self, "sources", np.array(sources, dtype=object))
+        if self.attributes is not None:
+            object.__setattr__(self, "attributes", tidy(self.attributes))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,8 +62,13 @@ class ImageSet:
         return Fingerprint(digest.hexdigest(), len(self), self.resolution)
 
     def about(self) -> dict:
-        """What a result says of a set: its name, size and fingerprint."""
-        return {"name": self.name, "n": len(self), "fingerprint": asdict(self.fingerprint)}
+        """What a result says of a set: its name, size and fingerprint, what was left out and noted, the revision of one from the hub."""
+        said = {"left_out": list(self.skipped), "notes": list(self.notes), "revision": self.revision}
+        return {"name": self.name, "n": len(self), "fingerprint": asdict(self.fingerprint), **{k: v for k, v in said.items() if v}}
+
+    def is_that_of(self, fingerprint: Mapping[str, object]) -> bool:
+        """Whether these are the images that a result was made from, by the fingerprint that it keeps."""
+        return asdict(self.fingerprint) == dict(fingerprint)
 
     def take(self, rows: Iterable[int]) -> ImageSet:
         """The images at these rows, in this order."""
@@ -62,7 +76,8 @@ class ImageSet:
         attributes = None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True)
         files = None if self.files is None else self.files[rows]
         labels = None if self.labels is None else self.labels[rows]
-        return ImageSet(gather(self.images, rows), attributes, self.name, self.skipped, files, labels)
+        images = gather(self.images, rows)
+        return replace(self, images=images, attributes=attributes, files=files, labels=labels, sources=self.sources[rows])
 
     def resized(self, resolution: int) -> ImageSet:
         """The same images centre-cropped and resized to `resolution` pixels a side."""

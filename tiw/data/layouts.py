@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,7 +12,10 @@ import pandas as pd
 
 from ..errors import UserInputError
 from .decode import BadImage
-from .listing import Listing, Tree, read_table, refuse_missing
+from .labels import from_columns
+from .listing import Listing, refuse_missing
+from .metadata import read_plain_table as read_table
+from .trees import Tree
 
 CELEBA = ("list_attr_celeba.txt", "list_attr_celeba.csv")
 FAIRFACE = ("age", "gender", "race")
@@ -42,11 +46,12 @@ def from_edm(tree: Tree, field: str) -> Listing | None:
     if not names:
         raise UserInputError(field, f"{tree.where} holds no image", "make it again with EDM's dataset_tool")
     if pairs is None:
-        return tree.listing(names, None)
-    classes = {(folder / name).as_posix(): str(label) for name, label in pairs}
-    refuse_missing(field, index, list(classes), tree.files)
+        return tree.listing(names, None, used=(index,))
+    classes = {(folder / name).as_posix(): label for name, label in pairs}
+    refuse_missing(field, index, [n for n in classes if n not in tree.files])
     _refuse_unlabelled(field, index, [n for n in names if n not in classes])
-    return tree.listing(names, pd.DataFrame({"label": [classes[n] for n in names]}))
+    attributes, notes = from_columns({"label": [classes[n] for n in names]})
+    return tree.listing(names, attributes, notes=notes, used=(index,))
 
 
 def from_celeba(tree: Tree, field: str) -> Listing | None:
@@ -72,7 +77,9 @@ def from_celeba(tree: Tree, field: str) -> Listing | None:
     _refuse_unlabelled(field, name, [n for n, there in zip(aligned, np.isin(basenames, known.to_numpy(str)), strict=True) if not there])
     if not known.is_unique:
         raise UserInputError(field, f"{name} lists {known[known.duplicated()][0]} twice", "download it again")
-    return tree.listing(aligned, table.loc[basenames].replace({"-1": "no", "1": "yes"}).reset_index(drop=True))
+    labels = table.loc[basenames].replace({"-1": "no", "1": "yes"}).reset_index(drop=True)
+    left_out = tuple(BadImage(n, "not in the table", "it lies outside img_align_celeba") for n in sorted(set(images) - set(aligned)))
+    return replace(tree.listing(aligned, labels, used=(name,)), left_out=left_out)
 
 
 def _celeba_csv(name: str, raw: bytes, field: str) -> pd.DataFrame:
@@ -122,11 +129,12 @@ def from_fairface(tree: Tree, field: str) -> Listing | None:
         there = {"/".join(r.split("/")[-depth:]): n for depth in depths for r, n in rooted.items()}
         here = {PurePosixPath(f).parent for f in there}
         table = table[[PurePosixPath(f).parent in here for f in table["file"]]]  # train's rows say nothing of a folder with val only
-        refuse_missing(field, name, table["file"].tolist(), there.keys())
+        refuse_missing(field, name, [n for n in table["file"] if n not in there])
         for file, *labels in table[["file", *FAIRFACE]].itertuples(index=False):
             chosen[there[file]] = tuple(labels)
     _refuse_unlabelled(field, " and ".join(tables), [n for n in images if n not in chosen])
-    return tree.listing(images, pd.DataFrame([chosen[n] for n in images], columns=list(FAIRFACE)))
+    labels = pd.DataFrame([chosen[n] for n in images], columns=list(FAIRFACE))
+    return tree.listing(images, labels, used=tuple(tables))
 
 
 def _header(raw: bytes) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,13 +11,11 @@ import pandas as pd
 from ..choices import SPLITS
 from ..errors import UserInputError
 from .image_set import ImageSet
-from .listing import Listing
-from .readers import read_listing
+from .labels import crossed, in_order, tidy
 
 SKEW = 0.9  # share of the images that a skew favours, where no shares are stated
 ROLES = ("biased", "reference", "heldout")
 JOIN = "/"  # between the values of two attributes: darker/long
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,12 @@ def make_split(
     reference_percent, heldout_percent: sizes in per cent of the biased set; both follow `reference_shares`, even unless stated.
     Raises UserInputError where labels are missing, or where a group has too few images, with the number that it has.
     """
-    attributes = images.attributes if isinstance(images, ImageSet) else images
-    groups = _groups(attributes, kind, attribute)
-    counts = _ordered_counts(groups)
-    biased_shares = _biased_shares(kind, groups, counts, imbalance, shares)
-    even = _checked("reference_shares", reference_shares, counts) if reference_shares else _even(counts)
+    attributes = images if images is None else images.attributes if isinstance(images, ImageSet) else tidy(images)
+    groups = groups_of(attributes, kind, attribute)
+    counts = group_counts(groups)
+    pair_of = dict(zip(groups, map(tuple, attributes[group_columns(attributes, kind, attribute)].to_numpy(object)), strict=True))
+    biased_shares = _biased_shares(kind, pair_of, counts, imbalance, shares)
+    even = checked_shares("reference_shares", reference_shares, counts) if reference_shares else _even(counts)
     weights = biased_shares / biased_shares.max()
 
     def wanted(largest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,39 +86,7 @@ def make_split(
         role: {str(g): float(k) / max(part.sum(), 1) for g, k in zip(counts.index, part, strict=True)}
         for role, part in zip(ROLES, parts, strict=True)
     }
-    return Split(*_draw(groups, counts, parts, seed), of)
-
-
-def reference_from_shares(
-    images: ImageSet, shares: Mapping[str, Mapping[str, float]] | Mapping[str, float], n: int, seed: int = 0
-) -> ImageSet:
-    """A reference set of `n` images drawn from labelled ones to stated shares.
-
-    shares: {"skin": {"darker": 0.5, "lighter": 0.5}}, or {"skin,hair": {"darker/long": 0.25, ...}} for a crossing; with one attribute
-    in the set its values alone are enough. Shares add up to 1 or to 100. Raises UserInputError naming how many images a group has where
-    it has too few.
-    """
-    return images.take(reference_rows(images.attributes, shares, n, seed))
-
-
-def reference_rows(
-    attributes: pd.DataFrame | None, shares: Mapping[str, Mapping[str, float]] | Mapping[str, float], n: int, seed: int = 0
-) -> np.ndarray:
-    """The rows that `reference_from_shares` draws, ascending, int [n]."""
-    nested = isinstance(next(iter(shares.values()), None), Mapping)
-    if nested and len(shares) != 1:
-        raise UserInputError(
-            "shares", f"{len(shares)} attributes are named", 'name one, or cross two: {"skin,hair": {"darker/long": 0.25}}'
-        )
-    attribute, stated = next(iter(shares.items())) if nested else ("", shares)
-    groups = _groups(attributes, "joint" if "," in attribute else "skew", attribute)
-    counts = _ordered_counts(groups)
-    part = apportion(_checked("shares", stated, counts), n)
-    short = np.flatnonzero(part > counts.to_numpy())
-    if short.size:
-        listed = ", ".join(f"{counts.index[g]} has {counts.iloc[g]:,} of {part[g]:,}" for g in short)
-        raise UserInputError("shares", f"there are too few images for {n:,} references: {listed}", "ask for fewer, or label more images")
-    return _draw(groups, counts, (part,), seed)[0]
+    return Split(*draw(groups, counts, parts, seed), of)
 
 
 def parse_shares(text: str, field: str = "shares") -> dict[str, float]:
@@ -146,65 +111,14 @@ def apportion(shares: np.ndarray, n: int) -> np.ndarray:
     return parts
 
 
-def write_split(out: Path, data: str | Path, kind: str, attribute: str = "", **how: object) -> dict:
-    """Make a split of the images at `data` from their labels alone, no pixel decoded, and leave OUT/biased.json, reference.json and
-    heldout.json: where the images lie, a hash of their names and labels, the rows and their labels. `load_images` reads these files.
-
-    Returns the sizes and shares. Raises what `make_split` raises, and UserInputError for a source that is a split itself.
-    """
-    if str(data).endswith(".json"):
-        raise UserInputError("data", f"{data} is a split itself", "name the images that it was made from")
-    listing = read_listing(data, "data")
-    split = make_split(listing.attributes, kind, attribute, **how)
-    columns = _columns(listing.attributes, kind, attribute)
-    source = str(data) if str(data).startswith("hub:") else str(Path(data).expanduser().resolve())
-    about = {"schema_version": SCHEMA_VERSION, "source": source, "source_images": len(listing), "source_key": listing.key()}
-    recipe = {"kind": kind, **{name: dict(value) if isinstance(value, Mapping) else value for name, value in how.items()}}
-    for role in ROLES:
-        rows = getattr(split, role)
-        labels = {name: listing.attributes[name].iloc[rows].tolist() for name in columns}
-        made = {**about, "set": role, "recipe": recipe, "shares": split.shares[role], "rows": rows.tolist(), "labels": labels}
-        Path(out, f"{role}.json").write_text(json.dumps(made))
-    return {"source": source, "attributes": columns, "sizes": {role: len(getattr(split, role)) for role in ROLES}, "shares": split.shares}
-
-
-def write_rows(out: Path, data: str | Path, rows: np.ndarray) -> None:
-    """Leave OUT, a list of some rows of the images at `data` (itself such a list, or any other source), for `load_images` to read."""
-    source, rows = data, np.sort(np.asarray(rows, dtype=np.int64))
-    if str(data).endswith(".json"):
-        made = json.loads(Path(data).read_bytes())
-        source, rows = made["source"], np.array(made["rows"], dtype=np.int64)[rows]
-    elif not str(data).startswith("hub:"):
-        source = Path(data).expanduser().resolve()
-    listing = read_listing(source, "data")
-    about = {"schema_version": SCHEMA_VERSION, "source": str(source), "source_images": len(listing), "source_key": listing.key()}
-    Path(out).write_text(json.dumps({**about, "rows": rows.tolist()}))
-
-
-def read_rows(path: Path, field: str) -> Listing:
-    """The images that a file written by `write_split` names. Raises UserInputError if it is none, or if its source has changed."""
-    if not path.is_file():
-        raise UserInputError(field, f"{path} does not exist", "check the path")
-    try:
-        made = json.loads(path.read_bytes())
-        source, key, rows = made["source"], made["source_key"], np.array(made["rows"], dtype=np.int64).reshape(-1)
-        if made["schema_version"] != SCHEMA_VERSION or not isinstance(source, str) or source.endswith(".json"):
-            raise ValueError("of another version")
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise UserInputError(field, f"{path.name} is no list of rows ({error})", "give a file that make-split has written") from error
-    listing = read_listing(source, field)
-    if (rows.size and (rows.min() < 0 or rows.max() >= len(listing) or (np.diff(rows) <= 0).any())) or listing.key() != key:
-        raise UserInputError(field, f"{source} has changed since {path.name} was made", "make the split again")
-    return listing.take(rows)
-
-
-def _columns(attributes: pd.DataFrame | None, kind: str, attribute: str) -> list[str]:
+def group_columns(attributes: pd.DataFrame | None, kind: str, attribute: str) -> list[str]:
     if kind not in SPLITS:
         raise UserInputError("kind", f"it is {kind!r}", f"choose one of {', '.join(SPLITS)}")
     if attributes is None:
         raise UserInputError("data", "the images have no labels", "add class folders, a metadata.csv, or label columns")
     needed = 2 if kind == "joint" else 1
-    columns = [name.strip() for name in attribute.split(",")] if attribute else [str(c) for c in attributes.columns[:needed]]
+    named = [attribute] if attribute in attributes else [name.strip() for name in attribute.split(",")]
+    columns = named if attribute else [str(c) for c in attributes.columns[:needed]]
     unknown = [name for name in columns if name not in attributes]
     if unknown or len(columns) != needed or len(set(columns)) != needed:
         found = f"{attribute!r} does not name {needed} of the attributes {', '.join(map(str, attributes.columns))}"
@@ -212,22 +126,22 @@ def _columns(attributes: pd.DataFrame | None, kind: str, attribute: str) -> list
     return columns
 
 
-def _groups(attributes: pd.DataFrame | None, kind: str, attribute: str) -> np.ndarray:
-    """The group of every image, as text [N]: its value, or both values joined."""
-    first, *others = (attributes[name].astype(str).to_numpy(object) for name in _columns(attributes, kind, attribute))
-    for other in others:
-        first = first + JOIN + other
-    return first.astype(str)
+def groups_of(attributes: pd.DataFrame | None, kind: str, attribute: str) -> np.ndarray:
+    """The group of every image, object [N]: its value, or both values joined; None where one is missing."""
+    return crossed(attributes[group_columns(attributes, kind, attribute)], JOIN)
 
 
-def _ordered_counts(groups: np.ndarray) -> pd.Series:
+def group_counts(groups: np.ndarray) -> pd.Series:
     """Images of each group, in order of their names; numbers count as numbers."""
-    values, counts = np.unique(groups, return_counts=True)
-    order = sorted(range(len(values)), key=lambda k: (int(values[k]), "") if values[k].isdecimal() else (1 << 62, values[k]))
-    return pd.Series(counts[order], index=[str(values[k]) for k in order])
+    counts = pd.Series(groups, dtype=object).value_counts()
+    if counts.empty:
+        raise UserInputError("attribute", "no image has a value of it", "choose another")
+    return counts.loc[in_order(counts.index)]
 
 
-def _biased_shares(kind: str, groups: np.ndarray, counts: pd.Series, imbalance: float, shares: Mapping[str, float] | None) -> np.ndarray:
+def _biased_shares(
+    kind: str, pair_of: dict[str, tuple[str, str]], counts: pd.Series, imbalance: float, shares: Mapping[str, float] | None
+) -> np.ndarray:
     if len(counts) < 2:
         raise UserInputError("attribute", f"all images are {counts.index[0]!r}", "choose an attribute with two values or more")
     if kind == "long-tail":
@@ -240,11 +154,11 @@ def _biased_shares(kind: str, groups: np.ndarray, counts: pd.Series, imbalance: 
         weights = imbalance ** (-rank / (len(counts) - 1))
         return weights / weights.sum()
     if shares:
-        return _checked("shares", shares, counts)
+        return checked_shares("shares", shares, counts)
     if kind == "skew":
         favoured = counts.index == counts.idxmax()
     else:
-        pairs = [name.split(JOIN, 1) for name in counts.index]
+        pairs = [pair_of[name] for name in counts.index]
         ranked = [_by_frequency(counts.groupby([pair[k] for pair in pairs]).sum()) for k in (0, 1)]
         favoured = np.array([ranked[0].index(a) == ranked[1].index(b) for a, b in pairs])
         if favoured.all() or not favoured.any():
@@ -256,7 +170,7 @@ def _by_frequency(counts: pd.Series) -> list[str]:
     return list(counts.sort_values(ascending=False, kind="stable").index)
 
 
-def _checked(field: str, shares: Mapping[str, float], counts: pd.Series) -> np.ndarray:
+def checked_shares(field: str, shares: Mapping[str, float], counts: pd.Series) -> np.ndarray:
     """Stated shares as fractions, in the order of the groups; groups that are not named get none."""
     unknown = [name for name in shares if name not in counts.index]
     if unknown:
@@ -272,7 +186,7 @@ def _even(counts: pd.Series) -> np.ndarray:
     return np.full(len(counts), 1 / len(counts))
 
 
-def _draw(groups: np.ndarray, counts: pd.Series, parts: tuple[np.ndarray, ...], seed: int) -> list[np.ndarray]:
+def draw(groups: np.ndarray, counts: pd.Series, parts: tuple[np.ndarray, ...], seed: int) -> list[np.ndarray]:
     """For each part, so many rows of each group, ascending; parts are disjoint."""
     rng = np.random.default_rng(seed)
     drawn: list[list[np.ndarray]] = [[] for _ in parts]

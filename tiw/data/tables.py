@@ -1,26 +1,25 @@
-"""Images in a column of a table: parquet files, and data sets of the Hugging Face hub."""
+"""Images in a column of a parquet file, read and written."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from ..errors import UserInputError
 from .image_set import ImageSet
-from .listing import Listing
+from .labels import free_name, from_columns, listed
+from .listing import Listing, rows_of
 from .memory import CHUNK, chunks
-
-HUB = "hub:"
 
 
 def from_parquet(path: Path, field: str) -> Listing:
@@ -33,15 +32,21 @@ def from_parquet(path: Path, field: str) -> Listing:
             schema, n = file.schema_arrow, file.metadata.num_rows
             image = next((f.name for f in schema if _is_image(f.type)), None)
             labels = [f.name for f in schema if f.name != image and _is_label(f.type)]
+            if len(set(schema.names)) < len(schema.names):
+                raise ValueError("two columns have one name")
             table = file.read(columns=labels) if labels and image else None
+            sources = _sources(file, image, n) if image else []
     except Exception as error:  # pyarrow raises many kinds
-        raise UserInputError(field, f"{path.name} is not a readable parquet file ({_first_line(error)})", "write it again") from error
+        raise UserInputError(field, f"{path.name} is not a readable parquet file ({first_line(error)})", "write it again") from error
     if image is None:
-        found = f"{path.name} has the columns {', '.join(schema.names)}, none with encoded images"
+        found = f"{path.name} has the columns {listed(schema.names, 20)}, none with encoded images"
         raise UserInputError(field, found, "store the images' bytes in a column named image")
-    names = _class_names(schema)
-    columns = {name: _text(table.column(name).to_pylist(), names.get(name)) for name in labels}
-    attributes = pd.DataFrame(columns) if columns else None
+    names = class_names(schema)
+    columns = {name: named(table.column(name).to_pylist(), names.get(name)) for name in labels}
+    attributes, notes = from_columns(columns)
+    others = [f.name for f in schema if f.name != image and f.name not in labels]
+    if others:
+        notes = (*notes, f"Not used as labels, since they hold neither text nor whole numbers: {listed(others)}.")
 
     def encoded() -> Iterator[Callable[[], bytes]]:
         try:
@@ -51,9 +56,24 @@ def from_parquet(path: Path, field: str) -> Listing:
                     for value in column.field("bytes") if pa.types.is_struct(column.type) else column:
                         yield lambda value=value: value.as_py() or b""
         except (pa.ArrowException, OSError) as error:
-            raise UserInputError(field, f"{path.name} is damaged ({_first_line(error)})", "write it again") from error
+            raise UserInputError(field, f"{path.name} is damaged ({first_line(error)})", "write it again") from error
 
-    return Listing([f"row {row}" for row in range(n)], attributes, encoded)
+    return Listing(sources, attributes, encoded, notes=notes)
+
+
+def _sources(file: pq.ParquetFile, image: str, n: int) -> list[str]:
+    """Where each image came from: the file name that the table keeps beside its bytes, else its row."""
+    kind = file.schema_arrow.field(image).type
+    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0 or not pa.types.is_string(kind.field("path").type):
+        return rows_of(n)
+    paths = file.read(columns=[f"{image}.path"]).column(0).combine_chunks().field("path").to_pylist()
+    return [f"row {row}" if not path else source_name(path) for row, path in enumerate(paths)]
+
+
+def source_name(path: str) -> str:
+    """A file's name as a result may show it: of a path on somebody's machine only the end."""
+    path = path.replace("\\", "/")
+    return path.rsplit("/", 1)[-1] if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/") else path
 
 
 def write_parquet(path: Path, images: ImageSet) -> np.ndarray:
@@ -61,8 +81,8 @@ def write_parquet(path: Path, images: ImageSet) -> np.ndarray:
 
     A few hundred images are in memory at a time. Returns the `files` of the set that is read from it, int [N, 2].
     """
-    columns = {} if images.attributes is None else {str(name): images.attributes[name].astype(str) for name in images.attributes}
-    image = "image" if "image" not in columns else "image bytes"
+    columns = {} if images.attributes is None else {name: images.attributes[name].to_numpy(object) for name in images.attributes}
+    image = free_name("image", columns)
     features = {image: {"_type": "Image"}, **{name: {"dtype": "string", "_type": "Value"} for name in columns}}
     fields = [(image, pa.struct([("bytes", pa.binary()), ("path", pa.string())])), *((name, pa.string()) for name in columns)]
     schema = pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
@@ -71,8 +91,9 @@ def write_parquet(path: Path, images: ImageSet) -> np.ndarray:
         for part in chunks(len(images), images.images.shape[1:]):
             encoded = list(pool.map(_png, images.images[part]))
             sizes += map(len, encoded)
-            labels = {name: column.iloc[part].tolist() for name, column in columns.items()}
-            file.write_table(pa.table({image: [{"bytes": data, "path": None} for data in encoded], **labels}, schema=schema))
+            labels = {name: column[part].tolist() for name, column in columns.items()}
+            rows = [{"bytes": data, "path": source} for data, source in zip(encoded, images.sources[part], strict=True)]
+            file.write_table(pa.table({image: rows, **labels}, schema=schema))
     return np.stack([sizes, np.full(len(images), images.resolution)], 1)
 
 
@@ -82,45 +103,6 @@ def _png(image: np.ndarray) -> bytes:
     return data.getvalue()
 
 
-def from_hub(path: str, field: str) -> Listing:
-    """`hub:OWNER/NAME` or `hub:OWNER/NAME:SPLIT` (train unless named), through the optional `datasets` package.
-
-    Nothing else in this package goes to the network. No code of the data set is run.
-    """
-    name, _, split = path.removeprefix(HUB).partition(":")
-    if name.count("/") > 1 or not name.strip("/") or ".." in name:
-        raise UserInputError(field, f"{path!r} names no data set of the hub", "write hub:OWNER/NAME or hub:OWNER/NAME:SPLIT")
-    try:
-        import datasets
-    except ImportError as error:
-        fix = "install it (pip install datasets), or download the set's parquet files"
-        raise UserInputError(field, f"{path} needs the package datasets, which is not installed", fix) from error
-    try:
-        loaded = datasets.load_dataset(name, split=split or "train")
-    except Exception as error:  # network, permissions, unknown names: whatever the package raises
-        raise UserInputError(
-            field, f"{path} cannot be loaded ({_first_line(error)})", "check the name, the split and the network"
-        ) from error
-    features = loaded.features
-    image = next((key for key, feature in features.items() if type(feature).__name__ == "Image"), None)
-    if image is None:
-        raise UserInputError(field, f"{path} has the columns {', '.join(features)}, none with images", "choose an image data set")
-    loaded = loaded.cast_column(image, datasets.Image(decode=False))
-    labels = [key for key, f in features.items() if key != image and (hasattr(f, "names") or _is_plain(getattr(f, "dtype", "")))]
-    columns = {key: _text(list(loaded[key]), getattr(features[key], "names", None)) for key in labels}
-    attributes = pd.DataFrame(columns) if columns else None
-
-    def encoded() -> Iterator[Callable[[], bytes]]:
-        for row in range(len(loaded)):
-            yield lambda row=row: _bytes_of(loaded[row][image])
-
-    return Listing([f"row {row}" for row in range(len(loaded))], attributes, encoded)
-
-
-def _bytes_of(image: dict) -> bytes:
-    return image["bytes"] if image.get("bytes") else Path(image["path"]).read_bytes()
-
-
 def _is_image(kind: pa.DataType) -> bool:
     binary = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
     return binary or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
@@ -128,14 +110,11 @@ def _is_image(kind: pa.DataType) -> bool:
 
 def _is_label(kind: pa.DataType) -> bool:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind)
+    plain = (pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
+    return any(is_plain(kind) for is_plain in plain)
 
 
-def _is_plain(dtype: str) -> bool:
-    return dtype in ("string", "large_string", "bool") or dtype.startswith(("int", "uint"))
-
-
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+def class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """Names of coded classes, as the `datasets` library leaves them in a parquet file."""
     with suppress(KeyError, TypeError, AttributeError, ValueError):
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
@@ -143,12 +122,10 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     return {}
 
 
-def _text(values: list, names: list[str] | None) -> list[str]:
-    """Labels as text; integers within `names` become those."""
-    if not names:
-        return [str(v) for v in values]
-    return [str(names[v]) if isinstance(v, int) and 0 <= v < len(names) else str(v) for v in values]
+def named(values: list, names: list[str] | None) -> list:
+    """Integers within `names` as those."""
+    return [names[v] if isinstance(v, int) and 0 <= v < len(names) else v for v in values] if names else values
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -7,15 +7,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from safetensors import SafetensorError
 
 from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
-from ..data import ImageSet, load_set
+from ..data import ImageSet, load_set, with_classes
 from ..debiasing.baseline_check import BaselineCheck, check_baseline
 from ..debiasing.strength import StrengthMatch, match_strength
 from ..errors import UserInputError
@@ -56,31 +54,12 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
     return biased, reference, denoiser
 
 
-def with_classes(column: str, classes: int, **sets: ImageSet) -> list[ImageSet]:
-    """The sets with the class of each image, for a class-conditional model: numbers from 0, or as many names, in alphabetical order."""
-    for name, images in sets.items():
-        if images.attributes is None or column not in images.attributes:
-            there = "no labels" if images.attributes is None else f"the labels {', '.join(images.attributes)}"
-            fix = f"the baseline is class-conditional: name the column with its {classes} classes ({' and '.join(sets)} need it)"
-            raise UserInputError("class_label", f"the {name} set has {there}, not {column!r}", fix)
-    values = pd.concat([images.attributes[column].astype(str) for images in sets.values()])
-    names = sorted(values.unique())
-    numbered = {str(k) for k in range(classes)}
-    if numbered.issuperset(names):
-        names = [str(k) for k in range(classes)]
-    if len(names) != classes:
-        found = f"{column!r} has {len(names)} values ({', '.join(names[:5])}), the baseline {classes} classes"
-        raise UserInputError("class_label", found, "label the images with the numbers or the names of its classes")
-    labels = values.map({name: k for k, name in enumerate(names)}).to_numpy(np.int64, copy=True)
-    ends = np.cumsum([len(images) for images in sets.values()])[:-1]
-    return [replace(images, labels=own) for images, own in zip(sets.values(), np.split(labels, ends), strict=True)]
-
-
 def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
     """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
     images = load_set(path, role, references, o.resolution, o.skip_bad)
-    if images.skipped:
+    if images.skipped or images.notes:
         with (run.path / names.LOG).open("a", encoding="utf-8") as log:
+            log.writelines(f"{role}: {note}\n" for note in images.notes)
             log.writelines(f"{role}: left out {name}\n" for name in images.skipped)
     return images
 
