@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from tiw.choices import LABEL
-from tiw.data import ImageSet, demo_path, noisy_strip, write_rows
+from tiw.data import ImageSet, demo_path, noisy_strip, write_npz, write_rows
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 
@@ -164,11 +164,14 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
         raise UserInputError("selection", "it holds no image of the biased set", "draw a lasso round some, or click a bar")
     biased, reference = sets["biased"], sets["reference"]
     folder = store.new_upload_folder()
-    arrays = {"images": np.concatenate([reference.images, biased.images[rows]])}
-    if biased.attributes is not None and reference.attributes is not None:
-        for name in set(biased.attributes) & set(reference.attributes):
-            arrays[str(name)] = np.concatenate([reference.attributes[name], biased.attributes[name].iloc[rows]]).astype(str)
-    np.savez(folder / "reference.npz", **arrays)
+    both = [reference.attributes, biased.take(rows).attributes]
+    common = None if any(labels is None for labels in both) else pd.concat(both, join="inner", ignore_index=True)
+    moved = ImageSet(
+        np.concatenate([reference.images, biased.images[rows]]),
+        common if common is not None and common.shape[1] else None,
+        sources=np.concatenate([reference.sources, biased.sources[rows]]),
+    )
+    write_npz(folder / "reference.npz", moved)
     source = run.options["biased"]
     write_rows(folder / "biased.json", demo_path("biased") if source == "demo" else source, np.setdiff1d(np.arange(len(biased)), rows))
     kept = {name: run.options[name] for name in ("class_label", "resolution", "skip_bad")}

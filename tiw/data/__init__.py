@@ -1,9 +1,11 @@
 """Images in: anyone's, and the embedded demo's."""
 
+from .arrays import write_npz
 from .checks import Problem, check_sets
 from .classes import with_classes
 from .demo import Demo, demo_path, load_demo, load_set
 from .image_set import Fingerprint, ImageSet, noisy_strip
+from .labels import text_of
 from .limits import Limits
 from .load import load_images
 from .readers import tidy_path
@@ -31,8 +33,10 @@ __all__ = [
     "reference_from_shares",
     "reference_rows",
     "source_of",
+    "text_of",
     "tidy_path",
     "with_classes",
+    "write_npz",
     "write_parquet",
     "write_rows",
     "write_split",

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ..errors import UserInputError
-from .labels import from_columns, listed
+from .image_set import ImageSet
+from .labels import free_name, from_columns, listed
 from .listing import Listing, rows_of
 from .memory import IN_MEMORY, chunks, room_for
 from .trees import MAX_RATIO, NEVER_A_BOMB
 
 KEYS = ("images", "samples", "arr_0")
+SOURCES = "sources"  # text: where each image came from
 
 
 def from_npz(path: Path, field: str) -> Listing:
@@ -50,10 +52,22 @@ def from_npz(path: Path, field: str) -> Listing:
     except Exception as error:  # zipfile, header and value errors alike
         found = f"{path.name} cannot be read ({error})"
         raise UserInputError(field, found, "save plain arrays with numpy.savez, no Python objects") from error
+    sources = labels.pop(SOURCES) if SOURCES in labels and labels[SOURCES].dtype.kind == "U" else rows_of(len(pixels))
     attributes, notes = from_columns(labels)
     if unused:
         notes = (*notes, f"Not used as labels, since they are not one value an image: {listed(unused)}.")
-    return Listing(rows_of(len(pixels)), attributes, pixels=pixels, notes=notes)
+    return Listing([str(name) for name in sources], attributes, pixels=pixels, notes=notes)
+
+
+def write_npz(path: Path, images: ImageSet) -> None:
+    """Write PATH: pixels, labels and where the images came from, as `from_npz` reads them. Labels may be called anything."""
+    arrays = {"images": images.images, SOURCES: images.sources.astype(str)}
+    for name in [] if images.attributes is None else images.attributes:
+        arrays[free_name(name, (*arrays, *KEYS))] = images.attributes[name].fillna("").to_numpy(str)
+    with zipfile.ZipFile(path, "w") as archive:  # numpy.savez takes names as arguments, and has some of its own
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                npy.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
 def from_npy(path: Path, field: str) -> Listing:
