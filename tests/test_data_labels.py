@@ -14,7 +14,6 @@ from PIL import Image
 from tiw.data import (
     ImageSet,
     choose_references,
-    harmless,
     load_images,
     load_set,
     make_split,
@@ -226,13 +225,3 @@ def test_references_without_labels_are_no_first_files(tmp_path):
 def test_the_demo_follows_the_same_rule():
     whole = load_set("demo", "reference")
     assert load_set("demo", "reference", 60).fingerprint == choose_references(whole, 60).fingerprint
-
-
-def test_formulas_are_harmless_in_a_spreadsheet_and_numbers_stay_numbers():
-    first = ["=1+1", "-2+3+cmd|' /C calc'!A0", "-5", "+", " =x", "ok", None]
-    second = ["@me", "+1.5", "-", "\t=1", "'", "1", ""]
-    table = pd.DataFrame({"@a": first, "n": np.arange(-3.0, 4.0), "b": second})
-    written = harmless(table)
-    assert list(written) == ["'@a", "n", "b"] and written["n"].tolist() == table["n"].tolist()
-    assert written["'@a"].tolist()[:6] == ["'=1+1", "'-2+3+cmd|' /C calc'!A0", "-5", "'+", "' =x", "ok"] and pd.isna(written["'@a"][6])
-    assert written["b"].tolist() == ["'@me", "+1.5", "'-", "'\t=1", "'", "1", ""]
