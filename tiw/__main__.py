@@ -43,6 +43,7 @@ HELP = {
     "audit": "Folder of a finished audit whose ratio is used; empty: fit one here.",
     "guidance": "Folder of a finished audit whose ratio steers the samples towards its reference; empty: no guidance.",
     "references": "Use this many of the reference images; 0: all.",
+    "levels": "Noise levels: fewer take less time.",
     "scored": "Biased images drawn for charts and map.",
     "folds": "Folds of the cross-fit: every image is scored by a model that did not see it.",
     "estimator": "convex, network, or auto: the one with the lower held-out cross-entropy.",

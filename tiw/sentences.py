@@ -44,3 +44,12 @@ def power_sentence(share: float, shift: float | None) -> str:
     if shift is None:
         return "No difference that was tried is found 4 times in 5. Add reference images."
     return f"A difference such as {percent(share)} against {percent(share + shift)} is found 4 times in 5."
+
+
+def about_time(seconds: float) -> str:
+    """`about 40 seconds`, `about 12 minutes`, `about 14 hours`, `about 3 days`."""
+    for unit, length, most in (("second", 1, 90), ("minute", 60, 90), ("hour", 3600, 48)):
+        if seconds < most * length:
+            n = max(1, round(seconds / length))
+            return f"about {n} {unit}{'s' if n > 1 else ''}"
+    return f"about {round(seconds / 86400)} days"

@@ -18,6 +18,7 @@ from ..model import processes
 from ..model.correction import DenoiserFn, log_weight
 from ..model.denoiser import Denoiser
 from ..model.device import COMPILE_FROM, compile_blocks
+from ..model.memory import batch_for
 from ..model.noise import to_x0
 from ..ratio.density_ratio import DensityRatio
 from .objectives import dsm, iw_dsm, tiw_dsm
@@ -107,6 +108,7 @@ def debias(
         compile_blocks(student.unet)
         compile_blocks(denoiser.unet)
     trained = processes.shared(student)
+    at_once = processes.agreed(batch_for(student, config.batch_size // processes.size(), gradients=True))
     draws = (_draw(student, biased, reference, config, step) for step in range(first, config.steps + 1))
     batch = next(draws, None)
     for step in range(first, config.steps + 1):
@@ -114,13 +116,12 @@ def debias(
         learning_rate = config.learning_rate * _schedule(step, config.steps)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        loss, weight = _losses(student, trained, denoiser, scaled, batch, config, _anchor(config, step))
         optimizer.zero_grad()
-        loss.mean().backward()
+        loss, weight = _backward(student, trained, denoiser, scaled, batch, config, _anchor(config, step), at_once)
         norm = torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         batch = next(draws, None)  # while a GPU is still at work on this step
-        mean_loss = float(processes.gathered(loss.detach()).mean())
+        mean_loss = float(processes.gathered(loss).mean())
         if not math.isfinite(mean_loss + float(norm)):  # raised before the yield, so that no checkpoint holds these weights
             raise FloatingPointError(f"the loss is {mean_loss} and its gradient's norm {float(norm)} at step {step}")
         weight = None if weight is None else processes.gathered(weight)
@@ -136,6 +137,12 @@ class _Batch:
     sigma: Tensor  # [B]
     items: Tensor  # [B] rows of biased followed by reference
     labels: Tensor | None = None  # int [B] classes, for a class-conditional model
+
+    def parts(self, size: int) -> Iterator[_Batch]:
+        """The same in parts of at most `size` images."""
+        for start in range(0, len(self.x0), size):
+            rows = slice(start, start + size)
+            yield _Batch(*(None if t is None else t[rows] for t in (self.x0, self.noise, self.sigma, self.items, self.labels)))
 
 
 def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
@@ -162,6 +169,26 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
 def _seed(config: DebiasConfig, step: int) -> int:
     """Of everything random in this step."""
     return int(np.random.SeedSequence([config.seed, step]).generate_state(1, np.uint64)[0]) % 2**63
+
+
+def _backward(
+    student: Denoiser,
+    trained: DenoiserFn,
+    baseline: Denoiser,
+    ratio: DensityRatio | None,
+    batch: _Batch,
+    config: DebiasConfig,
+    anchor: float,
+    at_once: int,
+) -> tuple[Tensor, Tensor | None]:
+    """Add the gradient of the batch's mean loss to the student's, from parts that memory holds; returns `_losses` of the whole batch."""
+    losses, weights = [], []
+    for part in batch.parts(at_once):
+        loss, weight = _losses(student, trained, baseline, ratio, part, config, anchor)
+        (loss.sum() / len(batch.x0)).backward()
+        losses.append(loss.detach())
+        weights.append(weight)
+    return torch.cat(losses), None if weights[0] is None else torch.cat(weights)
 
 
 def _losses(

@@ -27,6 +27,7 @@ import numpy as np
 from ..data import ImageSet
 from ..intervals import Estimate
 from ..model.denoiser import Denoiser
+from ..model.memory import thinned
 from ..model.sampling import labels_like, sample
 from ..ratio.density_ratio import GAP_SIGMA, DensityRatio
 from ..ratio.features import features_at
@@ -113,7 +114,8 @@ def match_strength(
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> StrengthMatch:
-    """The strength at which guided samples come nearest to the reference, from `count` samples at strength `trial` and as many at 0.
+    """The strength at which guided samples come nearest to the reference, from `count` samples at strength `trial` and as many at 0
+    (fewer of large images).
 
     Every fold guides its share of the samples, from antithetic pairs of noises, the same at both strengths: the difference is what
     guidance adds, and the baseline's own brushwork drops out. What is known of the sets is in the ratio; they are asked for so that a
@@ -121,11 +123,11 @@ def match_strength(
     """
     assert len(ratio.folds) == len(biased) + len(reference), "the ratio is of other sets"
     n_folds = ratio.n_folds
-    pairs = max(1, count // (2 * n_folds))
+    pairs = max(1, thinned(count, denoiser.shape, 80) // (2 * n_folds))
     seeds = [range(first, first + pairs) for first in range(seed + 1_000_000, seed + 1_000_000 + n_folds * pairs, pairs)]
     classes = [labels_like(reference.labels, of_fold) for of_fold in seeds]
-    labels = [None if own is None else np.tile(own, 2) for own in classes]  # of the images: a fold's second half has the negative noises
-    common = {"steps": steps, "solver": solver, "antithetic": True, "batch_size": pairs}
+    labels = [None if own is None else np.repeat(own, 2) for own in classes]  # of the images: the negative noise after each
+    common = {"steps": steps, "solver": solver, "antithetic": True}
 
     def draw(strength: float, done: int) -> list[np.ndarray]:
         images = []

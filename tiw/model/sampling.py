@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .correction import DenoiserFn, LogRatioFn, log_ratio_and_gradient
+from .memory import batch_for
 from .noise import expand, to_images
 
 SIGMA_MIN, SIGMA_MAX = 0.02, 80.0  # an image in [-1, 1] has 8 bits: below 0.02 there is nothing left to remove
@@ -95,10 +96,11 @@ def sample(
 ) -> np.ndarray:
     """Images, one per seed, uint8 [N,H,W,3]; `denoiser` is a `tiw.Denoiser`.
 
-    `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `antithetic` also follows
-    the negative of each starting noise, which gives 2 N images whose mean is much less noisy than that of 2 N seeds.
+    `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `antithetic` follows the negative of
+    each starting noise right after it, which gives 2 N images whose mean is much less noisy than that of 2 N seeds.
     `labels` [N] are the classes that a class-conditional denoiser paints; without them each seed draws its own, all equally likely.
-    `on_batch` is called with the number of seeds done.
+    At most `batch_size` images are computed at once, fewer where memory is short (tiw.model.memory). `on_batch` is called with the number
+    of seeds done.
     """
     scaled = None
     if guidance is not None and strength != 0:
@@ -107,13 +109,18 @@ def sample(
         labels = labels_like(np.arange(denoiser.classes), seeds)
     highest = min(SIGMA_MAX, denoiser.sigma_max)
     levels = sigma_steps(steps, sigma_max=highest)
+    signs = np.tile([1.0, -1.0], len(seeds)) if antithetic else np.ones(len(seeds))
+    each = 2 if antithetic else 1
+    drawn, classes = np.repeat(np.asarray(seeds), each), None if labels is None else np.repeat(labels, each)
+    size = batch_for(denoiser, batch_size, gradients=scaled is not None)
     images = []
-    for start in range(0, len(seeds), batch_size):
-        xt = starting_noise(seeds[start : start + batch_size], denoiser.shape, highest).to(denoiser.device)
-        xt = torch.cat([xt, -xt]) if antithetic else xt
+    for start in range(0, len(drawn), size):
+        rows = slice(start, start + size)
+        noise = starting_noise(drawn[rows], denoiser.shape, highest)
+        xt = (noise * expand(torch.as_tensor(signs[rows], dtype=noise.dtype), noise)).to(denoiser.device)
         model, ratio = denoiser, scaled
         if denoiser.classes:
-            own = torch.as_tensor(labels[start : start + batch_size]).repeat(2 if antithetic else 1)
+            own = torch.as_tensor(classes[rows])
             model, ratio = denoiser.given(own), None if scaled is None else scaled.given(own)
         model = model if ratio is None else guided(model, ratio)
         with torch.no_grad():
@@ -121,5 +128,5 @@ def sample(
                 xt = x
         images.append(to_images(xt))
         if on_batch is not None:
-            on_batch(min(start + batch_size, len(seeds)))
+            on_batch(min(start + size, len(drawn)) // each)
     return np.concatenate(images) if images else np.zeros((0, *denoiser.shape[1:], denoiser.shape[0]), np.uint8)

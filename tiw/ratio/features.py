@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ..data import ImageSet
 from ..errors import UserInputError
+from ..model.memory import batch_for
 from ..model.noise import expand, to_x0
 
 FEWEST_A_FOLD = 2  # different images of each set: with one, a fold's mean has no spread
@@ -36,8 +37,19 @@ class RatioConfig:
     )  # of the features' variance; the first, unless one is clearly better
     biased_images: int = 2000  # scored and fitted; the others are scored by the mean of the folds
     reference_draws: int = 3  # noise draws of each reference image in the fit: they are few, noise is free
-    batch_size: int = 128
+    batch_size: int = 128  # at most: fewer where memory is short
     seed: int = 0
+
+
+def levels(count: int) -> tuple[float, ...]:
+    """`count` of the eight usual noise levels, evenly spaced, both ends among them."""
+    usual = RatioConfig.sigmas
+    return tuple(usual[k] for k in np.linspace(0, len(usual) - 1, count).round().astype(int))
+
+
+def passes(n_biased: int, n_reference: int, config: RatioConfig) -> int:
+    """How many images an encoder sees in `ratio_features`."""
+    return len(config.sigmas) * (min(n_biased, config.biased_images) + config.reference_draws * n_reference)
 
 
 class Encoder(Protocol):
@@ -96,11 +108,13 @@ def features_at(
 ) -> Tensor:
     """Features of perturbed images, float32 [L, draws, n, F]: images uint8 [n,H,W,3], one fixed noise per item and draw.
 
-    `labels` [n] are their classes, for a class-conditional denoiser.
+    `labels` [n] are their classes, for a class-conditional denoiser. At most `batch_size` images are encoded at once, fewer where memory is
+    short.
     """
     out: Tensor | None = None
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
+    size = batch_for(encoder, batch_size)
+    for start in range(0, len(images), size):
+        rows = slice(start, start + size)
         x0 = to_x0(images[rows])
         own = encoder if labels is None else encoder.given(torch.as_tensor(labels[rows]))
         for draw in range(draws):
@@ -142,7 +156,7 @@ def ratio_features(
     config = config or RatioConfig()
     check_enough(biased, reference, config.folds)
     scored = np.sort(np.random.default_rng([config.seed, 1]).permutation(len(biased))[: config.biased_images])
-    total = len(config.sigmas) * (len(scored) + config.reference_draws * len(reference))
+    total = passes(len(biased), len(reference), config)
     done = 0
 
     def count(n: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
@@ -27,10 +28,12 @@ from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
 from ..ratio.density_ratio import fit_to_features
-from ..ratio.features import RatioConfig, ratio_features
+from ..ratio.features import RatioConfig, levels, ratio_features
+from ..sentences import about_time
 from . import names
 from .audit_files import score_rest, write_audit, write_map
 from .folder import RunFolder, now
+from .forecast import LONG, forecast
 from .inputs import (
     baseline_check,
     check_disk,
@@ -69,7 +72,8 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     biased, reference, encoder = open_inputs(run, o)
     run.progress("Checking the images", 0, 1)
     problems = check_sets(biased, reference)
-    config = RatioConfig(folds=o.folds, estimator=o.estimator, biased_images=o.scored, seed=o.seed)
+    config = RatioConfig(levels(o.levels), o.folds, o.estimator, biased_images=o.scored, seed=o.seed)
+    takes = forecast(run, o, biased, reference, encoder, config)
     features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
     run.progress("Fitting the density ratio", 0, 1)
     ratio = fit_to_features(features, encoder, config)
@@ -80,7 +84,12 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     if o.map:
         write_map(run, features, o.seed)
     del features
-    if isinstance(encoder, Denoiser):
+    if takes.strength > LONG:
+        said = (
+            f"The strength is not matched now, which would take {about_time(takes.strength)}. A preview or a debiasing run does it, unless"
+        )
+        print(f"{said} it is given one: --strength 1.5.", file=sys.stderr)
+    elif isinstance(encoder, Denoiser):
         strength_of(run, run.path, "auto", encoder, ratio, biased, reference, o.seed)  # so that a preview takes seconds
     if o.score_all:
         score_rest(run, biased, reference, ratio, o.seed)

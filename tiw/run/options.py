@@ -24,6 +24,7 @@ class AuditOptions:
     class_label: str = ""  # column of both sets with the classes of a class-conditional baseline
     references: int = 0  # use this many of the reference images; 0: all
     scored: int = 2000  # biased images drawn, stratified by nothing but the seed, for charts and map
+    levels: int = 8  # noise levels, 2 to 8: fewer take less time
     folds: int = 5
     estimator: str = "auto"  # convex, network, or auto: the one with the lower held-out cross-entropy
     map: bool = True  # UMAP layouts, after the charts
@@ -229,6 +230,8 @@ def validate(kind: str, options: object) -> None:
             raise UserInputError(name, f"it is {value}", "give a number from 0 up to, but not 1")
         if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
             raise UserInputError(name, f"it is {value!r}", "choose auto, cpu, cuda, cuda:N or mps")
+    if not 2 <= getattr(options, "levels", 2) <= 8:
+        raise UserInputError("levels", f"it is {options.levels}", "give a number from 2 to 8")
     if getattr(options, "folds", 2) < 2:
         raise UserInputError("folds", f"it is {options.folds}", "give 2 or more")
     if 0 < getattr(options, "sigma_max", 0) <= options.sigma_min:

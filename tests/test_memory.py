@@ -1,0 +1,126 @@
+"""How many images at once: what a pass takes, what is free, and results that do not depend on it; how long an audit takes."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import blobs
+
+from tiw.debiasing.fine_tune import DebiasConfig, debias
+from tiw.model import memory
+from tiw.model.denoiser import Denoiser
+from tiw.model.memory import batch_for, thinned
+from tiw.model.networks import PRESETS
+from tiw.model.sampling import sample
+from tiw.ratio.density_ratio import fit_to_features
+from tiw.ratio.features import PixelEncoder, RatioConfig, features_at, levels, passes, ratio_features
+from tiw.run import forecast
+from tiw.run.folder import RunFolder
+from tiw.run.options import AuditOptions, validate
+from tiw.sentences import about_time
+
+CONFIG = RatioConfig(sigmas=(0.1, 1.0), folds=3, components=20, biased_images=100, reference_draws=1)
+
+
+def test_the_batch_follows_the_network_and_the_free_memory(tiny_denoiser, monkeypatch):
+    def with_free(megabytes, **how):
+        monkeypatch.setattr(memory, "free_bytes", lambda device: int(megabytes * 1e6))
+        return batch_for(tiny_denoiser, 128, **how)
+
+    assert with_free(1e6) == 128 and with_free(0.001) == 1
+    some = [with_free(m) for m in (5, 10, 20)]
+    assert some[0] > 1 and some[2] == pytest.approx(4 * some[0], rel=0.1)
+    assert with_free(10, gradients=True) < with_free(10)
+    assert batch_for(PixelEncoder(), 64) == 64 and batch_for(tiny_denoiser, 0) == 1
+
+
+def test_a_larger_image_takes_more_in_proportion_to_its_pixels():
+    from diffusers import UNet2DModel
+
+    from tiw.model.denoiser import DenoiserConfig
+
+    def taken(side):
+        blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "block_out_channels": (8, 8)}
+        return memory._bytes_of_outputs(Denoiser(UNet2DModel(side, layers_per_block=1, norm_num_groups=4, **blocks), DenoiserConfig()))
+
+    assert taken(64) == pytest.approx(4 * taken(32), rel=0.02)
+
+
+def test_counting_leaves_the_network_and_the_random_numbers_as_they_were(tiny_denoiser):
+    tiny_denoiser.train()
+    state = torch.get_rng_state()
+    batch_for(tiny_denoiser, 8)
+    assert torch.equal(torch.get_rng_state(), state) and tiny_denoiser.training
+    assert not any(part._forward_hooks for part in tiny_denoiser.unet.down_blocks.modules())
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """A machine that holds so many images at once."""
+
+    def limit(n):
+        for where in ("tiw.model.sampling", "tiw.ratio.features", "tiw.debiasing.fine_tune"):
+            monkeypatch.setattr(f"{where}.batch_for", lambda model, wanted, gradients=False: min(n, wanted))
+
+    return limit
+
+
+def test_features_and_samples_do_not_depend_on_the_batch(tiny_denoiser, blob_sets, only):
+    found = []
+    for n in (64, 3):
+        only(n)
+        features = features_at(tiny_denoiser, blob_sets[0].images[:10], np.arange(10), (0.1, 1.0), 0)
+        found.append((features, sample(tiny_denoiser, range(5), steps=3, antithetic=True)))
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-4, rtol=1e-4)
+    assert found[0][1].shape == (10, 16, 16, 3) and np.abs(found[0][1].astype(int) - found[1][1]).max() <= 1
+
+
+def test_training_in_parts_is_training_in_one(blob_sets, only):
+    torch.manual_seed(0)
+    denoiser = Denoiser.new(PRESETS["tiny"]).requires_grad_(False).eval()
+    ratio = fit_to_features(ratio_features(*blob_sets, denoiser, CONFIG), denoiser, CONFIG)
+    for objective in ("tiw-dsm", "iw-dsm", "dsm-obs"):
+        found = []
+        for n in (12, 5, 1):
+            only(n)
+            config = DebiasConfig(objective, steps=3, batch_size=12, learning_rate=1e-3)
+            found.append([(step.loss, step.largest_weight) for step in debias(denoiser, *blob_sets, ratio, config)])
+        for other in found[1:]:
+            np.testing.assert_allclose(np.array(other, float), np.array(found[0], float), rtol=2e-3)
+
+
+def test_checks_of_large_images_take_fewer_of_them():
+    assert thinned(480, (3, 64, 64), 80) == 480 and thinned(480, (3, 32, 32), 80) == 480
+    assert thinned(480, (3, 128, 128), 80) == 120 and thinned(480, (3, 256, 256), 80) == 80 and thinned(20, (3, 256, 256), 80) == 20
+
+
+def test_fewer_levels_keep_both_ends():
+    assert levels(8) == RatioConfig().sigmas and levels(2) == (0.03, 20.0)
+    assert [len(levels(k)) for k in range(2, 9)] == list(range(2, 9))
+    with pytest.raises(Exception, match=r"levels.*2 to 8"):
+        validate("audit", AuditOptions(levels=1))
+
+
+def test_what_will_take_hours_is_said_with_the_ways_to_shorten_it(tiny_denoiser, tmp_path, monkeypatch, capsys):
+    clock = iter(np.arange(0, 1000, 40.0))  # 40 seconds a batch of 8
+    monkeypatch.setattr(forecast.time, "monotonic", lambda: next(clock))
+    biased, reference, o = blobs(3000, 0.2, 0), blobs(80, 0.6, 1), AuditOptions()
+    run = RunFolder.create(tmp_path / "run", "audit", o)
+    found = forecast.forecast(run, o, biased, reference, tiny_denoiser, RatioConfig())
+    assert passes(3000, 80, RatioConfig()) == 8 * (2000 + 3 * 80)
+    assert found.encoding == pytest.approx(8 * 2240 * 5) and found.rest == pytest.approx(8 * 1000 * 5) and found.long
+    said = capsys.readouterr().err
+    assert "about 25 hours" in said and "--levels 4 --scored 500" in said and about_time(4 * 740 * 5) in said
+    assert "--no-score-all" in said and "about 25 hours" in run.status()["stage"]
+
+
+def test_what_takes_minutes_is_not_worth_a_word(tiny_denoiser, tmp_path, capsys):
+    o = AuditOptions(scored=50)
+    run = RunFolder.create(tmp_path / "run", "audit", o)
+    found = forecast.forecast(run, o, blobs(60, 0.2, 0), blobs(40, 0.6, 1), tiny_denoiser, RatioConfig())
+    assert not found.long and not capsys.readouterr().err
+    assert forecast.forecast(run, o, blobs(60, 0.2, 0), blobs(40, 0.6, 1), PixelEncoder(), RatioConfig()).encoding == 0
+
+
+def test_times_in_words():
+    found = [about_time(s) for s in (0.2, 40, 100, 7200, 50 * 3600, 5 * 86400)]
+    assert found == ["about 1 second", "about 40 seconds", "about 2 minutes", "about 2 hours", "about 2 days", "about 5 days"]
