@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[1]
 SHARED = ["errors", "files", "pictures", "choices", "intervals", "sentences", "shares", "toys"]
 ROOMS = {
     "data": None,  # its files have an order of their own making
-    "model": ["glance", "processes", "device", "torchvision_ops", "networks", "noise", "denoiser", "correction", "memory", "sampling"],
+    "model": [
+        *("glance", "processes", "device", "torchvision_ops", "networks", "noise", "checkpoint", "denoiser", "correction", "memory"),
+        "sampling",
+    ],
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],

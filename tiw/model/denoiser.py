@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UserInputError
+from .checkpoint import AGAIN, INDEX_FILE, SCHEDULER_FILE, alphas_cumprod, finite, load_unet, pipeline_index, read_part, refused
 from .networks import NetworkConfig, UNet2DModel, make_unet
 from .noise import ImageLossWeight, NoiseDistribution, UniformSteps, VPSchedule, expand
 
 CONFIG_FILE = "denoiser.json"
-INDEX_FILE, SCHEDULER_FILE = "model_index.json", "scheduler/scheduler_config.json"  # of a diffusers pipeline
+SCHEMA_VERSION = 1
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -164,7 +165,7 @@ class Denoiser(nn.Module):
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write a diffusers-style folder: unet/ (safetensors and JSON) and denoiser.json; a wrapped pipeline as that pipeline again."""
-        own = {CONFIG_FILE: json.dumps({"schema_version": 1, **asdict(self.config)}, indent=2) + "\n"}
+        own = {CONFIG_FILE: json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self.config)}, indent=2) + "\n"}
         self.unet.save_pretrained(Path(path) / "unet")
         for name, text in (self.pipeline or own).items():
             file = Path(path) / name
@@ -176,20 +177,14 @@ class Denoiser(nn.Module):
         """Read a folder of ours, or a diffusers pipeline with a `UNet2DModel` in pixel space; `OWNER/NAME`, where no such folder is
         here, is fetched from the hub.
 
-        Raises UserInputError for a folder that holds neither, for weights that are not safetensors, for a network or a scheduler of
-        another kind, and for a hub id that cannot be fetched.
+        Raises UserInputError for a folder that holds neither, for one that is damaged, not whole or contradicts itself, for weights that
+        are not safetensors or not finite, for a network or a scheduler of another kind, and for a hub id that cannot be fetched.
         """
         folder = Path(path)
         if not folder.exists() and HUB_ID.fullmatch(str(path)):
             folder = _fetch(str(path))
         if (folder / CONFIG_FILE).is_file():
-            raw = json.loads((folder / CONFIG_FILE).read_text())
-            raw.pop("schema_version")
-            weight = raw.pop("loss_weight")
-            config = DenoiserConfig(
-                **{**raw, "noise": NoiseDistribution(**raw["noise"])}, loss_weight=None if weight is None else ImageLossWeight(**weight)
-            )
-            return cls(_load_unet(folder / "unet"), config)
+            return cls(load_unet(folder / "unet"), _own(folder))
         if (folder / INDEX_FILE).is_file():
             return _from_pipeline(folder)
         raise UserInputError(
@@ -259,20 +254,22 @@ def _fetch(hub_id: str) -> Path:
         raise UserInputError("baseline", found, "check the path, or the name and the network") from error
 
 
-def _refused(path: Path, found: str) -> UserInputError:
-    return UserInputError("baseline", f"{path} {found}", "give a pixel-space UNet2DModel of RGB images with a DDPM, DDIM or EDM scheduler")
-
-
-def _load_unet(folder: Path) -> UNet2DModel:
-    if not any(folder.glob("*.safetensors")):
-        found = ", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing"
-        raise UserInputError(
-            "baseline", f"{folder} holds {found}, no .safetensors file", "save the weights as safetensors; pickles are never read"
-        )
-    kind = json.loads((folder / "config.json").read_text()).get("_class_name")
-    if kind != "UNet2DModel":
-        raise _refused(folder, f"holds a {kind}")
-    return UNet2DModel.from_pretrained(folder, use_safetensors=True)
+def _own(folder: Path) -> DenoiserConfig:
+    """What denoiser.json says. Raises UserInputError where it is damaged or of another version."""
+    raw = read_part(folder / CONFIG_FILE)
+    if (version := raw.pop("schema_version", None)) != SCHEMA_VERSION:
+        raise refused(folder, f"has a {CONFIG_FILE} of version {str(version)[:20]}, this is {SCHEMA_VERSION}", "update TIW Studio")
+    finite(folder, raw, fold=(1, 16), sigma_data=(1e-6, 1e6), time_scale=(-1e6, 1e6))
+    try:
+        weight = raw.pop("loss_weight")
+        noise = NoiseDistribution(**raw.pop("noise"))
+        config = DenoiserConfig(**raw, noise=noise, loss_weight=None if weight is None else ImageLossWeight(**weight))
+        usable = config.prediction in ("x0", "edm") and isinstance(config.fold, int) and 0 < noise.sigma_min < noise.sigma_max < 1e6
+    except (KeyError, TypeError, AttributeError) as error:
+        raise refused(folder, f"has a damaged {CONFIG_FILE} ({type(error).__name__}: {str(error)[:60]})", AGAIN) from error
+    if not usable:
+        raise refused(folder, f"has a {CONFIG_FILE} that describes no denoiser", AGAIN)
+    return config
 
 
 def _from_pipeline(path: Path) -> Denoiser:
@@ -280,33 +277,29 @@ def _from_pipeline(path: Path) -> Denoiser:
 
     Parts without a folder of their own lie in the root, as the oldest pipelines have them.
     """
-    from diffusers import DDPMScheduler, EDMEulerScheduler
-
-    parts = json.loads((path / INDEX_FILE).read_text())
-    if other := sorted(name for name, part in parts.items() if isinstance(part, list) and name not in ("unet", "scheduler")):
-        raise _refused(path, f"holds {', '.join(other)} beside the U-Net")
-    unet = _load_unet(path / "unet" if (path / "unet").is_dir() else path)
-    channels, size = (unet.config.in_channels, unet.config.out_channels), unet.config.sample_size
-    if channels != (3, 3):
-        raise _refused(path, f"has a U-Net of {channels[0]} channels in and {channels[1]} out")
-    if not isinstance(size, int) and len(set(size or (0, 1))) > 1:
-        raise _refused(path, f"has a U-Net with sample_size {size}")
-    if unet.config.class_embed_type is not None:
-        raise _refused(path, f"has a U-Net with class embeddings of type {unet.config.class_embed_type}, not of numbered classes,")
+    pipeline_index(path)
     scheduler_file = path / SCHEDULER_FILE
     scheduler_file = scheduler_file if scheduler_file.is_file() else path / scheduler_file.name
+    if not scheduler_file.is_file():
+        raise refused(path, f"has no {SCHEDULER_FILE}, which says what the network predicts", "add the one that it was trained with")
+    raw = read_part(scheduler_file)
+    unet = load_unet(path / "unet" if (path / "unet").is_dir() else path)
+    channels, size = (unet.config.in_channels, unet.config.out_channels), unet.config.sample_size
+    if channels != (3, 3):
+        raise refused(path, f"has a U-Net of {channels[0]} channels in and {channels[1]} out")
+    if not isinstance(size, int) and len(set(size or (0, 1))) > 1:
+        raise refused(path, f"has a U-Net with sample_size {size}")
+    if unet.config.class_embed_type is not None:
+        raise refused(path, f"has a U-Net with class embeddings of type {unet.config.class_embed_type}, not of numbered classes,")
     files = {INDEX_FILE: (path / INDEX_FILE).read_text(), SCHEDULER_FILE: scheduler_file.read_text()}
-    raw = json.loads(files[SCHEDULER_FILE])
-    kind = raw.get("_class_name", "")
-    if kind.startswith("EDM"):
-        edm = EDMEulerScheduler.from_config(raw).config
-        if edm.prediction_type != "epsilon":
-            raise UserInputError("baseline", f"{path} is an EDM model of {edm.prediction_type}", "give one that predicts epsilon")
-        config = DenoiserConfig("edm", sigma_data=edm.sigma_data, time_scale=0.25, noise=NoiseDistribution(-1.2, 1.2))
+    if str(raw.get("_class_name", "")).startswith("EDM"):
+        if raw.get("prediction_type", "epsilon") != "epsilon":
+            raise refused(path, f"is an EDM model of {str(raw['prediction_type'])[:60]}", "give one that predicts epsilon")
+        finite(path, raw, sigma_data=(1e-6, 1e6))
+        config = DenoiserConfig("edm", sigma_data=raw.get("sigma_data", 0.5), time_scale=0.25, noise=NoiseDistribution(-1.2, 1.2))
         return Denoiser(unet, config, pipeline=files)
-    if "beta_schedule" not in raw:
-        raise _refused(path, f"has the scheduler {kind}")
-    scheduler = DDPMScheduler.from_config(raw)
-    alphas = scheduler.alphas_cumprod[scheduler.alphas_cumprod > 0]  # a last step of pure noise has no sigma
+    prediction, alphas = alphas_cumprod(path, raw)
+    if raw.pop("predict_epsilon", None) is False and "prediction_type" not in raw:  # which the diffusers of today passes over
+        files[SCHEDULER_FILE] = json.dumps({**raw, "prediction_type": prediction}, indent=2) + "\n"
     sigmas = ((1 - alphas) / alphas).sqrt()
-    return Denoiser(unet, DenoiserConfig(scheduler.config.prediction_type, noise=UniformSteps(tuple(sigmas.tolist()))), alphas, files)
+    return Denoiser(unet, DenoiserConfig(prediction, noise=UniformSteps(tuple(sigmas.tolist()))), alphas, files)
