@@ -22,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
     classifier = fit_attribute_classifier(*(load_images(args.sets / f"classifier_{part}.parquet") for part in ("train", "test")))
     classifier.save_pretrained(args.out)
-    for attribute in classifier.values:
+    for attribute in classifier.classes:
         right, n = classifier.accuracy(attribute)
         print(f"{attribute}: {right} of {n} held-out portraits right")
 

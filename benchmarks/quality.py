@@ -146,7 +146,7 @@ def demo_setting() -> Setting:
         return labels.value_counts().reindex(joint, fill_value=0).to_numpy()
 
     target = np.array(list(demo.truth["shares"]["reference"].values()))
-    right = np.prod([a / n for a, n in (classifier.accuracy(name) for name in classifier.values)])
+    right = np.prod([a / n for a, n in (classifier.accuracy(name) for name in classifier.classes)])
     pool = tiw.load_images(WORK / "pool" / "pool.parquet")
     return Setting(demo.biased, pool, demo.heldout, baseline.requires_grad_(False).eval(), target, None, counts, float(right), 1.0)
 
@@ -375,7 +375,7 @@ def measure(setting: Setting, cell: Cell) -> dict:
         "fairness_discrepancy": discrepancy.value,
         "fairness_discrepancy_interval": discrepancy.interval,
         "frechet_distance": frechet_distance(found, real).value,
-        "kernel_distance": kernel_distance(found, real),
+        "kernel_distance": kernel_distance(found, real).value,
         **near,
         **report,
     }
@@ -396,7 +396,7 @@ def about(setting: Setting, name: str) -> dict:
     return {
         "fairness_discrepancy": asdict(floor(SAMPLES, setting.target)),
         "frechet_distance": asdict(frechet_floor(features, SAMPLES)),
-        "kernel_distance": kernel_distance(features[::2], features[1::2]),
+        "kernel_distance": kernel_distance(features[::2], features[1::2]).value,
         "classifier_accuracy": setting.classifier_accuracy,
         "weights": [
             {"references": n, "sigma": ratio.sigmas.tolist(), "below_0.01": (ratio.log_ratio_biased < np.log(0.01)).mean(1).tolist()}

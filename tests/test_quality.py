@@ -24,12 +24,36 @@ def test_the_floor_falls_with_n_and_is_what_the_same_distribution_scores():
     assert frechet_distance(gaussian(200, 5, d=16), gaussian(200, 6, d=16)).value == pytest.approx(small, rel=0.35)
 
 
-def test_kernel_distance_is_nought_for_one_distribution_and_repeatable():
-    a, b = gaussian(1000, 0), gaussian(1000, 1)
-    same, other = kernel_distance(a, b), kernel_distance(gaussian(1000, 2, 0.8), b)
-    assert abs(same) < 0.02 * other
-    state = np.random.get_state()[1].copy()
-    assert kernel_distance(a, b) == same and np.array_equal(np.random.get_state()[1], state)
+def test_kernel_distance_is_clean_fids_over_all_images():
+    """clean-fid's mean over subsets, with one subset of all images; it draws them from numpy's global generator."""
+    from cleanfid import fid
+
+    a, b = gaussian(300, 0, 0.2), gaussian(300, 1)
+    assert kernel_distance(a, b).value == pytest.approx(fid.kernel_distance(a, b, num_subsets=1, max_subset_size=300), rel=1e-3, abs=1e-6)
+
+
+def test_kernel_distance_has_no_bias_and_its_interval_holds_the_truth():
+    """Few and unequal numbers of images: means over 100 draws against a large sample's value, for one distribution and for two."""
+    for shift in (0.0, 0.5):
+        truth = 0.0 if shift == 0 else kernel_distance(gaussian(1200, 7, shift), gaussian(1200, 8)).value
+        found = [kernel_distance(gaussian(60, 2 * k, shift), gaussian(40, 2 * k + 1)) for k in range(100)]
+        values = np.array([d.value for d in found])
+        assert abs(values.mean() - truth) < 3 * values.std() / np.sqrt(100) + 0.06 * truth
+        assert np.mean([d.interval[0] <= truth <= d.interval[1] for d in found]) > 0.9
+
+
+def test_frechet_is_clean_fids_where_that_works_and_real_where_it_does_not():
+    from cleanfid import fid
+
+    a, b = gaussian(500, 0, 0.3, 1.2, d=6), gaussian(400, 1, d=6)
+    with pytest.warns(DeprecationWarning):
+        theirs = fid.frechet_distance(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
+    assert frechet_distance(a, b).value == pytest.approx(theirs, rel=1e-5)
+    few = gaussian(8, 2, d=32), gaussian(6, 3, d=32)  # singular covariances: |m|^2 + |S - S'|^2, S with the Procrustes rotation
+    x, y = ((z - z.mean(0)) / np.sqrt(len(z) - 1) for z in few)
+    nuclear = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    exact = ((few[0].mean(0) - few[1].mean(0)) ** 2).sum() + (x**2).sum() + (y**2).sum() - 2 * nuclear
+    assert frechet_distance(*few).value == pytest.approx(exact, rel=1e-3)
 
 
 def test_precision_and_recall_on_separated_modes():
@@ -47,6 +71,7 @@ def test_memorised_samples_are_closer_to_the_reference():
     assert fresh.interval[0] < 0.5 < fresh.interval[1]
     copied = closer_to_reference(np.repeat(reference, 3, 0) + gaussian(600, 3, scale=0.01), reference, heldout)
     assert copied.value > 0.97 and copied.n == 600
+    assert len(copied.pairs) == 12 and all(row // 3 == image for row, image in copied.pairs)
 
 
 def test_the_encoder_keeps_what_principal_components_keep():

@@ -8,7 +8,7 @@ from tiw.comparing.classifier import AttributeClassifier, fit_attribute_classifi
 from tiw.data import ImageSet
 from tiw.errors import UserInputError
 from tiw.intervals import newcombe, wilson
-from tiw.shares import corrected_shares, fairness_discrepancy, floor, shares, total_variation, with_crossings
+from tiw.shares import fairness_discrepancy, floor, shares, total_variation, with_crossings
 
 
 def test_wilson_is_its_formula():
@@ -63,17 +63,6 @@ def test_an_estimated_target_widens_the_interval():
     counts, target = np.array([300, 100]), np.array([0.5, 0.5])
     known, estimated = fairness_discrepancy(counts, target).interval, fairness_discrepancy(counts, target, 40).interval
     assert estimated[1] - estimated[0] > 1.5 * (known[1] - known[0])
-
-
-def test_corrected_shares_undo_the_confusion():
-    truth = np.array([0.2, 0.3, 0.5])
-    confusion = np.array([[0.9, 0.1, 0.05], [0.05, 0.8, 0.05], [0.05, 0.1, 0.9]])
-    np.testing.assert_allclose(corrected_shares(confusion @ truth, confusion), truth, atol=1e-6)
-    sensitivity, specificity, observed = 0.85, 0.9, 0.4
-    binary = np.array([[sensitivity, 1 - specificity], [1 - sensitivity, specificity]])
-    rogan_gladen = (observed + specificity - 1) / (sensitivity + specificity - 1)
-    np.testing.assert_allclose(corrected_shares(np.array([observed, 1 - observed]), binary)[0], rogan_gladen, atol=1e-6)
-    assert corrected_shares(np.array([0.01, 0.99]), binary)[0] == pytest.approx(0, abs=1e-6)  # stays on the simplex
 
 
 def coloured(n, seed):

@@ -19,7 +19,7 @@ ROOMS = {
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
-    "comparing": ["corrected", "residual", "classifier", "quality", "compare"],
+    "comparing": ["attributes", "corrected", "residual", "encoders", "classifier", "plugins", "transfer", "tables", "quality", "compare"],
     "run": [
         *(
             "names",

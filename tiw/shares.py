@@ -7,7 +7,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import lsq_linear
 
 from .intervals import wilson
 
@@ -51,17 +50,6 @@ def shares(labels: pd.DataFrame, values: dict[str, list[str]]) -> list[Share]:
             count, n = int(counts.get(value, 0)), len(labels)
             found.append(Share(attribute, value, count, n, count / n, wilson(count, n)))
     return found
-
-
-def corrected_shares(observed: np.ndarray, confusion: np.ndarray) -> np.ndarray:
-    """True shares p on the simplex with confusion @ p nearest to the observed shares [K]; confusion[i, j] = P(predicted i given true j).
-
-    With two values and a solution inside [0, 1] this is Rogan-Gladen's estimate (1978).
-    """
-    k = len(observed)
-    heavy = 1e4  # holds the sum at 1
-    fit = lsq_linear(np.vstack([confusion, heavy * np.ones(k)]), np.r_[observed, heavy], bounds=(0, 1))
-    return fit.x / fit.x.sum()
 
 
 @dataclass(frozen=True)

@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from ..data import ImageSet
+from ..errors import UserInputError
 from ..intervals import wilson
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like, sample
-from ..shares import Distance, Share, fairness_discrepancy, floor, shares, total_variation, with_crossings
+from ..shares import Distance, fairness_discrepancy, floor, total_variation
+from .attributes import codes, crossed_classes
 from .classifier import AttributeClassifier
-from .quality import closer_to_reference, fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
+from .corrected import share_difference
+from .encoders import Encoder, denoiser_encoder, open_encoder
+from .quality import closer_to_reference, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
+from .residual import MARGIN, Residual, residual_test
+from .tables import Counted, count, difference_rows, share_rows
+from .transfer import Transfer, transfer_check
+
+FEWEST_OF_GROUP = 20  # samples and real images of a group, below which its quality is not measured
+FEWEST_FOR_RESIDUAL = (20, 40)  # samples and references
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that the comparison's page and tables show; `to_json` is its result.json."""
+    """All that the comparison's page, report and tables show; `to_json` is its result.json."""
 
     n: int  # samples of each model
     classifier: AttributeClassifier | None
-    shares: dict[str, list[Share]]  # per set: baseline, debiased, reference
-    target: dict[str, float] | None  # known shares of the crossing, else the reference's count as the target
-    fairness_discrepancy: dict[str, Distance] | None  # baseline, debiased, floor
+    joint: str  # the attribute or crossing that the discrepancy is of: all that were chosen
+    shares: list[dict]  # see tables.share_rows
+    differences: list[dict]  # see tables.difference_rows
+    not_measurable: dict[str, str]
+    target: dict[str, float] | None  # known shares of the joint, else what is counted in the reference is the target
+    fairness_discrepancy: dict[str, Distance] | None  # baseline, debiased, floor; of the raw shares
+    corrected_discrepancy: dict[str, Distance] | None  # baseline, debiased; None: not measurable
     total_variation: dict[str, Distance] | None  # baseline, debiased
+    transfer: list[Transfer]
     quality: dict  # see `_quality`
+    residual: Residual | None
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict:
         """The comparison's result.json."""
-        listed = [{"set": name, **asdict(share)} for name, found in self.shares.items() for share in found]
+        listed = list(self.shares)
         if self.target is not None and self.classifier is not None:
-            crossing = list(with_crossings(pd.DataFrame(columns=list(self.classifier.values))))[-1]
-            exact = {"attribute": crossing, "set": "target", "count": None, "n": None, "interval": None}
+            exact = {
+                "attribute": self.joint,
+                "set": "target",
+                "count": None,
+                "n": None,
+                "interval": None,
+                "corrected": None,
+                "small": False,
+            }
             listed += [{**exact, "value": value, "share": share} for value, share in self.target.items()]
-        discrepancy = None
-        if self.fairness_discrepancy is not None:
-            before, after = (self.fairness_discrepancy[name].value for name in ("baseline", "debiased"))
-            discrepancy = {**_plain(self.fairness_discrepancy), "fall": 1 - after / before}
         return {
             "n": self.n,
+            "attributes": [] if self.classifier is None else list(self.classifier.classes),
+            "joint": self.joint,
             "classifier": None if self.classifier is None else _classifier_error(self.classifier),
             "shares": listed,
-            "fairness_discrepancy": discrepancy,
+            "differences": self.differences,
+            "not_measurable": self.not_measurable,
+            "fairness_discrepancy": _with_fall(self.fairness_discrepancy, self.joint),
+            "fairness_discrepancy_corrected": _with_fall(self.corrected_discrepancy, self.joint),
             "total_variation": None if self.total_variation is None else _plain(self.total_variation),
+            "transfer": [{**asdict(t), "fits": t.fits, "sentence": t.sentence} for t in self.transfer],
             **self.quality,
+            "residual": None if self.residual is None else self.residual.to_json(),
+            "notes": self.notes,
         }
 
 
@@ -57,35 +85,58 @@ def measure(
     heldout: ImageSet | None = None,
     truth: dict[str, float] | None = None,
     seed: int = 0,
+    *,
+    biased: ImageSet | None = None,
+    encoder: str = "pca",
+    denoiser: Denoiser | None = None,
+    margin: float = MARGIN,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Compare two equally large stacks of samples, uint8 [N,H,W,3].
+    """Compare two equally large stacks of samples, uint8 [N,H,W,3], in the attributes that the classifier has.
 
     heldout: labelled or not, drawn like the reference, for the quality measures; None: the reference itself, which flatters memorising.
     truth: shares of the attributes' crossing where they are known; else the target is what the classifier finds in the reference.
+    biased: images the baseline was trained on, for the floor of the test without labels. encoder, denoiser: see `open_encoder`; the test
+    without labels sees the denoiser's features, or pixels without one.
     """
     assert baseline.shape == debiased.shape, (baseline.shape, debiased.shape)
-    found: dict[str, list[Share]] = {}
-    discrepancy = variation = weights = None
+    say = on_progress or (lambda done, total: None)
+    samples = {"baseline": baseline, "debiased": debiased}
+    joint, rows, differences, refused, transfer = "", [], [], {}, []
+    discrepancy = corrected = variation = weights = groups = None
+    notes: list[str] = []
+    say(0, 4)
     if classifier is not None:
-        labels = {
-            name: with_crossings(classifier.predict(images))
-            for name, images in (("baseline", baseline), ("debiased", debiased), ("reference", reference.images))
-        }
-        values = _values(classifier)
-        found = {name: shares(frame, values) for name, frame in labels.items()}
-        joint = list(values)[-1]  # the last crossing holds all attributes when there are two; one attribute stands for itself
-        counts = {name: frame[joint].value_counts().reindex(values[joint], fill_value=0).to_numpy() for name, frame in labels.items()}
+        notes += classifier.notes
+        labels = {name: classifier.predict(images) for name, images in {**samples, "reference": reference.images}.items()}
+        counted = count(classifier, labels)
+        joint = list(counted.classes)[-1]
+        known = None if truth is None else _of_every_attribute(truth, classifier.classes, joint)
+        rows, differences, refused = share_rows(counted, seed), difference_rows(counted, known, seed), counted.not_measurable
+        counts = {name: of_set[joint] for name, of_set in counted.counts.items()}
         if truth is not None:
-            target, target_n = np.array([truth[value] for value in values[joint]]), None
+            target, target_n = np.array([truth[value] for value in counted.classes[joint]]), None
         else:
             target, target_n = counts["reference"] / len(reference), len(reference)
-        discrepancy = {name: fairness_discrepancy(counts[name], target, target_n, seed) for name in ("baseline", "debiased")}
-        variation = {name: total_variation(counts[name], target, target_n, seed) for name in ("baseline", "debiased")}
+        discrepancy = {name: fairness_discrepancy(counts[name], target, target_n, seed) for name in samples}
         discrepancy["floor"] = floor(len(baseline), target, seed)
-        of_value = dict(zip(values[joint], target / np.maximum(counts["baseline"], 1), strict=True))
-        weights = labels["baseline"][joint].map(of_value).to_numpy(float)
-    quality = _quality(baseline, debiased, reference, heldout, weights, seed)
-    return Comparison(len(baseline), classifier, found, truth, discrepancy, variation, quality)
+        corrected = _corrected_discrepancy(counted, joint, None if truth is None else target, seed)
+        variation = {name: total_variation(counts[name], target, target_n, seed) for name in samples}
+        placed = {name: codes(frame, classifier.classes)[joint] for name, frame in labels.items()}
+        weights = (target / np.maximum(counts["baseline"], 1))[placed["baseline"]]
+        groups = (counted.classes[joint], placed)
+        transfer = [t for images in (debiased,) for t in transfer_check(classifier, images, seed)]
+    say(1, 4)
+    quality = _quality(
+        samples, reference, heldout, weights, groups, classifier, open_encoder_for(encoder, reference, heldout, denoiser, seed)
+    )
+    say(2, 4)
+    left = _residual(samples, reference, biased, denoiser, margin, seed, notes)
+    say(4, 4)
+    return Comparison(
+        *(len(baseline), classifier, joint, rows, differences, refused, truth, discrepancy, corrected, variation, transfer, quality, left),
+        notes,
+    )
 
 
 def compare(
@@ -100,67 +151,200 @@ def compare(
     truth: dict[str, float] | None = None,
     steps: int = 12,
     solver: str = "dpm",
+    attributes: Sequence[str] = (),
+    biased: ImageSet | None = None,
+    encoder: str = "pca",
+    margin: float = MARGIN,
 ) -> Comparison:
-    """Sample `count` images of both models from the same seeds and `measure` them."""
+    """Sample `count` images of both models from the same seeds and `measure` them, in these attributes (all if there are one or two).
+
+    Raises UserInputError, before the first sample is drawn, for sets and models of different sizes, and for attributes that are not there.
+    """
+    classifier = check_comparison(baseline, debiased, reference, classifier, heldout, attributes, truth)
     seeds = range(seed, seed + count)
     labels = labels_like(reference.labels, seeds)
     images = [sample(model, seeds, steps=steps, solver=solver, labels=labels) for model in (baseline, debiased)]
-    return measure(*images, reference, classifier, heldout, truth, seed)
+    more = {"biased": biased, "encoder": encoder, "denoiser": baseline, "margin": margin}
+    return measure(*images, reference, classifier, heldout, truth, seed, **more)
 
 
-def _values(classifier: AttributeClassifier) -> dict[str, list[str]]:
-    """Every column of `with_crossings` with all its possible values."""
-    names = list(classifier.values)
-    crossed = {
-        f"{a} x {b}": [f"{u}-{v}" for u in classifier.values[a] for v in classifier.values[b]]
-        for i, a in enumerate(names)
-        for b in names[i + 1 :]
-    }
-    return {**classifier.values, **crossed}
+def check_comparison(
+    baseline: Denoiser,
+    debiased: Denoiser,
+    reference: ImageSet,
+    classifier: AttributeClassifier | None,
+    heldout: ImageSet | None,
+    attributes: Sequence[str],
+    truth: dict[str, float] | None = None,
+) -> AttributeClassifier | None:
+    """The classifier of the chosen attributes. Raises UserInputError for what would fail after the samples are drawn."""
+    side = baseline.shape[-1]
+    if debiased.shape != baseline.shape or debiased.classes != baseline.classes:
+        found = f"it paints {debiased.shape[-1]} pixels and {debiased.classes} classes, the baseline {side} and {baseline.classes}"
+        raise UserInputError("debiased", found, "compare a model with the one that it started from")
+    for field_, images in (("reference", reference), ("heldout", heldout)):
+        if images is not None and images.resolution != side:
+            found = f"its images are {images.resolution} pixels wide, the model paints {side}"
+            raise UserInputError(field_, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
+    if heldout is not None and heldout.fingerprint.sha256 == reference.fingerprint.sha256:
+        raise UserInputError("heldout", "it is the reference itself", "give other images, or leave it empty")
+    if classifier is None:
+        if attributes:
+            raise UserInputError("attributes", "no labelled images are given", "name them with labels, or name no attributes")
+        return None
+    classifier = classifier.only(attributes)
+    every = list(crossed_classes(classifier.classes).values())[-1]
+    if truth is not None and set(truth) != set(every):
+        raise UserInputError("truth", f"it has the values {', '.join(truth)}", f"give a share for each of {', '.join(every[:8])}")
+    return classifier
+
+
+def open_encoder_for(name: str, reference: ImageSet, heldout: ImageSet | None, denoiser: Denoiser | None, seed: int) -> Encoder:
+    real, of = (reference, "the reference images") if heldout is None else (heldout, "the held-out images")
+    return open_encoder(name, real.images, of, denoiser, seed)
+
+
+def _of_every_attribute(truth: dict[str, float], classes: dict[str, list[str]], joint: str) -> dict[str, dict[str, float]]:
+    """Known joint shares, and the shares of each attribute and pair that follow from them."""
+    every = crossed_classes(classes)
+    sizes = [len(values) for values in classes.values()]
+    grid = np.array([truth[value] for value in every[joint]]).reshape(sizes)
+    found = {}
+    for name, values in every.items():
+        axes = [list(classes).index(part) for part in (name.split(" x ") if name not in classes else [name])]
+        summed = grid.sum(tuple(k for k in range(len(sizes)) if k not in axes))
+        found[name] = dict(zip(values, summed.ravel().tolist(), strict=True))
+    return found
+
+
+def _corrected_discrepancy(counted: Counted, joint: str, target: np.ndarray | None, seed: int) -> dict[str, Distance] | None:
+    """The discrepancy of the corrected shares; the interval is of the draws, which share the confusion matrix with the target's."""
+    if joint not in counted.confusion:
+        return None
+    found = {}
+    for name in ("baseline", "debiased"):
+        if target is not None:
+            one = counted.corrected(name, joint, seed)
+            value, draws = one.shares - target, one.draws - target
+        else:
+            two = share_difference(counted.counts["reference"][joint], counted.counts[name][joint], counted.confusion[joint], seed=seed)
+            value, draws = two.shares, two.draws
+        low, high = np.quantile(np.sqrt((draws**2).sum(1)), [0.025, 0.975])
+        found[name] = Distance(float(np.sqrt((value**2).sum())), (float(low), float(high)))
+    return found
 
 
 def _quality(
-    baseline: np.ndarray, debiased: np.ndarray, reference: ImageSet, heldout: ImageSet | None, weights: np.ndarray | None, seed: int
+    samples: dict[str, np.ndarray],
+    reference: ImageSet,
+    heldout: ImageSet | None,
+    weights: np.ndarray | None,
+    groups: tuple[list[str], dict[str, np.ndarray]] | None,
+    classifier: AttributeClassifier | None,
+    encoder: Encoder,
+    seed: int = 0,
 ) -> dict:
-    """Frechet and kernel distance, precision and the like, memorising; all in one encoder's features.
+    """Kernel and Frechet distance, precision and the like, memorising; all in one encoder's features, with as many images on both sides.
 
     `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls
     when the shares do, whatever the pictures look like; against this one only the pictures count.
     """
-    target, of = (reference, "the reference images") if heldout is None else (heldout, "the held-out images")
-    encoder = fit_encoder(target.images, of, seed)
-    real, samples = encoder(target.images), {"baseline": encoder(baseline), "debiased": encoder(debiased)}
-    frechet = {name: asdict(frechet_distance(features, real, seed)) for name, features in samples.items()}
-    if weights is not None:
-        rng = np.random.default_rng(seed)
-        rows = rng.choice(len(baseline), len(baseline), p=weights / weights.sum())
-        frechet["baseline_resampled"] = asdict(frechet_distance(samples["baseline"][rows], real, seed))
+    target = reference if heldout is None else heldout
+    real = encoder(target.images)
+    features = {name: encoder(images) for name, images in samples.items()}
+    rng, n = np.random.default_rng([seed, 61]), min(len(real), len(features["baseline"]))
+    drawn = real[rng.permutation(len(real))[:n]]
+    equal = {name: x[:n] for name, x in features.items()}
+    frechet = {name: asdict(frechet_distance(x, drawn, seed)) for name, x in equal.items()}
+    kernel = {name: asdict(kernel_distance(x, drawn)) for name, x in equal.items()}
+    half = len(real) // 2
+    if weights is not None and weights[:n].sum() > 0:
+        rows = rng.choice(n, n, p=weights[:n] / weights[:n].sum())
+        frechet["baseline_resampled"] = asdict(frechet_distance(equal["baseline"][rows], drawn, seed))
     closer = None
     if heldout is not None:
         known = encoder(reference.images)
-        closer = {name: asdict(closer_to_reference(features, known, real, seed)) for name, features in samples.items()}
+        closer = {name: asdict(closer_to_reference(x, known, real, seed)) for name, x in features.items()}
+    about = {"encoder": encoder.name, "n": n}
+    order = rng.permutation(len(real))
+    floor_n = min(n, half)
     return {
-        "frechet_distance": {
-            "encoder": encoder.name,
-            "n": len(baseline),
-            **frechet,
-            "floor": asdict(frechet_floor(real, len(baseline), seed)),
-        },
-        "kernel_distance": {"encoder": encoder.name, **{name: kernel_distance(features, real) for name, features in samples.items()}},
-        "neighbours": {name: asdict(neighbour_shares(features, real)) for name, features in samples.items()},
+        "kernel_distance": {**about, **kernel, "floor": asdict(kernel_distance(real[order[:floor_n]], real[order[floor_n : 2 * floor_n]]))},
+        "frechet_distance": {**about, **frechet, "floor": {**asdict(frechet_floor(real, n, seed)), "n": floor_n}},
+        "neighbours": {name: asdict(neighbour_shares(x, drawn)) for name, x in equal.items()},
+        "groups": [] if groups is None or classifier is None else _of_groups(features, real, target, groups, classifier),
         "closer_to_reference": closer,
     }
 
 
+def _of_groups(
+    features: dict[str, np.ndarray],
+    real: np.ndarray,
+    target: ImageSet,
+    groups: tuple[list[str], dict[str, np.ndarray]],
+    classifier: AttributeClassifier,
+) -> list[dict]:
+    """Kernel distance of each group's samples to the real images of that group, worst debiased group first; one n for all three sets."""
+    values, placed = groups
+    place_real = list(codes(classifier.predict(target.images), classifier.classes).values())[-1]
+    rows = []
+    for k, value in enumerate(values):
+        own = {name: x[placed[name] == k] for name, x in features.items()}
+        own["real"] = real[place_real == k]
+        n = min(len(x) for x in own.values())
+        row = {"group": value, "n": n, "counts": {name: len(x) for name, x in own.items()}, "baseline": None, "debiased": None}
+        if n >= FEWEST_OF_GROUP:
+            row |= {name: asdict(kernel_distance(own[name][:n], own["real"][:n])) for name in ("baseline", "debiased")}
+        rows.append(row)
+    return sorted(rows, key=lambda row: -row["debiased"]["value"] if row["debiased"] else 0.0)
+
+
+def _residual(
+    samples: dict[str, np.ndarray],
+    reference: ImageSet,
+    biased: ImageSet | None,
+    denoiser: Denoiser | None,
+    margin: float,
+    seed: int,
+    notes: list[str],
+) -> Residual | None:
+    """The test without labels, on the baseline's features where there is one."""
+    if len(samples["baseline"]) < FEWEST_FOR_RESIDUAL[0] or len(reference) < FEWEST_FOR_RESIDUAL[1]:
+        notes.append(
+            f"The test without labels needs at least {FEWEST_FOR_RESIDUAL[0]} samples and {FEWEST_FOR_RESIDUAL[1]} references, there are "
+            f"{len(samples['baseline']):,} and {len(reference):,}. It was left out."
+        )
+        return None
+    encode = (lambda images: images) if denoiser is None else denoiser_encoder(denoiser)
+    drawn = None
+    if biased is not None and len(biased) >= FEWEST_FOR_RESIDUAL[0]:
+        drawn = biased.take(np.random.default_rng([seed, 62]).permutation(len(biased))[: len(reference)]).images
+    sets = [encode(images) for images in (*samples.values(), reference.images)]
+    return residual_test(*sets, None if drawn is None else encode(drawn), margin=margin, seed=seed)
+
+
 def _classifier_error(classifier: AttributeClassifier) -> dict:
     attributes = []
-    for name, values in classifier.values.items():
-        right, n = classifier.accuracy(name)
-        accuracy = {"value": right / n, "interval": wilson(right, n)}
-        attributes.append(
-            {"attribute": name, "values": values, "confusion": classifier.confusion_matrix(name), "n": n, "accuracy": accuracy}
-        )
-    return {"name": "linear on pixels", "attributes": attributes}
+    for name, values in classifier.classes.items():
+        counts = classifier.confusion.get(name)
+        about = {"attribute": name, "values": values, "counts": counts, "n": 0, "confusion": None, "accuracy": None}
+        if counts is not None and counts.sum():
+            right, n = classifier.accuracy(name)
+            about |= {
+                "n": n,
+                "confusion": classifier.confusion_matrix(name),
+                "accuracy": {"value": right / n, "interval": wilson(right, n)},
+            }
+        attributes.append(about)
+    return {"name": classifier.source, "licence": classifier.licence, "attributes": attributes}
+
+
+def _with_fall(distances: dict[str, Distance] | None, joint: str) -> dict | None:
+    """As JSON, with the share by which it fell; None where the baseline was perfect, which leaves nothing to fall."""
+    if distances is None:
+        return None
+    before, after = (distances[name].value for name in ("baseline", "debiased"))
+    return {**_plain(distances), "of": joint, "fall": 1 - after / before if before > 0 else None}
 
 
 def _plain(distances: dict[str, Distance]) -> dict:

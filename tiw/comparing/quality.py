@@ -1,63 +1,77 @@
-"""How good are samples? Frechet and kernel distance, nearest neighbours, all in the features of one cheap, named encoder."""
+"""Quality of samples: kernel and Frechet distance, precision, recall and coverage, and memorising; all in one encoder's features."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from ..intervals import wilson
-from ..model import torchvision_ops  # noqa: F401  (before clean-fid)
 from ..shares import Distance
+from .encoders import Encoder, fit_encoder
 
-from cleanfid import fid  # isort: skip
+__all__ = ["Encoder", "fit_encoder"]  # beside the measures below
 
-COMPONENTS = 64
 BOOTSTRAP = 24
+NEAREST_PAIRS = 12
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """Principal components of the pixels of one image set: cheap, deterministic, no download."""
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> Distance:
+    """Squared maximum mean discrepancy of features [N, F] and [M, F] without bias, with a 95 % interval; 0 for one distribution.
 
-    pca: PCA
-    name: str  # for every figure that shows a distance
+    The cubic polynomial kernel of Binkowski et al. (2018), over all images instead of subsets. The variance is the first-order term of the
+    U-statistic, plus what is left of it when both sets are drawn alike (Gretton et al. 2012, theorem 8 and corollary 16).
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    n, m, f = len(a), len(b), a.shape[1]
+    if min(n, m) < 2:
+        return Distance(float("nan"), (float("nan"), float("nan")))
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [N,H,W,3] -> float32 [N, 64]."""
-        return self.pca.transform(_flat(images)).astype(np.float32)
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (x @ y.T / f + 1) ** 3
 
-
-def fit_encoder(images: np.ndarray, of: str, seed: int = 0) -> Encoder:
-    """Fit the encoder on uint8 images [N,H,W,3]; `of` names them."""
-    x = _flat(images)
-    pca = PCA(min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed).fit(x)
-    return Encoder(pca, f"{pca.n_components_} principal components of the pixels of {of}")
-
-
-def _flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float32) / 127.5 - 1
+    aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
+    diagonal = np.diag(aa).copy(), np.diag(bb).copy()
+    within_a, within_b = (aa.sum(1) - diagonal[0]) / (n - 1), (bb.sum(1) - diagonal[1]) / (m - 1)
+    value = within_a.mean() + within_b.mean() - 2 * ab.mean()
+    first = 4 * (within_a - ab.mean(1)).var() / n + 4 * (within_b - ab.mean(0)).var() / m
+    pooled = np.block([[aa, ab], [ab.T, bb]])
+    centred = pooled - pooled.mean(0) - pooled.mean(1)[:, None] + pooled.mean()
+    np.fill_diagonal(centred, 0)
+    second = 2 * (1 / n + 1 / m) ** 2 * (centred**2).sum() / ((n + m) * (n + m - 1))
+    half = 1.96 * np.sqrt(first + second)
+    return Distance(float(value), (float(value - half), float(value + half)))
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Distance:
-    """Frechet distance of features [N, F] and [M, F] (Heusel et al. 2017), by clean-fid.
+    """Frechet distance of features [N, F] and [M, F] (Heusel et al. 2017).
 
     The interval resamples `a`. A resample repeats rows, which adds distance; it is shifted back to lie around the value.
     """
-    value = _frechet(a, b)
+    value, moments = _frechet(a, b), (b.mean(0), *_root(np.cov(b, rowvar=False)))
     rng = np.random.default_rng(seed)
-    again = np.array([_frechet(a[rng.integers(len(a), size=len(a))], b) for _ in range(BOOTSTRAP)])
+    again = np.array([_frechet_to(a[rng.integers(len(a), size=len(a))], *moments) for _ in range(BOOTSTRAP)])
     half = 1.96 * again.std(ddof=1)
     return Distance(value, (max(0.0, value - half), value + half))
 
 
 def _frechet(a: np.ndarray, b: np.ndarray) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # clean-fid passes sqrtm an argument that scipy is about to drop
-        return float(fid.frechet_distance(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)))
+    return _frechet_to(a, b.mean(0), *_root(np.cov(b, rowvar=False)))
+
+
+def _root(covariance: np.ndarray) -> tuple[np.ndarray, float]:
+    """Symmetric square root and trace of a covariance [F, F]."""
+    values, vectors = np.linalg.eigh(np.atleast_2d(covariance))
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T, float(np.maximum(values, 0).sum())
+
+
+def _frechet_to(a: np.ndarray, mean: np.ndarray, root: np.ndarray, trace: float) -> float:
+    """|m - m'|^2 + tr C + tr C' - 2 tr (C' C)^(1/2). The last term through the eigenvalues of C'^(1/2) C C'^(1/2), which are those of C' C:
+    few images make covariances singular, where a matrix square root turns complex."""
+    covariance = np.atleast_2d(np.cov(a, rowvar=False))
+    middle = np.linalg.eigvalsh(root @ covariance @ root)
+    return float(((a.mean(0) - mean) ** 2).sum() + np.trace(covariance) + trace - 2 * np.sqrt(np.maximum(middle, 0)).sum())
 
 
 def frechet_floor(features: np.ndarray, n: int, seed: int = 0) -> Distance:
@@ -72,19 +86,6 @@ def frechet_floor(features: np.ndarray, n: int, seed: int = 0) -> Distance:
     return Distance(float(found.mean()), (float(found.min()), float(found.max())))
 
 
-def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Kernel distance (Binkowski et al. 2018), by clean-fid: without bias at small n, 0 for the same distribution.
-
-    clean-fid draws its subsets from numpy's global generator, which is put back afterwards.
-    """
-    state = np.random.get_state()
-    np.random.seed(0)
-    try:
-        return float(fid.kernel_distance(a, b, num_subsets=20, max_subset_size=min(500, len(a), len(b))))
-    finally:
-        np.random.set_state(state)
-
-
 @dataclass(frozen=True)
 class NeighbourShares:
     """Precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
@@ -93,10 +94,14 @@ class NeighbourShares:
     recall: float
     density: float
     coverage: float
+    n: int = 0  # of each side
 
 
-def neighbour_shares(samples: np.ndarray, real: np.ndarray, k: int = 5) -> NeighbourShares:
-    """From features [N, F] and [M, F] and balls that reach to each point's k-th neighbour in its own set."""
+def neighbour_shares(samples: np.ndarray, real: np.ndarray, k: int = 5, seed: int = 0) -> NeighbourShares:
+    """From features [N, F] and [M, F], cut to one size by a seeded draw, and balls that reach to each point's k-th neighbour in its set."""
+    rng, n = np.random.default_rng([seed, 51]), min(len(samples), len(real))
+    samples, real = (x if len(x) == n else x[rng.permutation(len(x))[:n]] for x in (samples, real))
+    k = min(k, n - 1)
     of_real, of_samples = NearestNeighbors(n_neighbors=k + 1).fit(real), NearestNeighbors(n_neighbors=k + 1).fit(samples)
     radius_real, radius_samples = of_real.kneighbors(real)[0][:, -1], of_samples.kneighbors(samples)[0][:, -1]
     squared = (samples**2).sum(1)[:, None] + (real**2).sum(1)[None] - 2 * samples @ real.T
@@ -107,6 +112,7 @@ def neighbour_shares(samples: np.ndarray, real: np.ndarray, k: int = 5) -> Neigh
         recall=float((distance <= radius_samples[:, None]).any(0).mean()),
         density=float(inside_real.sum(1).mean() / k),
         coverage=float(inside_real.any(0).mean()),
+        n=n,
     )
 
 
@@ -117,10 +123,11 @@ class CloserToReference:
     value: float
     interval: tuple[float, float]  # Wilson
     n: int
+    pairs: tuple[tuple[int, int], ...] = ()  # (sample, reference image) that lie nearest to each other, nearest first
 
 
 def closer_to_reference(samples: np.ndarray, reference: np.ndarray, heldout: np.ndarray, seed: int = 0) -> CloserToReference:
-    """From features; both sets are cut to one size by a seeded draw."""
+    """From features; both sets are cut to one size by a seeded draw. The nearest pairs are looked for in the whole reference."""
     rng = np.random.default_rng(seed)
     m = min(len(reference), len(heldout))
     distances = [
@@ -128,4 +135,7 @@ def closer_to_reference(samples: np.ndarray, reference: np.ndarray, heldout: np.
         for part in (reference, heldout)
     ]
     count = int((distances[0] < distances[1]).sum())
-    return CloserToReference(count / len(samples), wilson(count, len(samples)), len(samples))
+    near, which = NearestNeighbors(n_neighbors=1).fit(reference).kneighbors(samples)
+    nearest = np.argsort(near[:, 0], kind="stable")[:NEAREST_PAIRS]
+    pairs = tuple((int(row), int(which[row, 0])) for row in nearest)
+    return CloserToReference(count / len(samples), wilson(count, len(samples)), len(samples), pairs)

@@ -17,7 +17,7 @@ from ..errors import UserInputError
 from ..intervals import Estimate
 
 SEEN, SMALLER, CANNOT_TELL = "a difference is seen", "smaller than the margin", "cannot tell at this n"
-MARGIN = 0.05  # of the AUC: what a shift of ten points makes in the share of one attribute that is always recognised
+MARGIN = 0.05  # of the AUC: where painting leaves nothing, a shift of ten points in one attribute that is always recognised
 COMPONENTS = 48
 RIDGE = 0.05  # of a standardised component's variance
 STEPS, SETTLED = 60, 1e-3  # the order of the scores is settled long before the weights
