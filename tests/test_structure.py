@@ -29,6 +29,7 @@ ROOMS = {
             "inputs",
             "train_in_folder",
             "report",
+            "comparison",
             "thumbnails",
             "audit_files",
             "actions",

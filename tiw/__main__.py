@@ -16,7 +16,7 @@ from typing import Annotated, get_type_hints
 import typer
 
 from . import __version__
-from .choices import OBJECTIVES, SOLVERS, SPLITS, TRAINING
+from .choices import ENCODERS, OBJECTIVES, SOLVERS, SPLITS, TRAINING
 from .errors import UserInputError
 from .model import processes
 from .run import folder as run_folder
@@ -38,7 +38,10 @@ HELP = {
     "debiased": "Folder of the debiased model (RUN/model).",
     "model": "Folder of the model to sample, or demo.",
     "data": "Images to train on, or to split by their labels; or demo.",
-    "labels": "Labelled images to fit the attribute classifier on, or demo; empty: no shares.",
+    "labels": "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), or demo; empty: no shares.",
+    "attributes": "Attributes that count, with commas between; empty: all, if there are one or two.",
+    "encoder": f"Of the quality measures: {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}.",
+    "margin": "Excess of the AUC in the test without labels that would not matter, set before.",
     "heldout": "Images for the quality measures; empty: the reference.",
     "audit": "Folder of a finished audit whose ratio is used; empty: fit one here.",
     "guidance": "Folder of a finished audit whose ratio steers the samples towards its reference; empty: no guidance.",

@@ -16,3 +16,5 @@ SPLITS = ("long-tail", "skew", "joint")
 
 MAX_STRENGTH = 100
 LABEL = "label: "  # before the name of every label in a table of scores: no label takes the place of a column of ours
+
+ENCODERS = ("pca", "denoiser", "efficientnet", "inception")

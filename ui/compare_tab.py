@@ -85,8 +85,7 @@ def build(current: gr.BrowserState) -> CompareTab:
 
 def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0) -> dict:
     """Options that compare a finished debias run with the model it started from."""
-    inputs = {name: run.options[name] for name in ("baseline", "reference", "class_label", "resolution", "skip_bad")}
-    return {**inputs, "debiased": store.named(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
+    return {"debiased": store.named(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
 
 
 def finished() -> list[str]:
@@ -191,6 +190,8 @@ def _classifier(result: dict) -> str:
     """How far the counting itself can be trusted, said beside the shares."""
     tables = []
     for a in (result.get("classifier") or {}).get("attributes", []):
+        if not a["accuracy"]:
+            continue
         rows = [
             [f"called {escape(str(p))}", *(words.percent(cell, 1) for cell in row)]
             for p, row in zip(a["values"], a["confusion"], strict=True)

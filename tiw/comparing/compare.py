@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from ..data import ImageSet
 from ..errors import UserInputError
@@ -44,6 +45,7 @@ class Comparison:
     quality: dict  # see `_quality`
     residual: Residual | None
     notes: list[str] = field(default_factory=list)
+    predicted: dict[str, pd.DataFrame] = field(default_factory=dict)  # what the classifier calls the samples of both models
 
     def to_json(self) -> dict:
         """The comparison's result.json."""
@@ -105,6 +107,7 @@ def measure(
     joint, rows, differences, refused, transfer = "", [], [], {}, []
     discrepancy = corrected = variation = weights = groups = None
     notes: list[str] = []
+    labels: dict[str, pd.DataFrame] = {}
     say(0, 4)
     if classifier is not None:
         notes += classifier.notes
@@ -136,6 +139,7 @@ def measure(
     return Comparison(
         *(len(baseline), classifier, joint, rows, differences, refused, truth, discrepancy, corrected, variation, transfer, quality, left),
         notes,
+        {name: frame for name, frame in labels.items() if name in samples},
     )
 
 

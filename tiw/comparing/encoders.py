@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from sklearn.decomposition import PCA
 
+from ..choices import ENCODERS
 from ..errors import UserInputError
 from ..model.denoiser import Denoiser
 from ..model.noise import to_x0
@@ -21,7 +22,6 @@ COMPONENTS = 64
 NEARLY_CLEAN = 0.1  # noise level at which the denoiser is asked; no noise is added
 INCEPTION_FILE = "inception-2015-12-05.pt"
 BATCH_PIXELS = 1 << 20  # pixels encoded at once
-ENCODERS = ("pca", "denoiser", "efficientnet", "inception")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from ..auditing.audit import audit as run_audit
 from ..auditing.camera import camera_check
 from ..auditing.even_out import even_out as run_even_out
 from ..choices import WITH_RATIO
-from ..comparing.compare import measure
-from ..data import check_sets, demo_path, load_demo, parse_shares, write_parquet, write_split
+from ..data import check_sets, demo_path, parse_shares, write_parquet, write_split
 from ..debiasing.fine_tune import DebiasConfig, TrainStep, usual_rate
 from ..debiasing.fine_tune import debias as run_debias
 from ..debiasing.strength import gap_closed
@@ -32,6 +31,7 @@ from ..ratio.features import RatioConfig, levels, ratio_features
 from ..sentences import about_time
 from . import names
 from .audit_files import score_rest, write_audit, write_map
+from .comparison import compare
 from .folder import RunFolder, now
 from .forecast import LONG, forecast
 from .inputs import (
@@ -39,7 +39,6 @@ from .inputs import (
     check_disk,
     check_resolution,
     keep_ratio,
-    open_classifier,
     open_denoiser,
     open_guidance,
     open_inputs,
@@ -49,7 +48,6 @@ from .inputs import (
     report,
     report_of,
     strength_of,
-    with_classes,
 )
 from .options import (
     AuditOptions,
@@ -63,7 +61,6 @@ from .options import (
     TrainOptions,
     parse_anchor,
 )
-from .report import compare_html
 from .train_in_folder import train_to_folder
 
 
@@ -182,29 +179,6 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
     np.savez(run.path / names.SAMPLES, images=images, seeds=np.array(seeds))
     write_atomic(run.path / names.SHEET, contact_sheet(images[:64]))
     return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1], "strength": strength}
-
-
-def compare(run: RunFolder, o: CompareOptions) -> dict:
-    """Sample both models from the same seeds and measure them against the reference."""
-    reference = read_set(run, o, o.reference, "reference")
-    demo = o.reference == "demo"
-    heldout = read_set(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
-    classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""))
-    seeds = range(o.seed, o.seed + o.count)
-    models = {"baseline": open_denoiser(o.baseline, o.device), "debiased": open_denoiser(o.debiased, o.device)}
-    if o.class_label and models["baseline"].classes:
-        (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
-    labels, images = labels_like(reference.labels, seeds), {}
-    for name, model in models.items():
-        common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
-        images[name] = draw_samples(model, seeds, labels=labels, **common)
-    np.savez(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
-    run.progress("Measuring", 0, 1)
-    truth = load_demo().truth["shares"]["reference"] if demo else None
-    result = measure(images["baseline"], images["debiased"], reference, classifier, heldout, truth, o.seed).to_json()
-    run.write_result(result)
-    write_atomic(run.path / names.REPORT, compare_html(run.result(), images).encode())
-    return result
 
 
 def make_split(run: RunFolder, o: SplitOptions) -> dict:

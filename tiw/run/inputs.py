@@ -12,7 +12,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
 from ..data import ImageSet, load_set, with_classes
 from ..debiasing.baseline_check import BaselineCheck, check_baseline
 from ..debiasing.strength import StrengthMatch, match_strength
@@ -26,7 +25,7 @@ from ..ratio.density_ratio import DensityRatio, fit_to_features
 from ..ratio.features import PixelEncoder, RatioConfig, ratio_features
 from . import names
 from .folder import RunFolder, Stopped
-from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
+from .options import AuditOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 
 OTHER_FILES = 20 << 20  # bytes: pictures, ratio, lines of a short run
 A_LINE = 250  # bytes that a step's line takes
@@ -210,13 +209,6 @@ def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
     processes.join(where)
     denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
     return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
-
-
-def open_classifier(run: RunFolder, o: CompareOptions, labels: str) -> AttributeClassifier | None:
-    """The demo's classifier, one fitted on labelled images, or None where no labels are named."""
-    if labels == "demo":
-        return AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier")
-    return fit_attribute_classifier(read_set(run, o, labels, "labels")) if labels else None
 
 
 def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:

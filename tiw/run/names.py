@@ -14,6 +14,7 @@
 | strength.json, baseline_check.json | inputs | inputs |
 | scores.parquet, rest.parquet, map.parquet, *.csv | audit_files | page |
 | thumbs.json and its sheets | thumbnails | page |
+| pairs.csv, spot_check.csv | comparison; the page | page, comparison |
 | report.html | actions, audit_files | people |
 | samples.npz, sheet.webp | actions.preview, sample, compare | page |
 | biased.parquet, reference.parquet | actions.even_out | every command, as a set |
@@ -45,6 +46,8 @@ MAP = "map.parquet"
 REPORT = "report.html"
 SAMPLES = "samples.npz"
 SHEET = "sheet.webp"
+PAIRS = "pairs.csv"
+SPOT_CHECK = "spot_check.csv"
 BUDGET = "budget.json"
 CHECKPOINT = "checkpoint.pt"
 STEPS = "steps.jsonl"

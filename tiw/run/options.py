@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from ..choices import MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
+from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
 from ..errors import UserInputError
 
 
@@ -123,14 +123,22 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Baseline and debiased model from the same seeds, measured against the reference."""
+    """Baseline and debiased model from the same seeds, measured against the reference.
 
-    baseline: str = "demo"
+    What is left empty is what the run used whose model is debiased, or the demo's own.
+    """
+
+    baseline: str = ""
     debiased: str = ""
-    reference: str = "demo"
+    biased: str = ""  # images the baseline was trained on: what painting alone leaves in the test without labels
+    reference: str = ""
+    references: int = 0
     class_label: str = ""  # column of the reference with the classes of class-conditional models, which then paint them in its shares
-    labels: str = ""  # labelled images to fit the attribute classifier on; "demo": the shipped one
+    labels: str = ""  # labelled images for the attribute classifier, an .onnx file, or ita; "demo": the shipped classifier
+    attributes: str = ""  # those that count, with commas between; empty: all, if there are one or two
     heldout: str = ""  # images for the quality measures; empty: the reference; "demo": the demo's 2,000
+    encoder: str = "pca"  # of the quality measures
+    margin: float = 0.05  # excess of the test without labels that would not matter
     count: int = 1000
     sampling_steps: int = 12
     solver: str = "dpm"
@@ -202,6 +210,7 @@ _CHOICES = {
     "solver": SOLVERS,
     "precision": ("auto", "float32", "bfloat16"),
     "kind": SPLITS,
+    "encoder": ENCODERS,
 }
 
 
@@ -224,6 +233,8 @@ def validate(kind: str, options: object) -> None:
             raise UserInputError(name, f"it is {value!r}", "choose quick or full")
         if name == "strength" and value != "auto" and not (re.fullmatch(r"\d+(\.\d+)?", value) and float(value) <= MAX_STRENGTH):
             raise UserInputError(name, f"it is {value!r}", f"give auto, or a number from 0 to {MAX_STRENGTH}")
+        if name == "margin" and not 0 < value < 0.5:
+            raise UserInputError(name, f"it is {value}", "give a number between 0 and 0.5")
         if name == "anchor":
             parse_anchor(value)
         if name in ("reference_share", "ema") and not 0 <= value < 1:
@@ -238,7 +249,7 @@ def validate(kind: str, options: object) -> None:
         raise UserInputError("sigma_max", f"it is {options.sigma_max}, not above sigma_min {options.sigma_min}", "widen the window")
     if hasattr(options, "minutes") and not options.steps and not options.minutes:
         raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
-    if kind in ("preview", "debias", "compare") and options.baseline in ("", "none"):
+    if (kind in ("preview", "debias") and options.baseline in ("", "none")) or (kind == "compare" and options.baseline == "none"):
         raise no_model()
     if kind == "compare" and not options.debiased:
         raise UserInputError("debiased", "no model is named", "give the folder of the debiased model, RUN/model")

@@ -247,6 +247,9 @@ def compare_html(result: dict, samples: dict[str, np.ndarray]) -> str:
     texts = [f"{result['n']:,} samples of each model, from the same seeds. {result['frechet_distance']['encoder']}."]
     for attribute in (result["classifier"] or {}).get("attributes", []):
         value = attribute["accuracy"]
+        if value is None:
+            texts.append(f"The errors of the classifier of “{attribute['attribute']}” are not counted.")
+            continue
         right = _share({"share": value["value"], **value})
         texts.append(f"The classifier of “{attribute['attribute']}” is right in {right} of {attribute['n']:,} images.")
     pictures = [

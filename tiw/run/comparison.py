@@ -1,0 +1,164 @@
+"""The compare action: what the debiasing run used is opened again and everything is checked; then both models are sampled and measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..comparing.attributes import parse_attributes
+from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
+from ..comparing.compare import Comparison, check_comparison, measure
+from ..comparing.encoders import check_encoder, denoiser_encoder
+from ..comparing.plugins import plugin
+from ..data import ImageSet, load_demo
+from ..errors import UserInputError
+from ..files import write_atomic
+from ..model.denoiser import Denoiser
+from ..model.sampling import labels_like
+from ..model.sampling import sample as draw_samples
+from . import names
+from .folder import RunFolder
+from .inputs import CHECKPOINTS, open_denoiser, read_set, report, report_of, with_classes
+from .options import CompareOptions, DebiasOptions
+from .report import compare_html
+
+FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
+FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
+ROLES = ("baseline", "biased", "reference")  # "demo", where neither the options nor a run name them
+
+
+def compare(run: RunFolder, o: CompareOptions) -> dict:
+    """Sample both models from the same seeds and measure them against the reference."""
+    trained, given = debiasing_run(o.debiased), o
+    o = resolved(o, trained)
+    run.progress("Reading images", 0, 1)
+    check_encoder(o.encoder)
+    models = {"baseline": open_denoiser(o.baseline, o.device), "debiased": open_denoiser(o.debiased, o.device)}
+    demo = o.reference == "demo"
+    reference = read_set(run, o, o.reference, "reference", o.references)
+    check_same_images(trained, reference)
+    heldout = read_set(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
+    check_comparison(*models.values(), reference, None, heldout, ())  # sizes first: a classifier takes a while
+    if models["baseline"].classes:
+        (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
+    run.progress("Fitting the attribute classifier", 0, 1)
+    classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""), models["baseline"], heldout, reference)
+    truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
+    classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
+    biased, notes = floor_images(run, o, given, models["baseline"])
+    seeds = range(o.seed, o.seed + o.count)
+    labels, images = labels_like(reference.labels, seeds), {}
+    for name, model in models.items():
+        common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
+        images[name] = draw_samples(model, seeds, labels=labels, **common)
+    np.savez(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
+    more = {"biased": biased, "encoder": o.encoder, "denoiser": models["baseline"], "margin": o.margin}
+    found = measure(*images.values(), reference, classifier, heldout, truth, o.seed, on_progress=report(run, "Measuring"), **more)
+    write_pairs(run.path / names.PAIRS, list(seeds), found)
+    used = {name: getattr(o, name) for name in FROM_RUN}
+    result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
+    result["notes"] += notes
+    run.write_result(result)
+    write_atomic(run.path / names.REPORT, compare_html(run.result(), images).encode())
+    return result
+
+
+def debiasing_run(model: str) -> RunFolder | None:
+    """The run of debias whose `model` or `raw` folder this is; None for any other folder."""
+    folder = Path(model)
+    if folder.name not in (names.MODEL, names.RAW) or not (folder.parent / names.CONFIG).is_file():
+        return None
+    run = RunFolder.open(folder.parent)
+    return run if isinstance(run.options, DebiasOptions) else None
+
+
+def resolved(o: CompareOptions, trained: RunFolder | None) -> CompareOptions:
+    """The options with what the debiasing run used in the place of what was not given.
+
+    Raises UserInputError where they name another reference than the one the model was trained on.
+    """
+    usual = {f.name: f.default for f in fields(o)}
+    taken = {}
+    for name in FROM_RUN:
+        mine = getattr(o, name)
+        if trained is None:
+            taken[name] = "demo" if name in ROLES[::2] and not mine else mine
+            continue
+        theirs = getattr(trained.options, name)
+        if name in FIXED and mine not in (usual[name], theirs):
+            found = f"it is {mine!r}, but the debiased model was trained with {theirs!r}"
+            fix = "leave it empty to compare against what the run used, or give other images as heldout"
+            raise UserInputError(name, found, fix)
+        taken[name] = theirs if mine == usual[name] else mine
+    if trained is None and not taken["biased"] and taken["reference"] == "demo":
+        taken["biased"] = "demo"
+    return replace(o, **taken)
+
+
+def check_same_images(trained: RunFolder | None, reference: ImageSet) -> None:
+    """Raise UserInputError where the reference's images are not those that the debiasing run used."""
+    if trained is None:
+        return
+    homes = [trained.path, *([Path(trained.options.audit)] if trained.options.audit else [])]
+    kept = next((home / names.RATIO / names.SETS for home in homes if (home / names.RATIO / names.SETS).is_file()), None)
+    if kept is not None and json.loads(kept.read_text())["reference"] != asdict(reference.fingerprint):
+        found = "its images have changed since the model was debiased"
+        raise UserInputError("reference", found, "put the old ones back, or debias again")
+
+
+def open_classifier(
+    run: RunFolder, o: CompareOptions, labels: str, baseline: Denoiser, heldout: ImageSet | None, reference: ImageSet
+) -> AttributeClassifier | None:
+    """The demo's classifier, a plug-in, a probe on the baseline's features fitted on labelled images, or None where no labels are named."""
+    if not labels:
+        return None
+    wanted = parse_attributes(o.attributes)
+    found = AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier") if labels == "demo" else plugin(labels)
+    if found is None:
+        images = read_set(run, o, labels, "labels")
+        if images.resolution != baseline.shape[-1]:
+            images = images.resized(baseline.shape[-1])
+        return fit_attribute_classifier(images, seed=o.seed, encoder=denoiser_encoder(baseline), attributes=wanted)
+    for labelled in (heldout, reference):  # a classifier that came as it is: its errors are counted where there are labels
+        if labelled is not None and labelled.attributes is not None and set(found.classes) <= set(labelled.attributes):
+            return found.counted_on(labelled)
+    return found
+
+
+def demo_truth(classifier: AttributeClassifier | None) -> dict[str, float] | None:
+    """The demo's true joint shares of the classifier's attributes, which may be some of its own."""
+    if classifier is None:
+        return None
+    attributes, found = ("skin", "hair"), {}
+    for joint, share in load_demo().truth["shares"]["reference"].items():
+        parts = dict(zip(attributes, joint.split("-"), strict=True))
+        key = "-".join(parts[name] for name in classifier.classes)
+        found[key] = found.get(key, 0.0) + share
+    return found
+
+
+def floor_images(run: RunFolder, o: CompareOptions, given: CompareOptions, baseline: Denoiser) -> tuple[ImageSet | None, list[str]]:
+    """The baseline's training images, for the floor of the test without labels; where they are gone since, it goes without one."""
+    if not o.biased:
+        return None, ["No biased images are known, so the test without labels has no floor."]
+    try:
+        biased = read_set(run, o, o.biased, "biased")
+        if biased.resolution != baseline.shape[-1]:
+            raise UserInputError("biased", f"its images are {biased.resolution} pixels wide", "set resolution")
+    except UserInputError as error:
+        if given.biased:
+            raise
+        return None, [f"The test without labels has no floor. The biased set could not be read ({error.found})."]
+    return biased, []
+
+
+def write_pairs(path: Path, seeds: list[int], found: Comparison) -> None:
+    """RUN/pairs.csv: the seed of each pair and what the classifier calls both images."""
+    table = {"seed": seeds}
+    for name, frame in found.predicted.items():
+        table |= {f"{name}: {attribute}": frame[attribute].tolist() for attribute in frame}
+    write_atomic(path, pd.DataFrame(table).to_csv(index=False).encode())
