@@ -2,8 +2,10 @@
 
 from .arrays import write_npz
 from .checks import Problem, check_sets
+from .child import Cancelled, load_in_child
 from .classes import with_classes
 from .demo import Demo, demo_path, load_demo, load_set
+from .estimate import SetEstimate, estimate, source_stamp
 from .image_set import Fingerprint, ImageSet, noisy_strip
 from .labels import text_of
 from .limits import Limits
@@ -15,17 +17,21 @@ from .splits import Split, make_split, parse_shares
 from .tables import write_parquet
 
 __all__ = [
+    "Cancelled",
     "Demo",
     "Fingerprint",
     "ImageSet",
     "Limits",
     "Problem",
+    "SetEstimate",
     "Split",
     "check_sets",
     "choose_references",
     "demo_path",
+    "estimate",
     "load_demo",
     "load_images",
+    "load_in_child",
     "load_set",
     "make_split",
     "noisy_strip",
@@ -33,6 +39,7 @@ __all__ = [
     "reference_from_shares",
     "reference_rows",
     "source_of",
+    "source_stamp",
     "text_of",
     "tidy_path",
     "with_classes",

@@ -81,6 +81,23 @@ def from_npy(path: Path, field: str) -> Listing:
     return Listing(rows_of(len(pixels)), None, pixels=np.array(pixels, order="C") if pixels.nbytes <= IN_MEMORY else pixels)
 
 
+def shape_of(path: Path, field: str) -> tuple[int, int]:
+    """(images, side) of the pixels in an .npz or .npy, from its header alone. Raises UserInputError where they cannot be read."""
+    try:
+        if path.suffix.lower() == ".npy":
+            with path.open("rb") as file:
+                shape, dtype, _ = _header(file)
+        else:
+            with zipfile.ZipFile(path) as archive:
+                key = next(k for k in KEYS if f"{k}.npy" in archive.namelist())
+                with archive.open(f"{key}.npy") as file:
+                    shape, dtype, _ = _header(file)
+    except Exception as error:  # zipfile, header and value errors alike
+        raise UserInputError(field, f"{path.name} holds no pixels that can be read", "save plain arrays with numpy.savez") from error
+    _check(path.name, shape, dtype, field)
+    return shape[0], max(shape[1:3] if shape[3] == 3 else shape[2:])
+
+
 def _read_pixels(file: BinaryIO, name: str, size: int, field: str) -> np.ndarray:
     """uint8 [N,H,W,3] out of an .npy stream of `size` bytes."""
     shape, dtype, fortran = _header(file)

@@ -14,6 +14,7 @@ from itertools import islice
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..errors import UserInputError
 from .limits import MAX_RESOLUTION
 from .memory import chunks
 from .sniff import kind_of
@@ -58,8 +59,13 @@ class Decoded:
     converted: str = ""  # from what, where that loses something: CMYK, 16 bits, transparency
 
 
-def decode(name: str, read: Callable[[], bytes], resolution: int) -> Decoded | WrongSize | BadImage:
-    """The image, centre-cropped to a square and resized if `resolution` is not 0."""
+def decode(
+    name: str, read: Callable[[], bytes], resolution: int, admit: Callable[[int], None] = lambda pixels: None
+) -> Decoded | WrongSize | BadImage:
+    """The image, centre-cropped to a square and resized if `resolution` is not 0.
+
+    admit: called with the pixels of the file before they are decoded; what it raises (UserInputError) is passed on.
+    """
     try:
         data = read()
         if not data:
@@ -76,8 +82,13 @@ def decode(name: str, read: Callable[[], bytes], resolution: int) -> Decoded | W
             return BadImage(name, "unreadable", "its pixels are fractions, not 8 or 16 bits")
         if not resolution and (width != height or width > MAX_RESOLUTION):
             return WrongSize(name, width, height)
+        admit(width * height)
         with _one_big if width * height > BIG else nullcontext():
             return _decoded(image, resolution, len(data))
+    except (UserInputError, MemoryError):
+        raise
+    except SystemError as error:  # what Pillow's decoders make of a lack of memory
+        raise MemoryError(str(error)) from error
     except Image.DecompressionBombError:
         return BadImage(name, "too large", f"more than {MAX_PIXELS:,} pixels")
     except UnidentifiedImageError:
@@ -131,12 +142,17 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def decode_all(reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int) -> Iterator[Decoded | WrongSize | BadImage]:
+def decode_all(
+    reads: Iterable[tuple[str, Callable[[], bytes]]], resolution: int, admit: Callable[[int], None] = lambda pixels: None
+) -> Iterator[Decoded | WrongSize | BadImage]:
     """Decode (name, read) pairs in order, a chunk at a time, on a few threads (Pillow releases the interpreter's lock)."""
     reads = iter(reads)
-    with ThreadPoolExecutor(4) as pool:
+    pool = ThreadPoolExecutor(4)
+    try:
         while chunk := list(islice(reads, AT_ONCE)):
-            yield from pool.map(lambda item: decode(*item, resolution), chunk)
+            yield from pool.map(lambda item: decode(*item, resolution, admit), chunk)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def resized(pixels: np.ndarray, resolution: int, out: np.ndarray) -> np.ndarray:

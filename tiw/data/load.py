@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -96,21 +97,28 @@ class _Reading:
     bad: list[BadImage] = field(default_factory=list)
     sizes: dict[tuple[int, int], list[str]] = field(default_factory=dict)  # (width, height) -> names of these images
     converted: dict[str, list[str]] = field(default_factory=dict)
+    area: int = 0  # pixels of all files that were let in
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, on_progress: Callable[[int, int], None]) -> None:
         self.bad += self.listing.bad
-        n, area = len(self.listing), 0
-        for row, image in enumerate(decode_all(zip(self.listing.names, self.listing.encoded(), strict=True), self.resolution)):
+        n = len(self.listing)
+        reads = zip(self.listing.names, self.listing.encoded(), strict=True)
+        for row, image in enumerate(decode_all(reads, self.resolution, self._admit)):
             on_progress(row + 1, n)
             if isinstance(image, BadImage):
                 self.bad.append(image)
                 continue
-            area += image.width * image.height
-            self.limits.check_pixels(area, self.field)
             if isinstance(image, WrongSize):
                 self.sizes.setdefault((image.width, image.height), []).append(image.name)
             else:
                 self._keep(row, image)
+
+    def _admit(self, pixels: int) -> None:
+        """Called from several threads, before an image is decoded."""
+        with self.counting:
+            self.area += pixels
+        self.limits.check_pixels(self.area, self.field)
 
     def _keep(self, row: int, image: Decoded) -> None:
         side, name = image.pixels.shape[0], self.listing.names[row]

@@ -24,6 +24,11 @@ def chunks(n: int, image: tuple[int, ...]) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
+def cache_folder() -> Path:
+    """TIW_HOME/cache, by default ~/.tiw/cache."""
+    return Path(os.environ.get("TIW_HOME") or "~/.tiw").expanduser() / "cache"
+
+
 def room_for(n: int, height: int, width: int, field: str = "images") -> np.ndarray:
     """An empty uint8 [n,height,width,3]: an array, or a memory-mapped file where it would take more than IN_MEMORY bytes.
 
