@@ -9,6 +9,7 @@ import posixpath
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from ..errors import UserInputError
@@ -154,7 +155,7 @@ def read_table(field: str, name: str, raw: bytes) -> tuple[pd.DataFrame, list[st
         raise UserInputError(field, f"{name} has rows longer than its header", "save it again with as many values in every row")
     table = table.loc[:, [not re.fullmatch(r"(Unnamed: \d+)?", str(column).strip()) for column in table.columns]]  # an index without a name
     values = table.fillna("").to_numpy(object)
-    table = table[[any(value.strip() for value in row) for row in values]].reset_index(drop=True)
+    table = table.loc[np.array([any(value.strip() for value in row) for row in values], bool)].reset_index(drop=True)
     columns: list[str] = []
     for column in table.columns:
         columns.append(free_name(str(column).strip(), columns))
