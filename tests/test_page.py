@@ -229,6 +229,7 @@ def _audit(page: Any, home: Path) -> dict:
     levels = page.locator("#explorer [data-strip] button")
     levels.first.wait_for()
     assert levels.count() == len(result["levels"])
+    page.locator("#explorer [data-trust] summary").click()
     before = page.locator("#explorer [data-tiles]").inner_text()
     page.locator("#explorer input[type=range]").evaluate("s => { s.value = s.max; s.dispatchEvent(new Event('input')); }")
     last = result["levels"][-1]
@@ -237,6 +238,13 @@ def _audit(page: Any, home: Path) -> dict:
     assert after != before and f"{last['auc']['value']:.2f}" in after
     page.locator("#explorer .thumb").first.click()
     assert page.locator("#explorer .thumb[aria-pressed=true]").count() == 1
+    panel = page.locator("#explorer [data-panel]")
+    panel.get_by_role("button", name="Next →").click()
+    assert page.locator("#explorer .thumb").nth(1).get_attribute("aria-pressed") == "true"
+    panel.get_by_label("Tags").fill("odd")
+    panel.get_by_label("Tags").press("Enter")
+    page.get_by_role("button", name="Tagged (1)").wait_for()
+    panel.get_by_role("button", name="Close the panel").click()
     _select(page, home)
     return result
 

@@ -8,19 +8,20 @@ from html import escape
 import gradio as gr
 from gradio.components import Component
 
+from tiw import __version__
 from tiw.errors import UserInputError
 
-from . import caps, data_tab, explorer, html, pictures, store, theme, words
+from . import caps, data_tab, explorer, finding, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 from .sets import read
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
+EXPLORER = [f"explorer_{part}.js" for part in ("state", "draw", "panel", "load")]
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad")  # options that say which images
-SHARE_SETS = ("biased", "reference", "reweighted")
 NOTHING = html.empty(
     "No audit yet",
-    "Press “Audit”. About a minute later you see how far the biased set departs from the reference, where, and how far to believe it.",
+    "Press “Audit”. About a minute later you see how far the large set departs from the reference, where, and how far to believe it.",
 )
 
 
@@ -37,9 +38,10 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
     theme.html(
         html.lead(
             "Where does the set depart from the reference?",
-            "For every image the audit estimates the <b>density ratio</b>: how much more often the reference set shows such an image than "
-            "the biased set does. It does so at several noise levels, because blurred by noise the two sets overlap and the ratio can be "
-            "trusted, and it always scores an image with a model that has not seen it.",
+            "For every image the audit estimates the "
+            + html.term("density ratio")
+            + ", at several levels of noise. Noise blurs the two sets "
+            "until they overlap, and there the ratio can be trusted. Each image is scored by a model that has not seen it.",
         )
     )
     with gr.Row(elem_classes="tiw-actions"):
@@ -52,7 +54,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
             2000,
             step=100,
             label="Images for the charts",
-            info="Biased ones, drawn at random by the seed.",
+            info="Of the large set, drawn at random by the seed.",
             elem_id="audit-scored",
         )
         folds = gr.Slider(2, 10, 5, step=1, label="Folds", info="Each image is scored by the folds that did not see it.")
@@ -60,7 +62,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
             words.ESTIMATORS, value="auto", label="Estimator", info="The better one is the one with the lower held-out cross-entropy."
         )
         layouts = gr.Checkbox(True, label="Draw the map", info="Half a minute more, after the charts.")
-        score_all = gr.Checkbox(True, label="Score all images", info="At the end, the biased images that the charts do not show.")
+        score_all = gr.Checkbox(True, label="Score all images", info="At the end, the images of the large set that the charts do not show.")
         seed = gr.Number(0, precision=0, label="Seed", info="The same seed gives the same audit.")
     message = theme.html()
     state, halt = state_row("audit")
@@ -73,7 +75,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
     explore = gr.HTML(
         "",
         html_template=theme.asset("explorer.html"),
-        js_on_load=theme.asset("explorer.js"),
+        js_on_load=theme.asset(*EXPLORER),
         head=theme.PLOTLY_HEAD,
         apply_default_css=False,
         elem_id="explorer",
@@ -90,7 +92,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
         first = f'<div class="stack">{_problems(run.result)}{_camera(run)}</div>' if measured and (named or run.result["problems"]) else ""
         return [
             *(state_of(run), stop_button(run), first, gr.update(visible=named)),
-            *(NOTHING if run is None else _verdict(run.result) if measured else "", explorer.value(run)),
+            *(NOTHING if run is None else _head(run) if measured else "", explorer.value(run)),
             _tables(run) if measured else "",
         ]
 
@@ -162,6 +164,11 @@ def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
     return changed, ""
 
 
+def _head(run: store.Run) -> str:
+    """The finding, then how far to believe it."""
+    return f'<div class="stack">{finding.card(run)}{_verdict(run.result)}</div>'
+
+
 def _verdict(result: dict) -> str:
     verdict, biased, reference = result["verdict"], result["biased"], result["reference"]
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict["reasons"])
@@ -188,9 +195,9 @@ def _camera(run: store.Run) -> str:
         sentence, named = suspect["sentence"], explorer.chosen(run, suspect["examples"])
         sheets = []
         for role in pictures.ROLES:
-            alt = f"Images of the {role} set, typical in {suspect['name']}"
+            alt = f"Images of the {words.ROLES[role].lower()}, typical in {suspect['name']}"
             examples = pictures.items_sheet(run, [item for item in named if item[0] == role], alt, 4)
-            sheets.append(f"<div><h4>{html.dot(role)} {role.capitalize()} set</h4>{examples}</div>")
+            sheets.append(f"<div><h4>{html.dot(role)} {words.ROLES[role]}</h4>{examples}</div>")
         found.append(f'<p>{escape(sentence[:1].upper() + sentence[1:])}</p><div class="tiw-two narrow">{"".join(sheets)}</div>')
     fixes = dict.fromkeys(suspect["fix"] for suspect in run.result["camera"])
     offer = (
@@ -201,15 +208,34 @@ def _camera(run: store.Run) -> str:
 
 
 def _tables(run: store.Run) -> str:
-    links = f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
-    links += f'<a class="button" href="tiw/{run.id}/report.html" download>Report (HTML)</a>'
-    links += f'<a class="button" href="tiw/{run.id}/scores.csv" download>Every image\'s scores (CSV)</a>'
-    links += f'<a class="button" href="tiw/{run.id}/levels.csv" download>Diagnostics (CSV)</a>'
+    files = {"report.html": "Report (HTML)", "scores.csv": "Every image's scores (CSV)", "levels.csv": "Diagnostics (CSV)"}
+    files |= {"shares.csv": "Shares (CSV)"} if run.result["shares"] else {}
+    files |= {"result.json": "All numbers (JSON)"}
+    links = "".join(f'<a class="button" href="tiw/{run.id}/{name}" download>{title}</a>' for name, title in files.items())
+    copy = f'<button type="button" class="button" data-copy="?run={run.id}">Copy link</button>'
+    cite = f'<p id="cite-audit">{escape(_method(run))}</p><button type="button" class="button" data-copy="cite-audit">Copy</button>'
     shares = ""
     if run.result["shares"]:
-        links += f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>'
-        shares = html.card(_shares(run.result["shares"])) + _groups(run)
-    return f'<div class="stack">{shares}{html.card(_diagnostics(run.result["levels"]) + links + "</div>")}</div>'
+        shares = html.card(finding.shares(run.result["shares"], run.result.get("finding"))) + _groups(run)
+    diagnostics = html.fold("Can this be trusted?", _diagnostics(run.result["levels"]), "diagnostics of every noise level")
+    keep = html.card(f'<h3>To keep</h3><div class="links">{links}{copy}</div>')
+    return f'<div class="stack">{shares}{diagnostics}{keep}{html.fold("How to cite this audit", cite)}</div>'
+
+
+def _method(run: store.Run) -> str:
+    """A paragraph for a paper: what was compared, how, with what seed, and what identifies the images."""
+    result, options = run.result, run.options
+    sets = [
+        f"“{result[role]['name']}” ({result[role]['n']:,} images, SHA-256 {result[role].get('fingerprint', {}).get('sha256', '')[:12]})"
+        for role in pictures.ROLES
+    ]
+    levels = [level["sigma"] for level in result["levels"]]
+    return (
+        f"Density ratios of {sets[0]} and {sets[1]} were estimated with TIW Studio {__version__} at {len(levels)} noise levels from "
+        f"{levels[0]:.2g} to {levels[-1]:.2g} by the {result['estimator']} estimator, cross-fitted in {options['folds']} folds (seed "
+        f"{options['seed']}), on features of {'the pixels' if options['baseline'] == 'none' else words.set_name(options['baseline'])}. "
+        "Shares carry 95 % Wilson intervals, differences Fisher’s exact test with Holm’s adjustment."
+    )
 
 
 def _groups(run: store.Run) -> str:
@@ -222,31 +248,6 @@ def _groups(run: store.Run) -> str:
     )
     text = "Without labels, groups of alike images stand in for them. They are numbered by size, not named: look what they share."
     return html.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
-
-
-def _shares(rows: list[dict]) -> str:
-    """One row for each value; biased, reference and biased reweighted side by side."""
-    of = {(row["attribute"], row["value"], row["set"]): row for row in rows}
-    body = []
-    for attribute, value in dict.fromkeys((row["attribute"], row["value"]) for row in rows):
-        cells = [escape(attribute), escape(value)]
-        for name in SHARE_SETS:
-            row = of.get((attribute, value, name))
-            cells.append("–" if row is None else _share(row, name))
-        body.append(cells)
-    head = [f"{html.dot(name)} {title}" for name, title in zip(SHARE_SETS, ("Biased", "Reference", "Biased, reweighted"), strict=True)]
-    text = (
-        "If the ratio is right, weighting each biased image by it brings the shares to those of the reference. What is left between the "
-        "last two columns is what the ratio missed. Labels were not used to find it."
-    )
-    return f"<h3>Shares, and what the weights make of them</h3><p>{text}</p>" + html.table(["Attribute", "Value", *head], body, "Shares")
-
-
-def _share(row: dict, name: str) -> str:
-    low, high = (words.percent(edge, 1) for edge in row["interval"])
-    return (
-        f"<b>{words.percent(row['share'], 1)}</b> <small>{low} to {high}, n = {words.count(row['n'])}</small>{html.bar(row['share'], name)}"
-    )
 
 
 def _diagnostics(levels: list[dict]) -> str:
@@ -266,24 +267,22 @@ def _diagnostics(levels: list[dict]) -> str:
         ]
 
     head = [
-        "Noise level",
-        "AUC, held out (95 %)",
-        "Cross-entropy",
-        "Calibration error",
+        html.term("noise level", "Noise level"),
+        f"{html.term('AUC')}, {html.term('held out')} (95 %)",
+        html.term("cross-entropy", "Cross-entropy"),
+        html.term("calibration", "Calibration error"),
         "Mean ratio (should be 1)",
-        "Effective sample size",
-        "The weights’ way",
+        html.term("effective sample size", "Effective sample size"),
+        "Gap closed by weighting",
         "Largest weight",
         "Weights below 0.01",
     ]
     text = (
-        "All on images that the scoring model had not seen. Training far below held-out cross-entropy: memorised. The weights’ way is "
-        "how far weighting by the ratio moves the mean features of the biased images to the reference’s; few references stop short of all "
-        "the way, which the strength makes up for."
+        "All on images that the scoring model had not seen. Training far below held-out cross-entropy: memorised. Gap closed by "
+        "weighting is how far the weights move the mean features of the large set to the reference’s. With few references it stops short, "
+        "which the strength makes up for."
     )
-    return f"<h3>Diagnostics, level by level</h3><p>{text}</p>" + html.table(
-        head, [row(level) for level in levels], "Diagnostics per noise level"
-    )
+    return f"<p>{text}</p>" + html.table(head, [row(level) for level in levels], "Diagnostics per noise level")
 
 
 def _way(found: dict | None) -> str:

@@ -6,7 +6,6 @@ import io
 import json
 import tempfile
 import zipfile
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -19,6 +18,8 @@ from tiw.choices import LABEL
 from tiw.data import ImageSet, demo_path, noisy_strip, write_npz, write_rows
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
+from tiw.run.thumbnails import Thumbnails
+from tiw.sentences import auc_sentence, worth_sentence
 
 from . import pictures, store
 
@@ -34,16 +35,22 @@ def value(run: store.Run | None) -> str:
     if run is None or run.result is None or not (run.path / "scores.parquet").is_file():
         return ""
     base = f"tiw/{run.id}"
-    version = "-".join(store.stamp(run.path / name) for name in ("result.json", "map.parquet", "rest.parquet"))
+    stamp = version(run)
     return json.dumps(
         {
             "run": run.id,
-            "url": f"{base}/explorer.json?{version}",
-            "sprite": f"{base}/sprite.webp?{version}",
+            "url": f"{base}/explorer.json?{stamp}",
+            "sprite": f"{base}/sprite.webp?{stamp}",
             "strip": f"{base}/strip",
+            "image": f"{base}/image",
             "zip": f"{base}/selection.zip",
         }
     )
+
+
+def version(run: store.Run) -> str:
+    """Changes when there is more to draw."""
+    return "-".join(store.stamp(run.path / name) for name in ("result.json", "map.parquet", "rest.parquet"))
 
 
 def payload(run: store.Run, everything: bool = False) -> dict:
@@ -59,11 +66,12 @@ def payload(run: store.Run, everything: bool = False) -> dict:
         "biased": run.result["biased"],
         "reference": run.result["reference"],
         "start": next((i for i, level in enumerate(levels) if level["sigma"] >= reliable_from), 0),
-        "levels": levels,
+        "levels": [{**level, "said": _said(run, level)} for level in levels],
         "points": {
             "item": points["item"].tolist(),
             "set": points["set"].map(pictures.ROLES.index).tolist(),
             "index": points["index"].tolist(),
+            "source": (points["source"] if "source" in points else "row " + points["index"].astype(str)).tolist(),
             "log_ratio": [points[column].astype(float).round(3).tolist() for column in ratios],
             "attributes": attributes,
         },
@@ -72,6 +80,12 @@ def payload(run: store.Run, everything: bool = False) -> dict:
         "maps": _maps(run.path / "map.parquet", points["item"]),
         "sprite": {"columns": pictures.SPRITE_COLUMNS},
     }
+
+
+def _said(run: store.Run, level: dict) -> dict:
+    """A level's numbers in words anyone can follow."""
+    size = level["effective_sample_size"]
+    return {"auc": auc_sentence(level["auc"]["value"]), "worth": worth_sentence(run.result["biased"]["scored"], size["count"])}
 
 
 def scores(run: store.Run) -> pd.DataFrame:
@@ -118,22 +132,28 @@ def _maps(path: Path, items: pd.Series) -> dict[str, dict[str, list[float | None
 
 
 @lru_cache(maxsize=4)
-def sprite(run_id: str, everything: bool = False) -> bytes:
-    """Thumbnails of the payload's images, in its order."""
+def sprite(run_id: str, version: str, everything: bool = False) -> bytes:
+    """Thumbnails of the payload's images, in its order: those that the run kept. `version` changes with the payload."""
     run = store.open_run(run_id)
-    sets, points = _sets(run), _points(run, everything)
+    points, kept = _points(run, everything), Thumbnails.read(run.path)
+    items = points["item"].tolist()
+    if kept is not None and set(items) <= set(kept.items):
+        return pictures.sprite(list(kept.images(run.path, items)), THUMBNAIL)
+    sets = _sets(run)
     return pictures.sprite([sets[role].images[index] for role, index in zip(points["set"], points["index"], strict=True)], THUMBNAIL)
 
 
 def strip(run: store.Run, item: int) -> bytes | None:
     """One image under one fixed noise at every level of the audit, left to right; None if there is no such image."""
-    found = chosen(run, [item])
-    if not found:
+    if not chosen(run, [item]):
         return None
-    role, index = found[0]
     sigmas = [level["sigma"] for level in run.result["levels"]]
-    shown = noisy_strip(_sets(run)[role].images[index], sigmas, run.options["seed"], item)
-    return contact_sheet(shown, len(sigmas), gap=0)
+    return contact_sheet(noisy_strip(pictures.item_image(run, item), sigmas, run.options["seed"], item), len(sigmas), gap=0)
+
+
+def image(run: store.Run, item: int) -> bytes | None:
+    """One image, large; None if there is no such image."""
+    return contact_sheet(pictures.item_image(run, item)[None], 1) if chosen(run, [item]) else None
 
 
 def chosen(run: store.Run, items: list[int]) -> list[tuple[str, int]]:
@@ -182,8 +202,4 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
 
 def _sets(run: store.Run) -> dict[str, ImageSet]:
     """Both sets as they were audited. Raises UserInputError where the images have changed since."""
-    sets = {role: pictures.open_set(run.options, role) for role in pictures.ROLES}
-    for role, images in sets.items():
-        if asdict(images.fingerprint) != run.result[role].get("fingerprint", asdict(images.fingerprint)):
-            raise UserInputError(role, "its images have changed since this audit", "run the audit again")
-    return sets
+    return {role: pictures.of_run(run, role) for role in pictures.ROLES}

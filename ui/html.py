@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from .words import KINDS, STATES, duration
+from .words import GLOSSARY, KINDS, STATES, duration
 
 
 def lead(title: str, text: str) -> str:
@@ -26,6 +26,16 @@ def error(sentence: str) -> str:
 def problems(title: str, found: list[str]) -> str:
     items = "".join(f"<li>{escape(item)}</li>" for item in found)
     return f'<div class="tiw-error" role="alert"><b>{escape(title)}</b><ul>{items}</ul></div>'
+
+
+def term(name: str, shown: str = "") -> str:
+    """A term with its explanation on hover and on focus."""
+    return f'<dfn class="term" tabindex="0" data-tip="{escape(GLOSSARY[name])}">{shown or name}</dfn>'
+
+
+def fold(title: str, body: str, hint: str = "") -> str:
+    """A card that opens."""
+    return f'<details class="tiw-card tiw-fold"><summary>{title} <span class="hint">{hint}</span></summary>{body}</details>'
 
 
 def dot(kind: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 from tiw.data import ImageSet, load_set
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
+from tiw.run.thumbnails import Thumbnails
 
 from . import caps, store
 
@@ -55,13 +56,31 @@ def of_run(run: store.Run, role: str) -> ImageSet:
     return images
 
 
-def items_sheet(run: store.Run, items: list[tuple[str, int]], alt: str, columns: int) -> str:
-    """<img> of (set, index) of the run's sets; a sentence where those images are no longer there."""
+def item_image(run: store.Run, item: int) -> np.ndarray:
+    """One image of an audit, uint8 [H,W,3]: as it was read, or its thumbnail where it is no longer there."""
+    n = run.result["biased"]["n"]
     try:
+        return of_run(run, "biased").images[item] if item < n else of_run(run, "reference").images[item - n]
+    except (UserInputError, OSError):
+        kept = Thumbnails.read(run.path)
+        found = [] if kept is None else kept.images(run.path, [item])
+        if not len(found):
+            raise
+        return found[0]
+
+
+def items_sheet(run: store.Run, items: list[tuple[str, int]], alt: str, columns: int) -> str:
+    """<img> of (set, index) of the run's sets: the thumbnails that it kept; a sentence where there are none and the images are gone."""
+    kept = Thumbnails.read(run.path)
+    wanted = [index if role == "biased" else run.result["biased"]["n"] + index for role, index in items]
+    try:
+        if kept is not None and set(wanted) <= set(kept.items):
+            return sheet(kept.images(run.path, wanted), alt, columns)
         opened = {role: of_run(run, role) for role in {role for role, _ in items}}
         return sheet(np.stack([opened[role].images[index] for role, index in items]), alt, columns)
-    except UserInputError as problem:
-        return f'<p class="tiw-note">These images cannot be shown: {escape(problem.found)}.</p>'
+    except (UserInputError, OSError) as problem:
+        reason = problem.found if isinstance(problem, UserInputError) else "they are not there any more"
+        return f'<p class="tiw-note">These images cannot be shown: {escape(reason)}.</p>'
 
 
 @lru_cache(maxsize=4)

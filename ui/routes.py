@@ -71,12 +71,18 @@ def _explorer(run: store.Run, params: dict[str, str]) -> Response | None:
 
 
 def _sprite(run: store.Run, params: dict[str, str]) -> Response:
-    return _webp(explorer.sprite(run.id, "all" in params))
+    return _webp(explorer.sprite(run.id, explorer.version(run), "all" in params))
 
 
 def _strip(run: store.Run, params: dict[str, str]) -> Response | None:
     item = params["item"]
     picture = explorer.strip(run, int(item)) if run.result and item.isdecimal() else None
+    return picture and _webp(picture)
+
+
+def _image(run: store.Run, params: dict[str, str]) -> Response | None:
+    item = params["item"]
+    picture = explorer.image(run, int(item)) if run.result and item.isdecimal() else None
     return picture and _webp(picture)
 
 
@@ -139,6 +145,7 @@ ANSWERS = {
     "explorer.json": _explorer,
     "sprite.webp": _sprite,
     "strip/{item}.webp": _strip,
+    "image/{item}.webp": _image,
     "previews/{name}": _preview,
     "pairs/{page}.webp": _pairs,
     "result.json": _result,

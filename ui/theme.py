@@ -24,9 +24,9 @@ COLOURS = {
 }
 
 
-def asset(name: str) -> str:
-    """The text of a file in assets/app."""
-    return (ASSETS / name).read_text(encoding="utf-8")
+def asset(*names: str) -> str:
+    """The text of files in assets/app, one after the other."""
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
 
 
 def html(value: str = "", **more: object) -> gr.HTML:
@@ -35,7 +35,7 @@ def html(value: str = "", **more: object) -> gr.HTML:
 
 
 def theme() -> gr.themes.Base:
-    """Ink on paper, light also where the system prefers dark: thumbnails and charts are made for paper."""
+    """Ink on paper, paper on ink where the system prefers dark: colours come from the style sheet, which knows both."""
     ink = gr.themes.Color(
         "#f4f5f7", "#e7e9ed", "#cfd4db", "#adb5c0", "#828d9c", "#5a6473", "#434d5c", "#2e3947", "#222c3a", "#16202e", "#0e1622"
     )
@@ -48,39 +48,51 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_lg,
         text_size=gr.themes.sizes.text_lg,
         spacing_size=gr.themes.sizes.spacing_lg,
-    ).set(
-        body_background_fill="#f8f7f3",
-        body_text_color="#16202e",
-        block_background_fill="#ffffff",
-        block_border_width="0px",
-        block_label_background_fill="transparent",
-        block_title_text_weight="700",
-        block_title_text_size="15px",
-        block_title_text_color="#16202e",
-        block_info_text_size="13.5px",
-        block_info_text_color="#5a6473",
-        input_background_fill="#ffffff",
-        input_border_width="1px",
-        input_border_color="#d8d5cd",
-        input_border_color_focus="#16202e",
-        button_primary_background_fill="#16202e",
-        button_primary_background_fill_hover="#2e3947",
-        button_primary_text_color="#ffffff",
-        button_secondary_background_fill="#ffffff",
-        button_secondary_background_fill_hover="#f1efe9",
-        button_secondary_border_color="#d8d5cd",
-        button_border_width="1px",
-        checkbox_background_color_selected="#16202e",
-        checkbox_border_color_selected="#16202e",
-        checkbox_label_background_fill="#ffffff",
-        checkbox_label_background_fill_selected="#f1efe9",
-        checkbox_label_border_width="1px",
-        checkbox_label_border_color="#d8d5cd",
-        checkbox_label_border_color_selected="#16202e",
-        checkbox_label_text_color_selected="#16202e",
-        slider_color="#16202e",
     )
-    for name in [name for name in vars(look) if name.endswith("_dark")]:
-        light = getattr(look, name.removesuffix("_dark"), None)
-        setattr(look, name, light)
-    return look
+    ours = {
+        "body_background_fill": "var(--paper)",
+        "body_text_color": "var(--ink)",
+        "body_text_color_subdued": "var(--muted)",
+        "background_fill_primary": "var(--card)",
+        "background_fill_secondary": "var(--soft)",
+        "border_color_primary": "var(--line)",
+        "block_background_fill": "var(--card)",
+        "block_border_width": "0px",
+        "block_label_background_fill": "transparent",
+        "block_label_text_color": "var(--muted)",
+        "block_title_text_weight": "700",
+        "block_title_text_size": "15px",
+        "block_title_text_color": "var(--ink)",
+        "block_info_text_size": "13.5px",
+        "block_info_text_color": "var(--muted)",
+        "input_background_fill": "var(--card)",
+        "input_background_fill_focus": "var(--card)",
+        "input_border_width": "1px",
+        "input_border_color": "var(--edge)",
+        "input_border_color_focus": "var(--ink)",
+        "input_placeholder_color": "var(--muted)",
+        "button_primary_background_fill": "var(--ink)",
+        "button_primary_background_fill_hover": "var(--muted)",
+        "button_primary_text_color": "var(--card)",
+        "button_primary_text_color_hover": "var(--card)",
+        "button_secondary_background_fill": "var(--card)",
+        "button_secondary_background_fill_hover": "var(--soft)",
+        "button_secondary_text_color": "var(--ink)",
+        "button_secondary_text_color_hover": "var(--ink)",
+        "button_secondary_border_color": "var(--edge)",
+        "button_border_width": "1px",
+        "checkbox_background_color": "var(--card)",
+        "checkbox_border_color": "var(--muted)",
+        "checkbox_background_color_selected": "var(--ink)",
+        "checkbox_border_color_selected": "var(--ink)",
+        "checkbox_label_background_fill": "var(--card)",
+        "checkbox_label_background_fill_hover": "var(--soft)",
+        "checkbox_label_background_fill_selected": "var(--soft)",
+        "checkbox_label_border_width": "1px",
+        "checkbox_label_border_color": "var(--edge)",
+        "checkbox_label_border_color_selected": "var(--ink)",
+        "checkbox_label_text_color": "var(--ink)",
+        "checkbox_label_text_color_selected": "var(--ink)",
+        "slider_color": "var(--ink)",
+    }
+    return look.set(**ours, **{f"{name}_dark": value for name, value in ours.items() if hasattr(look, f"{name}_dark")})

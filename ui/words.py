@@ -45,6 +45,7 @@ OBJECTIVES = {
     "dsm-obs": ("DSM on everything", "Plain training on both sets mixed, without any correction: the control."),
 }
 ROLES = {"biased": "Large set", "reference": "Reference set"}
+SHARE_SETS = {**ROLES, "reweighted": "Large set, reweighted"}
 FIELDS = {
     **ROLES,
     "baseline": "Diffusion model",
@@ -70,12 +71,29 @@ ON_THE_PAGE = [
     (r"\bclass_label\b", "“Its classes”"),
     (r"\bpython -m tiw train\b", "the Debias tab offers it"),
 ]
+GLOSSARY = {
+    "density ratio": "How many times more often the reference set shows such an image than the large set does. 1: equally often.",
+    "noise level": "How much noise was laid over an image before it was scored. At high levels only the big picture is left.",
+    "AUC": "Shown one image of each set, how often a model picks the right one. 0.5 is guessing, 1 is always.",
+    "cross-entropy": "How surprised the model is by the truth; guessing costs 0.693, less is better.",
+    "calibration": "Whether it is right in 70 of 100 cases where it says 70 %.",
+    "effective sample size": "How many equally weighted images the weighted ones are worth.",
+    "held out": "Measured on images that the model had not seen while it learnt.",
+    "interval": "A range that holds the true value in 95 of 100 such studies.",
+    "baseline": "The diffusion model before it is debiased.",
+    "gap closed": "How far samples have moved from the large set to the reference set. 100 %: all the way.",
+}
 NETWORKS = [
     ("64×64, small: for a CPU", "demo"),
     ("64×64, large: for a GPU", "faces64"),
     ("32×32, large: for a GPU", "cifar10"),
     ("16×16, tiny: to try things out", "tiny"),
 ]
+
+
+def label(name: str) -> str:
+    """A label's name as people say it; groups are ours."""
+    return "images like group" if name == "group" else name
 
 
 def roles(sentence: str) -> str:

@@ -1,8 +1,10 @@
 // A plotly figure drawn from JSON (props.value: {data, layout, alt}), updated in place, its data as CSV. Intervals come as they were
 // measured ([low, high] in "interval"); plotly wants distances from the point, so they are turned here.
-const FONT = { family: "IBM Plex Sans, system-ui, sans-serif", size: 13.5, color: "#5a6473" };
-const axis = { gridcolor: "#e9e6df", zeroline: false, linecolor: "#e4e1da", automargin: true, fixedrange: true };
-const read = () => (typeof props.value === "string" ? JSON.parse(props.value || "null") : props.value);
+const css = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim(); // light or dark
+const FONT = { family: "IBM Plex Sans, system-ui, sans-serif", size: 13.5, color: css("muted") };
+const axis = { gridcolor: css("line"), zeroline: false, linecolor: css("line"), automargin: true, fixedrange: true };
+const inked = (text) => JSON.parse((text || "null").replaceAll("#16202e", css("ink")));
+const read = () => (typeof props.value === "string" ? inked(props.value) : props.value);
 function draw() {
   const figure = read();
   const chart = element.querySelector(".chart");
@@ -11,7 +13,7 @@ function draw() {
   for (const trace of figure.data) {
     if (trace.type === "scatter") trace.cliponaxis = false;
     if (!trace.interval) continue;
-    trace.error_y = { type: "data", symmetric: false, thickness: 1.6, width: 5, color: trace.interval_color || "#16202e",
+    trace.error_y = { type: "data", symmetric: false, thickness: 1.6, width: 5, color: trace.interval_color || css("ink"),
       array: trace.interval.map((i, k) => i[1] - trace.y[k]), arrayminus: trace.interval.map((i, k) => trace.y[k] - i[0]) };
     trace.customdata = trace.interval.map((i, k) => [i[0], i[1], trace.n ? trace.n[k] : ""]);
   }

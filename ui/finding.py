@@ -1,0 +1,85 @@
+"""The finding first: which values are too rare or too frequent, with their pictures, and every share as a chart."""
+
+from __future__ import annotations
+
+from html import escape
+
+from . import explorer, html, pictures, store, words
+
+SHOWN = 3  # differences of either kind that get pictures; the others are in the chart below
+FEW = 10  # images of a value in a set: a share that small a count cannot pin down
+
+
+def card(run: store.Run) -> str:
+    """The sentence, and the largest differences with eight images of each set."""
+    found = run.result.get("finding")
+    if not found:
+        return ""
+    shown = [*found["too_rare"][:SHOWN], *found["too_frequent"][:SHOWN]] or found["crossings"][:SHOWN]
+    about = f"{found['tested']:,} {'values' if found['labelled'] else 'groups'} were compared; p-values are adjusted for all of them."
+    rows = "".join(_difference(run, difference) for difference in shown)
+    return html.card(f'<h3 class="finding">{escape(found["sentence"])}</h3>{rows}<small>{about} Intervals are 95 %.</small>', "found")
+
+
+def _difference(run: store.Run, found: dict) -> str:
+    """One value: what it is, how often each set shows it, and what it looks like."""
+    sides = []
+    for role in pictures.ROLES:
+        counted = found[role]
+        alt = f"{found['attribute']} {found['value']} in the {words.ROLES[role].lower()}"
+        sheet = (
+            pictures.items_sheet(run, explorer.chosen(run, found[f"examples_{role}"]), escape(alt), 8) if found[f"examples_{role}"] else ""
+        )
+        low, high = (words.percent(edge) for edge in counted["interval"])
+        share = f"<b>{words.percent(counted['share'])}</b> <small>{low} to {high}, {counted['count']:,} of {counted['n']:,}</small>"
+        sides.append(f"<div>{html.dot(role)} {words.ROLES[role]} {share}{sheet}</div>")
+    factor = found["factor"]
+    often = "none in one of the sets"
+    if factor:
+        low, high = (words.number(edge, 1) for edge in factor["interval"])
+        often = f"{words.number(factor['value'], 1)} times too {found['too']} <small>{low} to {high}</small>"
+    name = f"{escape(words.label(found['attribute']))} <b>{escape(found['value'])}</b>"
+    return f'<div class="difference {found["too"]}"><h4>{name} · {often}</h4><div class="tiw-two">{"".join(sides)}</div></div>'
+
+
+def shares(rows: list[dict], finding: dict | None) -> str:
+    """Every value's share as dots with their intervals, the largest difference first, crossings at the end."""
+    of: dict[tuple, dict] = {}
+    for row in rows:
+        of.setdefault((row["attribute"], row["value"]), {})[row["set"]] = row
+    both = {key: sets for key, sets in of.items() if set(pictures.ROLES) <= set(sets)}
+    ordered = sorted(both, key=lambda key: (" x " in key[0], -abs(both[key]["biased"]["share"] - both[key]["reference"]["share"])))
+    sure = {(d["attribute"], d["value"]) for part in ("too_rare", "too_frequent", "crossings") for d in (finding or {}).get(part, [])}
+    lines = "".join(_line(key, both[key], key in sure) for key in ordered)
+    legend = "".join(f"<span>{html.dot(name)} {title}</span>" for name, title in words.SHARE_SETS.items())
+    text = (
+        "The largest difference first, crossings of two labels last. Lines are 95 % intervals. ● marks a difference that chance does not "
+        "explain; “few” marks fewer than ten images. If the ratio is right, weighting brings the large set to the reference’s shares."
+    )
+    return (
+        f'<h3>Shares, and what the weights make of them</h3><p>{text}</p><div class="legend">{legend}</div><div class="dots">{lines}</div>'
+    )
+
+
+def _line(key: tuple, sets: dict, sure: bool) -> str:
+    marks, said = [], []
+    for name, title in words.SHARE_SETS.items():
+        row = sets.get(name)
+        if row is None:
+            continue
+        low, high = row["interval"]
+        marks.append(
+            f'<i class="whisker {name}" style="left:{low:.2%};width:{high - low:.2%}"></i>'
+            f'<i class="point {name}" style="left:{row["share"]:.2%}"></i>'
+        )
+        low, high = words.percent(low), words.percent(high)
+        said.append(f"{title} {words.percent(row['share'], 1)} ({low} to {high}, n = {words.count(row['n'])})")
+    few = any((sets[role].get("count") or FEW) < FEW for role in pictures.ROLES)
+    flags = ("●" if sure else "") + (" few" if few else "")
+    name = f"{escape(words.label(key[0]))} <b>{escape(key[1])}</b>"
+    shown = " ".join(f'<b class="{role}">{words.percent(sets[role]["share"])}</b>' for role in pictures.ROLES)
+    tip = escape("; ".join(said))
+    return (
+        f'<div class="dotline"><span>{name} <em>{flags}</em></span>'
+        f'<span class="track" role="img" aria-label="{tip}" title="{tip}">{"".join(marks)}</span><span class="nums">{shown}</span></div>'
+    )
