@@ -14,6 +14,8 @@ from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions
 
+LEVEL = {"sigma": 0.1, "auc": {"value": 0.72}, "effective_sample_size": {"count": 12.0, "share": 0.3}}
+
 
 @pytest.fixture
 def audited(tmp_path, monkeypatch):
@@ -30,7 +32,7 @@ def audited(tmp_path, monkeypatch):
     table = _scores(items, **{"label: light": np.where(items % 2, "bright", "dark")})
     table.to_parquet(folder.path / "scores.parquet")
     table.to_csv(folder.path / "scores.csv", index=False)
-    folder.write_result({"biased": {"n": 40}, "reference": {"n": 30}, "levels": [{"sigma": 0.1}], "verdict": {"reliable_from": None}})
+    folder.write_result({"biased": {"n": 40, "scored": 30}, "reference": {"n": 30}, "levels": [LEVEL], "verdict": {"reliable_from": None}})
     folder.write_status(state="finished")
     yield store.open_run("a" * 32)
     store.jobs().close()
@@ -66,7 +68,7 @@ def test_too_many_points_are_thinned_alike_in_both_sets(audited, monkeypatch):
     points = explorer.payload(audited)["points"]
     assert [points["set"].count(k) for k in (0, 1)] == [10, 10]
     assert points == explorer.payload(audited)["points"]
-    with Image.open(io.BytesIO(explorer.sprite(audited.id))) as sheet:
+    with Image.open(io.BytesIO(explorer.sprite(audited.id, explorer.version(audited)))) as sheet:
         assert sheet.size == (50 * 16, 16)  # one place for each point, in one row of fifty
 
 
@@ -124,7 +126,7 @@ def test_images_that_were_replaced_are_never_shown_under_old_scores(audited, tmp
         lambda: explorer.zipped(audited, [3]),
         lambda: explorer.with_more_references(audited, [2]),
     ):
-        with pytest.raises(UserInputError, match="changed since this audit"):
+        with pytest.raises(UserInputError, match="changed since this run"):
             shown()
 
 

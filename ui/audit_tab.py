@@ -229,10 +229,11 @@ def _method(run: store.Run) -> str:
         f"“{result[role]['name']}” ({result[role]['n']:,} images, SHA-256 {result[role].get('fingerprint', {}).get('sha256', '')[:12]})"
         for role in pictures.ROLES
     ]
-    levels = [level["sigma"] for level in result["levels"]]
+    levels = [f"{level['sigma']:.2g}" for level in result["levels"]]
+    span = " to ".join(levels[:: max(len(levels) - 1, 1)])
     return (
-        f"Density ratios of {sets[0]} and {sets[1]} were estimated with TIW Studio {__version__} at {len(levels)} noise levels from "
-        f"{levels[0]:.2g} to {levels[-1]:.2g} by the {result['estimator']} estimator, cross-fitted in {options['folds']} folds (seed "
+        f"Density ratios of {sets[0]} and {sets[1]} were estimated with TIW Studio {__version__} at {len(levels)} noise levels, "
+        f"{span}, by the {result['estimator']} estimator, cross-fitted in {options['folds']} folds (seed "
         f"{options['seed']}), on features of {'the pixels' if options['baseline'] == 'none' else words.set_name(options['baseline'])}. "
         "Shares carry 95 % Wilson intervals, differences Fisher’s exact test with Holm’s adjustment."
     )
