@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tiw import __version__
-from tiw.__main__ import HELP, app
+from tiw.__main__ import app
 from tiw.errors import UserInputError
 from tiw.run import folder
 from tiw.run.folder import RunFolder, Stopped
@@ -65,8 +65,14 @@ def tiw(*words: object):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+def test_a_run_has_a_name_and_a_note_that_may_be_changed_at_any_time(calls):
+    assert tiw("audit", "--out", "run", "--name", "first try", "--seed", 7).exit_code == 0
+    assert tiw("audit", "--out", "run", "--note", "on the old camera").exit_code == 0
+    assert RunFolder.open("run").about() == ("first try", "on the old camera") and len(calls) == 1
+    assert tiw("audit", "--out", "other", "--name", "x" * 81).exit_code == 2
+
+
 def test_every_option_of_every_action_is_an_option_of_its_command():
-    assert {f.name for options in OPTIONS.values() for f in fields(options)} == set(HELP)
     for kind, options in OPTIONS.items():
         shown = tiw(kind, "--help").stdout
         assert all(f"--{f.name.replace('_', '-')}" in shown for f in fields(options)), kind

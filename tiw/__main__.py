@@ -16,7 +16,8 @@ from typing import Annotated, get_type_hints
 import typer
 
 from . import __version__
-from .choices import ENCODERS, OBJECTIVES, SOLVERS, SPLITS, TRAINING
+from .choices import TRAINING
+from .described import described
 from .errors import UserInputError
 from .model import processes
 from .run import folder as run_folder
@@ -31,75 +32,20 @@ app = typer.Typer(
     help="Find dataset bias with a small reference set, and debias diffusion models with it.",
 )
 
-HELP = {
-    "biased": "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.",
-    "reference": "The small set drawn from the distribution you want; a path like those of --biased, or demo.",
-    "baseline": "Folder of the diffusion model trained on the biased set, or demo; audit: or none.",
-    "debiased": "Folder of the debiased model (RUN/model).",
-    "model": "Folder of the model to sample, or demo.",
-    "data": "Images to train on, or to split by their labels; or demo.",
-    "labels": "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), or demo; empty: no shares.",
-    "attributes": "Attributes that count, with commas between; empty: all, if there are one or two.",
-    "encoder": f"Of the quality measures: {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}.",
-    "margin": "Excess of the AUC in the test without labels that would not matter, set before.",
-    "heldout": "Images for the quality measures; empty: the reference.",
-    "audit": "Folder of a finished audit whose ratio is used; empty: fit one here.",
-    "guidance": "Folder of a finished audit whose ratio steers the samples towards its reference; empty: no guidance.",
-    "references": "Use this many of the reference images; 0: all.",
-    "levels": "Noise levels: fewer take less time.",
-    "scored": "Biased images drawn for charts and map.",
-    "folds": "Folds of the cross-fit: every image is scored by a model that did not see it.",
-    "estimator": "convex, network, or auto: the one with the lower held-out cross-entropy.",
-    "map": "Draw the map after the charts.",
-    "score_all": "Score the biased images that were not drawn for the charts too, at the end.",
-    "objective": f"{', '.join(OBJECTIVES[:-1])} or {OBJECTIVES[-1]}.",
-    "class_label": "Column with the classes that a class-conditional baseline was trained on; all sets need it.",
-    "strength": "Of the correction or the guidance: a number, or auto: matched to the reference without any label.",
-    "anchor": "Share of the frozen baseline in the target, 0 (the paper) to 1; C0:C1: from the first step to the last.",
-    "reference_share": "Share of reference images in a batch, from 0 up to, but not 1.",
-    "steps": "Number of steps; 0: as many as fit into --minutes.",
-    "minutes": "Budget, turned into steps at the start.",
-    "batch_size": "Images a step.",
-    "learning_rate": "At the start; it decays to the end of the budget. debias: 0 is the usual one for the objective.",
-    "ema": "Decay per step of the moving average of the weights.",
-    "weight_clip": "Largest weight of an image; 0: none.",
-    "sigma_scale": "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.",
-    "sigma_min": "Lowest noise level; 0: the checkpoint's own.",
-    "sigma_max": "Highest noise level; 0: the checkpoint's own.",
-    "preview_every": "Steps between image grids; 0: a few in all.",
-    "checkpoint_every": "Steps between checkpoints; 0: with each grid, and every ten minutes.",
-    "precision": "auto, float32 or bfloat16.",
-    "count": "Number of images (of each model).",
-    "sampling_steps": "Steps of the sampler.",
-    "solver": f"Of the sampler: {' or '.join(SOLVERS)}.",
-    "preset": "demo: quick (five minutes on 2 cores) or full (fifteen); train: name of the network.",
-    "resolution": "Pixels per side: images of another size are cropped and resized; 0: as they are.",
-    "skip_bad": "Leave out files that cannot be used, instead of stopping.",
-    "fix": "Properties of the camera check that may be mended, with commas between; empty: all that it names.",
-    "kind": f"{', '.join(SPLITS[:-1])} (of one attribute) or {SPLITS[-1]} (of two).",
-    "attribute": "Label to split by; two with a comma for joint; empty: the first.",
-    "imbalance": "Long tail: size of the largest class over that of the smallest.",
-    "shares": "Of the biased set, in per cent: darker=10,lighter=90; joint darker/long=5,...; empty: 90 to 10.",
-    "size": "Images of the biased set; 0: as many as there can be.",
-    "reference_percent": "Size of the reference set, in per cent of the biased set.",
-    "heldout_percent": "Size of the held-out set, in per cent of the biased set.",
-    "reference_shares": "Of the reference and held-out sets, in per cent; empty: even.",
-    "seed": "Everything random follows from it.",
-    "device": "auto, cpu, cuda, cuda:N or mps.",
-}
-
 
 def _command(kind: str) -> None:
     """Register `kind` with one option per field of its dataclass."""
     options_class = OPTIONS[kind]
-    types = get_type_hints(options_class)
+    types, about = get_type_hints(options_class), described(options_class)
 
-    def command(out: Path, **given: object) -> None:
+    def command(out: Path, name: str | None, note: str | None, **given: object) -> None:
         chosen = {name: value for name, value in given.items() if value is not None}
         try:
             there = not chosen and (out / "config.json").is_file()  # then its config says what to do
             options = RunFolder.open(out).options if there else options_class(**chosen)
             with _run_folder(out, kind, options) as run:
+                if name is not None or note is not None:
+                    run.describe(*(new if new is not None else old for new, old in zip((name, note), run.about(), strict=True)))
                 code = execute(run)
         except UserInputError as error:
             print(error, file=sys.stderr)
@@ -118,9 +64,13 @@ def _command(kind: str) -> None:
 
     out_default = Path("tiw-demo") if kind == "demo" else inspect.Parameter.empty
     out_help = "Run folder; the same command on the same folder resumes."
-    parameters = [parameter("out", out_default, Path, typer.Option(help=out_help))]
+    parameters = [
+        parameter("out", out_default, Path, typer.Option(help=out_help)),
+        parameter("name", None, str | None, typer.Option(help="What the page and reports call the run.", show_default=False)),
+        parameter("note", None, str | None, typer.Option(help="Anything that is kept beside it.", show_default=False)),
+    ]
     for field in fields(options_class):
-        option = typer.Option(help=HELP[field.name], show_default=str(field.default) or False)
+        option = typer.Option(help=about[field.name].sentence, show_default=str(field.default) or False)
         parameters.append(parameter(field.name, None, types[field.name] | None, option))
     command.__signature__ = inspect.Signature(parameters)
     command.__annotations__ = {p.name: p.annotation for p in parameters}

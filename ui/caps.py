@@ -27,6 +27,7 @@ class Caps:
     scored: int = 100_000
     batch_size: int = 4096
     sampling_steps: int = 1000
+    levels: int = 8
     folds: int = 20
     references: int = 1_000_000
     resolution: int = 1024  # pixels per side

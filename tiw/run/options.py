@@ -1,189 +1,206 @@
 """Options of every user action: one frozen dataclass each, the same in Python, on the command line and behind a button.
 
-A run folder's config.json holds exactly these fields, so the button writes what the command reads.
-Paths are strings; "demo" names the embedded demo's own set or model wherever a path is asked for.
+A run folder's config.json holds exactly these fields, so the button writes what the command reads. Each option is described once, here;
+groups that several actions share are classes of their own. Paths are strings; "demo" names the embedded demo's own set or model wherever
+a path is asked for.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
 from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
+from ..described import Checked, option
 from ..errors import UserInputError
 
+MANY = 10_000_000  # images or steps: more is a slip of the hand
+STRENGTH = {"pattern": r"auto|\d{1,2}(\.\d{1,20})?|100(\.0{1,20})?", "rule": f"auto, or a number from 0 to {MAX_STRENGTH}"}
+
 
 @dataclass(frozen=True)
-class AuditOptions:
+class _Seeded(Checked):
+    seed: int = option(0, "Everything random follows from it.", low=0, high=2**32 - 1)
+
+
+@dataclass(frozen=True)
+class _OnDevice(_Seeded):
+    device: str = option("auto", "Which device computes:", pattern=r"auto|cpu|mps|cuda(:\d{1,3})?", rule="auto, cpu, cuda, cuda:N or mps")
+
+
+@dataclass(frozen=True)
+class _Images(Checked):
+    resolution: int = option(
+        0, "Pixels per side: images of another size are cropped and resized; 0: as they are.", low=0, high=4096, unit="pixels"
+    )
+    skip_bad: bool = option(False, "Leave out files that cannot be used, instead of stopping.")
+
+
+@dataclass(frozen=True)
+class _Sets(Checked):
+    biased: str = option("demo", "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.")
+    reference: str = option("demo", "The small set drawn from the distribution you want; a path like those of --biased, or demo.")
+    references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
+
+
+@dataclass(frozen=True)
+class _SetsAndModel(_Images, _Sets):
+    baseline: str = option("demo", "Folder of the diffusion model trained on the biased set, or demo; audit: or none.")
+    class_label: str = option("", "Column with the classes that a class-conditional baseline was trained on; all sets need it.")
+
+
+@dataclass(frozen=True)
+class _Guided(Checked):
+    audit: str = option("", "Folder of a finished audit whose ratio is used; empty: fit one here.")
+    strength: str = option("auto", "Of the correction or the guidance; auto: matched to the reference without any label.", **STRENGTH)
+
+
+@dataclass(frozen=True)
+class _Sampling(Checked):
+    count: int = option(64, "Number of images (of each model).", low=1, high=1_000_000)
+    sampling_steps: int = option(12, "Steps of the sampler.", low=1, high=1000)
+    solver: str = option("dpm", "Of the sampler:", choices=SOLVERS)
+
+
+@dataclass(frozen=True)
+class _Training(Checked):
+    steps: int = option(0, "Number of steps; 0: as many as fit into --minutes.", low=0, high=MANY)
+    minutes: float = option(
+        2.0, "Budget, turned into steps at the start and planned again on the way.", low=0, high=60 * 24 * 60, unit="minutes"
+    )
+    batch_size: int = option(48, "Images a step.", low=1, high=65_536)
+    learning_rate: float = option(
+        0.0, "At the start; it decays to the end of the budget. debias: 0 is the usual one for the objective.", low=0, high=1
+    )
+    ema: float = option(0.95, "Decay per step of the moving average of the weights.", low=0, high=1, open_high=True)
+    preview_every: int = option(0, "Steps between image grids; 0: a few in all.", low=0, high=MANY)
+    checkpoint_every: int = option(0, "Steps between checkpoints; 0: with each grid, and every ten minutes.", low=0, high=MANY)
+    precision: str = option("auto", "Of the arithmetic:", choices=("auto", "float32", "bfloat16"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.steps and not self.minutes:
+            raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
+
+
+@dataclass(frozen=True)
+class AuditOptions(_OnDevice, _SetsAndModel):
     """How far apart are two sets, where, and can the estimate be trusted?"""
 
-    biased: str = "demo"
-    reference: str = "demo"
-    baseline: str = "demo"  # denoiser whose features feed the ratio; "none": pixels do
-    class_label: str = ""  # column of both sets with the classes of a class-conditional baseline
-    references: int = 0  # use this many of the reference images; 0: all
-    scored: int = 2000  # biased images drawn, stratified by nothing but the seed, for charts and map
-    levels: int = 8  # noise levels, 2 to 8: fewer take less time
-    folds: int = 5
-    estimator: str = "auto"  # convex, network, or auto: the one with the lower held-out cross-entropy
-    map: bool = True  # UMAP layouts, after the charts
-    score_all: bool = True  # the other biased images too, at the end
-    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
-    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
-    seed: int = 0
-    device: str = "auto"
+    scored: int = option(2000, "Biased images drawn for charts and map, by nothing but the seed.", low=1, high=MANY)
+    levels: int = option(8, "Noise levels: fewer take less time.", low=2, high=8)
+    folds: int = option(5, "Folds of the cross-fit: every image is scored by a model that did not see it.", low=2, high=100)
+    estimator: str = option(
+        "auto", "Of the ratio; auto: the one with the lower held-out cross-entropy.", choices=("auto", "convex", "network")
+    )
+    map: bool = option(True, "Draw the map after the charts.")
+    score_all: bool = option(True, "Score the biased images that were not drawn for the charts too, at the end.")
 
 
 @dataclass(frozen=True)
-class PreviewOptions:
+class PreviewOptions(_OnDevice, _Sampling, _Guided, _SetsAndModel):
     """Guided samples of the baseline at the matched strength, beside the plain ones: no training."""
 
-    audit: str = ""  # finished audit run whose ratio is used; empty: fit one here
-    biased: str = "demo"
-    reference: str = "demo"
-    baseline: str = "demo"
-    class_label: str = ""
-    references: int = 0
-    strength: str = "auto"  # number, or auto: matched to the reference without any label
-    count: int = 64
-    sampling_steps: int = 12
-    solver: str = "dpm"
-    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
-    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
-    seed: int = 0
-    device: str = "auto"
-
 
 @dataclass(frozen=True)
-class DebiasOptions:
+class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     """Fine-tune a baseline towards the reference."""
 
-    biased: str = "demo"
-    reference: str = "demo"
-    baseline: str = "demo"
-    class_label: str = ""
-    audit: str = ""  # finished audit run whose ratio is used; empty: fit one here
-    references: int = 0
-    objective: str = "tiw-dsm"
-    strength: str = "auto"
-    anchor: str = "1"  # share of the frozen baseline in the target, C, or C0:C1 from the first step to the last
-    reference_share: float = 0.5
-    steps: int = 0  # 0: as many as fit into `minutes`
-    minutes: float = 2.0
-    batch_size: int = 48
-    learning_rate: float = 0.0  # 0: the usual one for the objective, see tiw.debiasing.fine_tune.usual_rate
-    ema: float = 0.95  # decay per step, warmed up
-    weight_clip: float = 0.0  # largest weight; 0: none
-    sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did
-    sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
-    sigma_max: float = 0.0
-    preview_every: int = 0  # steps between image grids; 0: at most seven in all
-    checkpoint_every: int = 0  # steps between checkpoints; 0: with each grid, and every ten minutes
-    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
-    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"  # auto, float32, bfloat16
+    objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
+    anchor: str = option("1", "Share of the frozen baseline in the target, 0 (the paper) to 1; C0:C1: from the first step to the last.")
+    reference_share: float = option(0.5, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
+    weight_clip: float = option(0.0, "Largest weight of an image; 0: none.", low=0, high=1e6)
+    sigma_scale: float = option(
+        3.0, "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.", low=0, high=1e4, open_low=True
+    )
+    sigma_min: float = option(0.0, "Lowest noise level; 0: the checkpoint's own.", low=0, high=1e6)
+    sigma_max: float = option(0.0, "Highest noise level; 0: the checkpoint's own.", low=0, high=1e6)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_anchor(self.anchor)
+        if 0 < self.sigma_max <= self.sigma_min:
+            raise UserInputError("sigma_max", f"it is {self.sigma_max}, not above sigma_min {self.sigma_min}", "widen the window")
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(_OnDevice, _Training, _Images):
     """Train a baseline from scratch."""
 
-    data: str = "demo"  # image set; "demo": the demo's biased set
-    preset: str = "demo"  # network, see tiw.model.networks.PRESETS
-    steps: int = 0  # 0: as many as fit into `minutes`
-    minutes: float = 60.0
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    ema: float = 0.9995
-    preview_every: int = 0
-    checkpoint_every: int = 0
-    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
-    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
+    data: str = option("demo", "Images to train on, or to split by their labels; or demo: the demo's biased set.")
+    preset: str = option("demo", "Name of the network, see tiw.model.networks.PRESETS.")
+    minutes: float = option(
+        60.0, "Budget, turned into steps at the start and planned again on the way.", low=0, high=60 * 24 * 60, unit="minutes"
+    )
+    batch_size: int = option(128, "Images a step.", low=1, high=65_536)
+    learning_rate: float = option(1e-3, "At the start; it decays to the end of the budget.", low=0, high=1, open_low=True)
+    ema: float = option(0.9995, "Decay per step of the moving average of the weights.", low=0, high=1, open_high=True)
 
 
 @dataclass(frozen=True)
-class SampleOptions:
+class SampleOptions(_OnDevice, _Sampling):
     """Images from a model, one seed each."""
 
-    model: str = "demo"
-    guidance: str = ""  # finished audit whose ratio steers a model of its biased set towards its reference; empty: none
-    strength: str = "auto"  # of the guidance: number, or auto: the one that the audit matched
-    count: int = 64
-    sampling_steps: int = 12
-    solver: str = "dpm"
-    seed: int = 0
-    device: str = "auto"
+    model: str = option("demo", "Folder of the model to sample, or demo.")
+    guidance: str = option("", "Folder of a finished audit whose ratio steers the samples towards its reference; empty: no guidance.")
+    strength: str = option("auto", "Of the guidance; auto: the one that the audit matched.", **STRENGTH)
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(_OnDevice, _Sampling, _Images):
     """Baseline and debiased model from the same seeds, measured against the reference.
 
     What is left empty is what the run used whose model is debiased, or the demo's own.
     """
 
-    baseline: str = ""
-    debiased: str = ""
-    biased: str = ""  # images the baseline was trained on: what painting alone leaves in the test without labels
-    reference: str = ""
-    references: int = 0
-    class_label: str = ""  # column of the reference with the classes of class-conditional models, which then paint them in its shares
-    labels: str = ""  # labelled images for the attribute classifier, an .onnx file, or ita; "demo": the shipped classifier
-    attributes: str = ""  # those that count, with commas between; empty: all, if there are one or two
-    heldout: str = ""  # images for the quality measures; empty: the reference; "demo": the demo's 2,000
-    encoder: str = "pca"  # of the quality measures
-    margin: float = 0.05  # excess of the test without labels that would not matter
-    count: int = 1000
-    sampling_steps: int = 12
-    solver: str = "dpm"
-    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
-    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
-    seed: int = 0
-    device: str = "auto"
+    baseline: str = option("", "Folder of the diffusion model that was debiased, or demo.")
+    debiased: str = option("", "Folder of the debiased model (RUN/model).")
+    biased: str = option("", "Images that the baseline was trained on: what painting alone leaves in the test without labels.")
+    reference: str = option("", "The reference set that both are measured against, or demo.")
+    references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
+    class_label: str = option("", "Column of the reference with the classes of class-conditional models.")
+    labels: str = option("", "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), or demo; empty: no shares.")
+    attributes: str = option("", "Attributes that count, with commas between; empty: all, if there are one or two.")
+    heldout: str = option("", "Images for the quality measures; empty: the reference.")
+    encoder: str = option("pca", "Of the quality measures:", choices=ENCODERS)
+    margin: float = option(
+        0.05,
+        "Excess of the AUC in the test without labels that would not matter, set before.",
+        low=0,
+        high=0.5,
+        open_low=True,
+        open_high=True,
+    )
+    count: int = option(1000, "Number of images of each model.", low=1, high=1_000_000)
 
 
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(_Seeded):
     """Make a benchmark from labelled images: a biased, a reference and a held-out set, as lists of rows."""
 
-    data: str = "demo"  # image set with labels; "demo": the demo's biased set
-    kind: str = "skew"  # long-tail, skew, joint
-    attribute: str = ""  # column; two with a comma for joint; empty: the first
-    imbalance: float = 100.0  # long tail: largest class over the smallest
-    shares: str = ""  # of the biased set: "darker=10,lighter=90", joint "darker/long=5,..."; empty: 90 to 10
-    size: int = 0  # images of the biased set; 0: as many as there can be
-    reference_percent: float = 5.0  # of the biased set's size
-    heldout_percent: float = 10.0
-    reference_shares: str = ""  # of the reference and held-out sets; empty: even
-    seed: int = 0
+    data: str = option("demo", "Images to train on, or to split by their labels; or demo: the demo's biased set.")
+    kind: str = option("skew", "How the biased set is biased, joint by two attributes:", choices=SPLITS)
+    attribute: str = option("", "Label to split by; two with a comma for joint; empty: the first.")
+    imbalance: float = option(100.0, "Long tail: size of the largest class over that of the smallest.", low=1, high=1e6)
+    shares: str = option("", "Of the biased set, in per cent: darker=10,lighter=90; joint darker/long=5,...; empty: 90 to 10.")
+    size: int = option(0, "Images of the biased set; 0: as many as there can be.", low=0, high=MANY)
+    reference_percent: float = option(5.0, "Size of the reference set, in per cent of the biased set.", low=0, high=1e4)
+    heldout_percent: float = option(10.0, "Size of the held-out set, in per cent of the biased set.", low=0, high=1e4)
+    reference_shares: str = option("", "Of the reference and held-out sets, in per cent; empty: even.")
 
 
 @dataclass(frozen=True)
-class EvenOutOptions:
-    """Change both sets alike, as mildly as will do, until the camera check no longer names how the images were made."""
+class EvenOutOptions(_Seeded, _Images, _Sets):
+    """Change both sets in the same way, as mildly as will do, until the camera check no longer names how the images were made."""
 
-    biased: str = "demo"
-    reference: str = "demo"
-    references: int = 0
-    fix: str = ""  # properties of the camera check, with commas between; empty: all that it names
-    resolution: int = 0  # pixels per side to crop and resize images to; 0: as they are
-    skip_bad: bool = False  # leave out files that cannot be used, instead of stopping
-    seed: int = 0
+    fix: str = option("", "Properties of the camera check that may be mended, with commas between; empty: all that it names.")
 
 
 @dataclass(frozen=True)
-class DemoOptions:
+class DemoOptions(_OnDevice):
     """The whole loop on the embedded demo."""
 
-    preset: str = "quick"  # quick: five minutes on 2 CPU cores; full: fifteen
-    seed: int = 0
-    device: str = "auto"
+    preset: str = option("quick", "How thorough, five or fifteen minutes on 2 CPU cores:", choices=("quick", "full"))
 
 
 OPTIONS = {
@@ -199,56 +216,9 @@ OPTIONS = {
 }
 
 
-_POSITIVE = ("folds", "scored", "count", "sampling_steps", "batch_size", "learning_rate", "sigma_scale")
-_NOT_NEGATIVE = (
-    *("references", "steps", "minutes", "weight_clip", "sigma_min", "sigma_max", "preview_every", "checkpoint_every", "seed"),
-    *("resolution", "size", "reference_percent", "heldout_percent"),
-)
-_CHOICES = {
-    "estimator": ("auto", "convex", "network"),
-    "objective": OBJECTIVES,
-    "solver": SOLVERS,
-    "precision": ("auto", "float32", "bfloat16"),
-    "kind": SPLITS,
-    "encoder": ENCODERS,
-}
-
-
 def validate(kind: str, options: object) -> None:
-    """Raise UserInputError for the first option of the wrong type or out of range."""
+    """Raise UserInputError where what an action cannot do without is missing. Each option alone was checked when `options` was made."""
     assert isinstance(options, OPTIONS[kind]), (kind, options)
-    for name, default in vars(OPTIONS[kind]()).items():
-        value = getattr(options, name)
-        if not (type(value) is type(default) or (isinstance(default, float) and type(value) is int)):
-            raise UserInputError(name, f"{value!r} is no {type(default).__name__}", f"give a {type(default).__name__}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserInputError(name, f"it is {value}", "give a finite number")
-        if name in _POSITIVE and value <= 0 and value != default:
-            raise UserInputError(name, f"it is {value}", "give a number above 0")
-        if name in _NOT_NEGATIVE and value < 0:
-            raise UserInputError(name, f"it is {value}", "give 0 or more")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise UserInputError(name, f"it is {value!r}", f"choose one of {', '.join(_CHOICES[name])}")
-        if name == "preset" and kind == "demo" and value not in ("quick", "full"):
-            raise UserInputError(name, f"it is {value!r}", "choose quick or full")
-        if name == "strength" and value != "auto" and not (re.fullmatch(r"\d+(\.\d+)?", value) and float(value) <= MAX_STRENGTH):
-            raise UserInputError(name, f"it is {value!r}", f"give auto, or a number from 0 to {MAX_STRENGTH}")
-        if name == "margin" and not 0 < value < 0.5:
-            raise UserInputError(name, f"it is {value}", "give a number between 0 and 0.5")
-        if name == "anchor":
-            parse_anchor(value)
-        if name in ("reference_share", "ema") and not 0 <= value < 1:
-            raise UserInputError(name, f"it is {value}", "give a number from 0 up to, but not 1")
-        if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-            raise UserInputError(name, f"it is {value!r}", "choose auto, cpu, cuda, cuda:N or mps")
-    if not 2 <= getattr(options, "levels", 2) <= 8:
-        raise UserInputError("levels", f"it is {options.levels}", "give a number from 2 to 8")
-    if getattr(options, "folds", 2) < 2:
-        raise UserInputError("folds", f"it is {options.folds}", "give 2 or more")
-    if 0 < getattr(options, "sigma_max", 0) <= options.sigma_min:
-        raise UserInputError("sigma_max", f"it is {options.sigma_max}, not above sigma_min {options.sigma_min}", "widen the window")
-    if hasattr(options, "minutes") and not options.steps and not options.minutes:
-        raise UserInputError("minutes", "neither steps nor minutes are given", "give a budget")
     if (kind in ("preview", "debias") and options.baseline in ("", "none")) or (kind == "compare" and options.baseline == "none"):
         raise no_model()
     if kind == "compare" and not options.debiased:
