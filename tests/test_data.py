@@ -231,6 +231,29 @@ def test_problems_of_two_sets_are_listed_together():
     assert found["biased", "duplicate"].examples == (5,) and found["reference", "overlap"].examples == (3,)
 
 
+def test_problems_name_files_and_labels_that_share_no_value():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    pixels[5] = pixels[4]
+    names = [f"a/{k}.png" for k in range(60)]
+    biased = ImageSet(pixels, pd.DataFrame({"sex": ["f", "m"] * 30, "age": ["1"] * 60, "id": names}), sources=names)
+    others = rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
+    reference = ImageSet(others, pd.DataFrame({"sex": [0.0, 1.0, None] * 10, "age": [1.0] * 30, "id": [str(k) for k in range(30)]}))
+    found = {p.kind: p.sentence for p in check_sets(biased, reference)}
+    assert set(found) == {"duplicate", "labels"} and "a/5.png" in found["duplicate"]
+    assert found["labels"].startswith("No value of the label sex is in both sets: the biased set has 'f', 'm', the reference '0', '1'.")
+
+
+@pytest.mark.parametrize(("many", "few"), [(4, 4), (2, 40), (100, 1), (100, 2)])
+def test_very_small_and_very_odd_sets_are_checked_without_a_fall(many, few):
+    rng = np.random.default_rng(0)
+    sets = [ImageSet(rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)) for n in (many, few)]
+    assert "too few" in {p.kind for p in check_sets(*sets)}
+    same = ImageSet(np.repeat(sets[0].images[:1], 100, axis=0))
+    assert {"duplicate"} <= {p.kind for p in check_sets(same, sets[1])}
+    assert check_sets(same, same)
+
+
 def test_the_demo_is_what_its_truth_says():
     demo = load_demo()
     assert (len(demo.biased), len(demo.reference), len(demo.heldout)) == (8000, 400, 2000)

@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import tarfile
+import time
 import zipfile
 from contextlib import suppress
 from types import ModuleType, SimpleNamespace
@@ -347,6 +348,40 @@ def test_a_hostile_or_broken_batch_runs_nothing(tmp_path, monkeypatch, data, mat
     refused(root, match)
     refused(tarred(tmp_path / "x.tar.gz", {"data_batch_1": data}), match)
     assert set(tmp_path.rglob("*")) == before | {tmp_path / "x.tar.gz"}
+
+
+def nested_key(depth):
+    """A dict whose key is a tuple of twice the same tuple of ...: its hash takes 2^depth steps."""
+    return b"\x80\x02}(K\x01" + b"2\x86" * depth + b"K\x00u."
+
+
+def nested_name(depth):
+    """Likewise a list, for whoever turns it into text."""
+    return b"\x80\x02}(U\x0blabel_names]" + b"]q\x00" + b"](h\x00h\x00eq\x00" * depth + b"au."
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (nested_key(200), "a key that is not text"),
+        (b"\x80\x04\x8f(" + b"K\x01" + b"2\x86" * 200 + b"\x90.", "cannot be read"),  # a set of such
+        (b"\x80\x02(" + b"K\x01" + b"2\x86" * 200 + b"K\x00d.", "cannot be read"),  # a dict made at once
+        (pickle.dumps({"data": b"x" * 50_000, "labels": [1] * 1_200_000}, 2), "far too many values"),
+        (b"\x80\x02X\xff\x00\x00\x00" + b"x" * 255 + b"q\x00(" + b"c_codecs\nencode\nh\x00\x85R" * 50 + b"l.", "more than it holds"),
+        (b"cnumpy._core.numeric\n_frombuffer\n(I99999999999\nNNNtR.", "without bytes"),
+    ],
+)
+def test_a_pickle_costs_no_more_than_its_size(data, match):
+    start = time.process_time()
+    with pytest.raises(UserInputError, match=match):
+        restricted_loads(data, "evil", "path")
+    assert time.process_time() - start < 5
+
+
+def test_labels_of_a_pickle_are_numbers_and_text(tmp_path):
+    batch = {"data": IMAGES[:2].transpose(0, 3, 1, 2).reshape(2, 3072), "labels": [0, 10**400]}
+    root = written(tmp_path / "x", {"data_batch_1": pickle.dumps(batch, 2), "batches.meta": nested_name(60)})
+    assert load_images(root).attributes is None
 
 
 def test_one_hostile_pickle_leaves_nothing_behind_for_the_next():
