@@ -357,7 +357,7 @@ def nested_key(depth):
 
 def nested_name(depth):
     """Likewise a list, for whoever turns it into text."""
-    return b"\x80\x02}(U\x0blabel_names]" + b"]q\x00" + b"](h\x00h\x00eq\x00" * depth + b"au."
+    return b"\x80\x02}(U\x0blabel_names]" + b"]q\x000" + b"](h\x00h\x00eq\x000" * depth + b"h\x00au."
 
 
 @pytest.mark.parametrize(
