@@ -1,45 +1,58 @@
-"""The app as a server in this process, and visitors that speak to it as a browser does."""
+"""The app as a server in a process of its own, and visitors that speak to it as a browser does."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
+import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
-IDLE = "import time; time.sleep(600)"
+ROOT = Path(__file__).parents[1]
+IDLE = "import time; time.sleep(600)"  # stands in for the work of a run
+# The app, but for the command line of its runs.
+APP = """
+import os, sys
+from tiw.run import queue
+queue.DISK_NEEDED = 0
+from ui import app, store
+if child := os.environ["TIW_CHILD"]:
+    store.Jobs = lambda: queue.Jobs(None, lambda run: [sys.executable, "-c", child])
+sys.argv[0] = "app.py"
+app.main()
+"""
 
 
 @contextmanager
-def studio(home: Path, *arguments: str, child: str = IDLE) -> Iterator[str]:
+def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, code: str = APP) -> Iterator[str]:
     """The app on `home`, started with these arguments; its address. `child`: Python that stands in for the work of a run; empty: the
-    real one."""
-    from tiw.run import queue
-    from ui import app, gate, store
-
-    before = dict(os.environ)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TIW_HOME", str(home))
-        patch.setattr(queue, "DISK_NEEDED", 0)
-        patch.setattr(gate, "DOOR", gate.DOOR)
-        patch.setattr(app.tempfile, "tempdir", None)
-        jobs = queue.Jobs(home, (lambda run: [sys.executable, "-c", child]) if child else None)
-        patch.setattr(store, "jobs", lambda: jobs)
-        args = app.arguments(["--port", str(free_port()), "--no-browser", *arguments])
-        try:
-            yield app.serve(args, prevent_thread_lock=True, quiet=True)
-        finally:
-            app.page.gr.close_all()
-            jobs.close()
-            os.environ.clear()
-            os.environ.update(before)
+    real one. Its log is HOME.log."""
+    port = free_port()
+    env = {**os.environ, "TIW_HOME": str(home), "TIW_CHILD": child, "OMP_NUM_THREADS": "1"}
+    address, log = f"http://127.0.0.1:{port}", home.with_suffix(".log")
+    with log.open("wb") as out:
+        command = [sys.executable, "-c", code, "--port", str(port), "--no-browser", *arguments]
+        app = subprocess.Popen(command, cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + 90
+        while True:
+            assert app.poll() is None and time.monotonic() < end, log.read_text()
+            try:
+                if httpx.get(f"{address}/tiw/{'health' if root == ROOT else ''}").status_code < 500:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        app.terminate()
+        app.wait(30)
 
 
 def free_port() -> int:
@@ -58,6 +71,9 @@ class Visitor:
         self.events = {}
         for event in self.config["dependencies"]:
             self.events.setdefault(event["api_name"], event["id"])
+
+    def close(self) -> None:
+        self.http.close()
 
     @property
     def name(self) -> str:
