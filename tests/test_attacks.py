@@ -281,7 +281,7 @@ def test_the_secret_and_the_places_of_things_are_in_no_answer(alice, mallory, he
 def test_a_file_that_lies_elsewhere_is_no_upload(mallory, servers, home):
     for path in ("http://127.0.0.1:1/x.zip", "/etc/passwd", f"{servers}/0.png", str(home / "secret"), "../../secret"):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.zip"}
-        found = json.dumps(mallory.call("keep", file))
+        found = json.dumps(mallory.call("take_upload", [file]))
         assert "upload:" not in found and "error" in found, path
 
 
@@ -290,7 +290,7 @@ def test_a_file_that_lies_elsewhere_is_no_upload(mallory, servers, home):
 
 def test_an_upload_is_its_visitors_alone_and_keeps_its_name(alice, mallory):
     (path,) = alice.upload("../../my faces.zip", zipped())
-    named = alice.call("keep", {"path": path, "meta": {"_type": "gradio.FileData"}})["data"][0]
+    named = alice.call("take_upload", [{"path": path, "meta": {"_type": "gradio.FileData"}}])["data"][0]
     assert named.startswith("upload:") and named.endswith("/my faces.zip")
     assert alice.api("load_images", biased=named, reference=named)["biased"]["n"] == 12
     assert "error" in mallory.api("load_images", biased=named, reference=named)
@@ -302,7 +302,7 @@ def test_a_public_app_takes_zips_only(mallory):
     array = io.BytesIO()
     np.savez(array, images=blobs(10, 0.5, 0).images)
     (path,) = mallory.upload("x.npz", array.getvalue())
-    assert "upload:" not in json.dumps(mallory.call("keep", {"path": path, "meta": {"_type": "gradio.FileData"}}))
+    assert "upload:" not in json.dumps(mallory.call("take_upload", [{"path": path, "meta": {"_type": "gradio.FileData"}}]))
 
 
 def zipped(images=12):

@@ -1,4 +1,4 @@
-"""Named end points for gradio_client and MCP: the same actions as the buttons, with typed arguments."""
+"""Named end points for gradio_client and MCP: the same actions as the buttons, with typed arguments. docs/API.md shows their use."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from tiw.data import ImageSet, check_sets
+from tiw.data import ImageSet, check_sets, parse_shares
 from tiw.errors import UserInputError
 
-from . import caps, compare_tab, gate, pictures, store
+from . import caps, compare_tab, explorer, gate, pictures, reference_builder, store
+
+# Files of a run that are downloaded as they are, and those that are made for the download, by the file that must be there.
+DOWNLOADS = ("report.html", "result.json", "scores.csv", "levels.csv")
+MADE = {"shares.csv": "result.json", "model.zip": "model", "pairs/1.webp": "samples.npz"}
 
 
 def load_images(biased: str = "demo", reference: str = "demo", references: int = 0) -> dict:
     """Read and check two image sets.
 
     Args:
-        biased: path of the biased set, or "demo".
-        reference: path of the reference set, or "demo".
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
         references: use this many of the demo's references; 0 for all.
 
     Returns:
@@ -40,32 +44,39 @@ def audit(
     references: int = 0,
     scored: int = 2000,
     seed: int = 0,
+    resolution: int = 0,
+    map: bool = True,
+    score_all: bool = True,
 ) -> str:
     """Start an audit of a biased set against a reference set.
 
     Args:
-        biased: path of the biased set, or "demo".
-        reference: path of the reference set, or "demo".
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
         baseline: model whose features feed the ratio, or "demo".
         class_label: label of both sets that names the classes of a class-conditional model.
         references: use this many of the reference images; 0 for all.
         scored: biased images drawn for charts and map.
         seed: random seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+        map: whether to draw the map.
+        score_all: whether to score the biased images that the charts do not show too.
 
     Returns:
-        The run's id, for run_status and ratio_histogram.
+        The run's id, for run_status, downloads and ratio_histogram.
     """
     with _said():
         sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
-        return store.submit("audit", **sets, scored=scored, seed=seed)
+        rest = {"scored": scored, "seed": seed, "resolution": resolution, "map": map, "score_all": score_all}
+        return store.submit("audit", **sets, **rest)
 
 
 def even_out(biased: str = "demo", reference: str = "demo", references: int = 0, fix: str = "") -> str:
     """Start making copies of both sets, changed alike until the camera check is silent.
 
     Args:
-        biased: path of the biased set, or "demo".
-        reference: path of the reference set, or "demo".
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
         references: use this many of the reference images; 0 for all.
         fix: properties of the camera check that may be mended, with commas between; empty for all that it names.
 
@@ -89,7 +100,7 @@ def ratio_histogram(run: str, level: int = 0) -> dict:
     found = _open(run, "audit")
     levels = (found.result or {}).get("levels", [])
     if level not in range(len(levels)):
-        raise gr.Error(f"level: {level} is not there; this audit has {len(levels)} levels so far")
+        raise gr.Error(f"level: {level} is not there; this audit has {len(levels)} levels so far", print_exception=False)
     return {"sigma": levels[level]["sigma"], **levels[level]["histogram"]}
 
 
@@ -105,12 +116,14 @@ def debias(
     minutes: float = 2.0,
     steps: int = 0,
     seed: int = 0,
+    resolution: int = 0,
+    batch_size: int = 48,
 ) -> str:
     """Start debiasing a diffusion model; a finished audit of the same inputs is used if there is one.
 
     Args:
-        biased: path of the biased set, or "demo".
-        reference: path of the reference set, or "demo".
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
         baseline: path of the model, or "demo".
         class_label: label of both sets that names the classes of a class-conditional model.
         references: use this many of the reference images; 0 for all.
@@ -120,14 +133,87 @@ def debias(
         minutes: training time, turned into steps at the start.
         steps: number of steps instead; 0 for as many as fit into the minutes.
         seed: random seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+        batch_size: images a step.
 
     Returns:
-        The run's id, for run_status and stop_run.
+        The run's id, for run_status, stop_run, resume_run, compare and downloads.
     """
     sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
     rest = {"objective": objective, "strength": strength, "anchor": anchor, "minutes": minutes, "steps": steps, "seed": seed}
+    sets["resolution"], rest["batch_size"] = resolution, batch_size
     with _said():
         return store.submit("debias", **sets, **rest, audit=store.matching_audit(sets))
+
+
+def preview(
+    biased: str = "demo",
+    reference: str = "demo",
+    baseline: str = "demo",
+    class_label: str = "",
+    references: int = 0,
+    strength: str = "auto",
+    count: int = 64,
+    seed: int = 0,
+    resolution: int = 0,
+) -> str:
+    """Start drawing guided samples beside plain ones: what debiasing would do, without training.
+
+    Args:
+        biased: name of the biased set, or "demo".
+        reference: name of the reference set, or "demo".
+        baseline: name of the model, or "demo".
+        class_label: label of both sets that names the classes of a class-conditional model.
+        references: use this many of the reference images; 0 for all.
+        strength: a number, or "auto".
+        count: samples of each kind.
+        seed: first seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+
+    Returns:
+        The run's id, for run_status and downloads.
+    """
+    sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
+    sets["resolution"] = resolution
+    with _said():
+        return store.submit("preview", **sets, strength=strength, count=count, seed=seed, audit=store.matching_audit(sets))
+
+
+def train(
+    data: str = "demo",
+    preset: str = "demo",
+    minutes: float = 60.0,
+    steps: int = 0,
+    batch_size: int = 128,
+    seed: int = 0,
+    resolution: int = 0,
+) -> str:
+    """Start training a baseline from scratch on one set. Afterwards "run:ID/model" is its name wherever a baseline is asked for.
+
+    Args:
+        data: name of the image set, or "demo".
+        preset: network: demo, faces64, cifar10 or tiny.
+        minutes: training time, turned into steps at the start.
+        steps: number of steps instead; 0 for as many as fit into the minutes.
+        batch_size: images a step.
+        seed: random seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+
+    Returns:
+        The run's id, for run_status, stop_run, resume_run and downloads.
+    """
+    given = {"data": data, "preset": preset, "minutes": minutes, "steps": steps, "batch_size": batch_size, "seed": seed}
+    with _said():
+        return store.submit("train", **given, resolution=resolution)
+
+
+def runs() -> list[dict]:
+    """Your runs, newest first.
+
+    Returns:
+        id, kind, state and the time when each was made.
+    """
+    return [{"id": run.id, "kind": run.kind, "state": run.state, "created": run.status["created"]} for run in store.all_runs()]
 
 
 def run_status(run: str) -> dict:
@@ -142,6 +228,21 @@ def run_status(run: str) -> dict:
     found = _open(run)
     told = {name: value for name, value in found.status.items() if name != "pid"}
     return {"kind": found.kind, **told, "result": found.result}
+
+
+def downloads(run: str) -> list[str]:
+    """The files of a run, as addresses below the app's own: get them with the cookies of this client.
+
+    Args:
+        run: id of the run.
+
+    Returns:
+        Addresses such as "tiw/ID/report.html".
+    """
+    found = _open(run)
+    there = {name for name in DOWNLOADS if (found.path / name).exists()}
+    there |= {address for address, file in MADE.items() if (found.path / file).exists()}
+    return sorted(f"tiw/{found.id}/{name}" for name in there)
 
 
 def stop_run(run: str) -> dict:
@@ -159,6 +260,84 @@ def stop_run(run: str) -> dict:
     return run_status(run)
 
 
+def resume_run(run: str) -> dict:
+    """Take up a stopped or interrupted run again, from its last checkpoint.
+
+    Args:
+        run: id of the run.
+
+    Returns:
+        The same as run_status.
+    """
+    if not _open(run).busy:
+        with _said():
+            store.resume(run)
+    return run_status(run)
+
+
+def delete_run(run: str) -> bool:
+    """Delete a run and its files; one at work is ended first.
+
+    Args:
+        run: id of the run.
+
+    Returns:
+        Whether it is gone.
+    """
+    _open(run)
+    with _said():
+        store.delete(run)
+    return store.open_run(run) is None
+
+
+def move_to_reference(run: str, items: list[int]) -> dict:
+    """New sets, in which these biased images of an audit belong to the reference set.
+
+    Args:
+        run: id of the audit.
+        items: numbers of images, as in its scores.csv.
+
+    Returns:
+        biased and reference, names of the new sets.
+    """
+    with _said():
+        changed = explorer.with_more_references(_open(run, "audit"), items)
+    return {role: changed[role] for role in pictures.ROLES}
+
+
+def reference_from_labels(biased: str, attribute: str, shares: str, count: int = 400) -> dict:
+    """Build a reference set of the wanted shares from the labels of a set; the biased set loses those images.
+
+    Args:
+        biased: name of a labelled set.
+        attribute: the label.
+        shares: VALUE=PER CENT with commas between, such as "darker=50, lighter=50".
+        count: images of the reference set.
+
+    Returns:
+        biased and reference, names of the new sets.
+    """
+    with _said():
+        wanted = parse_shares(shares)
+        if not wanted:
+            raise UserInputError("shares", "none are given", "write VALUE=PER CENT, with commas between: darker=50, lighter=50")
+        made = reference_builder.built(biased, {attribute: wanted} if attribute else wanted, count)
+    return dict(zip(pictures.ROLES, made, strict=False))
+
+
+def upload(source: list[str] | None) -> str:
+    """Keep an image set: one zip (a private app takes npz and parquet too), or several images.
+
+    Args:
+        source: the files, by gradio_client's handle_file.
+
+    Returns:
+        The name of the set, for biased, reference and data.
+    """
+    with _said():
+        return store.keep_upload(source or [])
+
+
 def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str = "", seed: int = 0) -> str:
     """Start comparing a finished debias run's model with the one it started from.
 
@@ -174,15 +353,28 @@ def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str =
     """
     found = _open(debias_run, "debias")
     if not found.done:
-        raise gr.Error(f"debias_run: {debias_run} is {found.state}; wait until it has finished")
+        raise gr.Error(f"debias_run: {debias_run} is {found.state}; wait until it has finished", print_exception=False)
     with _said():
         return store.submit("compare", **compare_tab.fields(found, count, labels, heldout, seed))
 
 
+READ = (load_images, ratio_histogram, runs, run_status, downloads)  # all that MCP gets: it has no session, so ids go in and come out
+WRITE = (
+    *(audit, even_out, preview, debias, train, compare),
+    *(stop_run, resume_run, delete_run, move_to_reference, reference_from_labels),
+)
+
+
 def register() -> None:
-    """Inside gr.Blocks: one end point each, under its own name."""
-    for function in (load_images, audit, even_out, ratio_histogram, debias, run_status, stop_run, compare):
-        gr.api(function, api_name=function.__name__, concurrency_limit=None)
+    """Inside gr.Blocks: one end point each, under its own name. Where MCP is served, what changes something is left to clients that know
+    its name."""
+    for function in (*READ, *WRITE):
+        visible = "undocumented" if gate.DOOR.mcp and function in WRITE else "public"
+        gr.api(function, api_name=function.__name__, concurrency_limit=None, api_visibility=visible)
+    source, name = gr.File(visible=False, file_count="multiple", label="source"), gr.Textbox(visible=False, label="set")
+    gr.Button(visible=False).click(
+        *(upload, source, name), api_name="upload", concurrency_limit=None, api_visibility="undocumented" if gate.DOOR.mcp else "public"
+    )
 
 
 @contextmanager

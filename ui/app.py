@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: the app calls nobody
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # nor does it keep statistics after every event
@@ -63,6 +64,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     args.auth = [tuple(pair.split(":", 1)) for pair in args.auth.split(",") if pair]
     if not all(len(pair) == 2 and all(pair) for pair in args.auth):
         parser.error("--auth: give user:password")
+    if args.mcp and find_spec("mcp") is None:
+        parser.error('--mcp: pip install "gradio[mcp]"')
     if args.share and not (args.public or args.auth):
         parser.error("--share: whoever has the address could read the images of this computer; add --public, or --auth user:password")
     return args
@@ -87,7 +90,7 @@ def serve(args: argparse.Namespace, **more: object) -> str:
         print(f"Another TIW Studio is at work in {store.home()}: this one shows its runs and starts none.", file=sys.stderr)
     write_only_at_home()
     hosts = tuple(name.strip().lower() for name in args.hosts.split(",") if name.strip())
-    door = gate.open_door(args.public, store.home(), args.host, hosts)
+    door = gate.open_door(args.public, store.home(), args.host, hosts, args.mcp)
     gate.log_to_stderr()
     if door.public:
         print(f"Public: visitors see only what is theirs. Caps:\n{caps.table(door.caps)}", file=sys.stderr)

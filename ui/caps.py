@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
+from tiw.data.limits import Limits
 from tiw.errors import UserInputError
 from tiw.run.options import OPTIONS
 
@@ -55,6 +56,10 @@ class Caps:
     images: int = 10_000_000  # of a set
     pixels: int = 1 << 40  # of a set, all its images together
     kept_hours: float = math.inf  # of runs and uploads
+
+    def of_sets(self) -> Limits:
+        """What reading a set may cost."""
+        return Limits(images=self.images, pixels=self.pixels, result_bytes=3 * self.pixels)
 
 
 PRIVATE = Caps()

@@ -36,6 +36,7 @@ class Door:
     home: Path | None = None  # TIW_HOME, where the secret is kept; None: one for this process alone
     hosts: frozenset[str] | None = None  # names and addresses that a request may call us by; None: any
     caps: caps.Caps = caps.PRIVATE
+    mcp: bool = False
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
@@ -73,14 +74,14 @@ def on_space() -> bool:
     return "SPACE_ID" in os.environ
 
 
-def open_door(is_public: bool, home: Path | None = None, host: str = "", more_hosts: tuple[str, ...] = ()) -> Door:
+def open_door(is_public: bool, home: Path | None = None, host: str = "", more_hosts: tuple[str, ...] = (), mcp: bool = False) -> Door:
     """Decide how the app is open. `host`: the address it listens on. In a private app a request must call us by a loopback name, by
     `host` or by one of `more_hosts`: a page elsewhere that has its name resolve to this machine does not get in. An app that listens on
     every address may be called by any number, which no name can be made to look like."""
     global DOOR
     hosts = None if is_public else (LOOPBACK | {host, *more_hosts} | ({"*"} if host in ANY_ADDRESS else set())) - {""}
     kept = {} if home is None else {"secret": read_secret(home)}
-    DOOR = Door(is_public, home, hosts, caps.PUBLIC if is_public else caps.PRIVATE, **kept)
+    DOOR = Door(is_public, home, hosts, caps.PUBLIC if is_public else caps.PRIVATE, mcp, **kept)
     return DOOR
 
 

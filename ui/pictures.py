@@ -16,7 +16,7 @@ from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 from tiw.run.thumbnails import Thumbnails
 
-from . import caps, store
+from . import caps, gate, store
 
 ROLES = ("biased", "reference")
 SPRITE_COLUMNS = 50
@@ -36,7 +36,7 @@ def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
 @lru_cache(maxsize=4)
 def image_set(path: str, role: str, references: int, resolution: int, skip_bad: bool, changed: str) -> ImageSet:
     """A set by its path, kept while it is on screen. `changed` is the path's time stamp."""
-    return load_set(path, role, references, resolution, skip_bad)
+    return load_set(path, role, references, resolution, skip_bad, gate.limits().of_sets())
 
 
 def open_set(sets: dict, role: str) -> ImageSet:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from tiw.data import load_images, reference_rows, write_rows
+from tiw.data import demo_path, reference_rows, write_rows
 from tiw.errors import UserInputError
 
-from . import html, store, theme
+from . import html, pictures, store, theme
 from .panel import QUIET
 from .sets import cleaned
 
@@ -76,23 +76,32 @@ def offer(counts: dict, attribute: str | None) -> list:
 def from_labels(biased: str, attribute: str, count: float, values: list[str], *shares: float) -> tuple:
     """Two lists of rows: a reference set of the wanted shares, and the large set without its images. The paths of both."""
     try:
-        images = _opened(biased)
         wanted = dict(zip(values, shares, strict=False))
         total = sum(wanted.values())
         if not total:
             raise UserInputError("shares", "all are 0", "move at least one slider")
-        rows = reference_rows(images.attributes, {attribute: {value: share / total for value, share in wanted.items()}}, int(count or 0))
-        folder, source = store.new_upload_folder(), store.located(cleaned(biased), "biased")
-        write_rows(folder / "reference.json", source, rows)
-        write_rows(folder / "biased.json", source, np.setdiff1d(np.arange(len(images)), rows))
+        wanted = {attribute: {value: share / total for value, share in wanted.items()}}
+        large, reference, n = built(biased, wanted, int(count or 0))
     except UserInputError as problem:
         return gr.skip(), gr.skip(), html.error(store.plain(problem))
-    done = f'<div class="tiw-good" role="status">A reference set of {len(rows):,} images is ready. Press “Load my images”.</div>'
-    return store.named(folder / "biased.json"), store.named(folder / "reference.json"), done
+    done = f'<div class="tiw-good" role="status">A reference set of {n:,} images is ready. Press “Load my images”.</div>'
+    return large, reference, done
+
+
+def built(biased: str, wanted: dict, count: int) -> tuple[str, str, int]:
+    """The names of the large set without the chosen images and of the reference set of them, and how many these are. `wanted`: shares of
+    the values, or of those of one label. Raises UserInputError."""
+    images = _opened(biased)
+    rows = reference_rows(images.attributes, wanted, count)
+    source = demo_path("biased") if cleaned(biased) == "demo" else store.located(cleaned(biased), "biased")
+    folder = store.new_upload_folder()
+    write_rows(folder / "reference.json", source, rows)
+    write_rows(folder / "biased.json", source, np.setdiff1d(np.arange(len(images)), rows))
+    return store.named(folder / "biased.json"), store.named(folder / "reference.json"), len(rows)
 
 
 def _opened(biased: str):
     path = cleaned(biased)
     if not path:
         raise UserInputError("biased", "nothing was given", "name a folder or upload images first")
-    return load_images(store.located(path, "biased"), field="biased")
+    return pictures.open_set({"biased": path, "references": 0}, "biased")

@@ -133,9 +133,8 @@ def delete(run_id: str) -> None:
 
 def all_runs(kind: str | None = None) -> list[Run]:
     """Those that this visitor may see, newest first."""
-    found = [open_run(entry.name) for entry in jobs().folder.iterdir() if RUN_ID.fullmatch(entry.name) and gate.may_read(owner_of(entry))]
-    kept = [run for run in found if run is not None and (kind is None or run.kind == kind)]
-    return sorted(kept, key=lambda run: run.status["created"], reverse=True)
+    listed = [run for run in jobs().listing() if gate.may_read(run.owner) and (kind is None or run.kind == kind)]
+    return [run for run in map(open_run, (run.id for run in listed)) if run is not None]
 
 
 def signature(run_id: str) -> list:
