@@ -190,10 +190,6 @@ def test_a_frame_is_named_mended_and_gone(page: Any, home: Path, tmp_path: Path,
 
 def test_a_client_can_do_what_the_page_can(address: str) -> None:
     client = gradio_client.Client(address, verbose=False)
-    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {
-        f"/{name}" for name in ("load_images", "audit", "even_out", "ratio_histogram", "debias", "run_status", "stop_run", "compare")
-    }
     found = client.predict(references=50, api_name="/load_images")
     assert (found["biased"]["n"], found["reference"]["n"], found["problems"]) == (8000, 50, [])
     for refused in ({"references": -1, "api_name": "/audit"}, {"run": "0" * 32, "api_name": "/run_status"}):

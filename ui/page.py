@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from itertools import zip_longest
 from zlib import crc32
@@ -11,7 +12,7 @@ import gradio as gr
 from tiw.errors import UserInputError
 from tiw.run.queue import BUSY
 
-from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, runs_list, store, theme, words
+from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, runs_list, store, theme, words
 from .panel import QUIET, Panel
 from .sets import read, show, uses
 
@@ -39,6 +40,8 @@ def build() -> gr.Blocks:
         seen = gr.State({})
         timer = gr.Timer(SECONDS, active=False)
         theme.html(HEADER)
+        if gate.public():
+            _for_strangers()
         with gr.Tabs(elem_id="steps") as tabs:
             with gr.Tab("Data", id="data"):
                 data = data_tab.build()
@@ -74,6 +77,20 @@ def build() -> gr.Blocks:
         )
         api.register()
     return demo
+
+
+def _for_strangers() -> None:
+    """What a visitor of a public app should know, and where real work is done."""
+    with gr.Row(elem_classes="tiw-actions"):
+        theme.html(
+            '<p class="tiw-note">A public app: you see only what is yours. Uploads and runs are deleted after '
+            f"{gate.limits().kept_hours:g} hours, and a run trains for at most {gate.limits().minutes:g} minutes. "
+            "For real work run it on a machine of your own.</p>"
+        )
+        if gate.on_space():
+            gr.DuplicateButton("Duplicate this Space", size="sm", elem_classes="tiw-go")
+        if os.environ.get("OAUTH_CLIENT_ID"):  # the Space has asked for logins: hf_oauth
+            gr.LoginButton(size="sm", elem_classes="tiw-go")
 
 
 def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: dict) -> list:
