@@ -182,7 +182,7 @@ def preview(
 def train(
     data: str = "demo",
     preset: str = "demo",
-    minutes: float = 60.0,
+    minutes: float = 15.0,
     steps: int = 0,
     batch_size: int = 128,
     seed: int = 0,

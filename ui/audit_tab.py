@@ -11,7 +11,7 @@ from gradio.components import Component
 from tiw import __version__
 from tiw.errors import UserInputError
 
-from . import caps, data_tab, explorer, finding, html, pictures, store, theme, words
+from . import caps, data_tab, explorer, finding, gate, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 from .sets import read
@@ -50,7 +50,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
     with gr.Accordion("Advanced", open=False, elem_classes="tiw-panel"), gr.Row(elem_classes="tiw-grid"):
         scored = gr.Slider(
             200,
-            5000,
+            gate.at_most("scored", 5000),
             2000,
             step=100,
             label="Images for the charts",

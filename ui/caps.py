@@ -30,6 +30,7 @@ class Caps:
     sampling_steps: int = 1000
     levels: int = 8
     folds: int = 20
+    levels: int = 8
     references: int = 1_000_000
     resolution: int = 1024  # pixels per side
     seed: int = 2**31 - 1

@@ -38,7 +38,7 @@ def build(current: gr.BrowserState) -> CompareTab:
             runs = gr.Dropdown([], label="Debiased model", info="Finished runs, newest first.", elem_id="compare-run", scale=3)
             count = gr.Slider(
                 100,
-                5000,
+                gate.at_most("count", 5000),
                 1000,
                 step=100,
                 label="Samples of each model",

@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.choices import WITH_ANCHOR, WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
-from . import html, pictures, store, theme, training_view, words
+from . import gate, html, pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 
@@ -56,7 +56,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                 )
                 minutes = gr.Slider(
                     0.5,
-                    30,
+                    gate.at_most("minutes", 30),
                     DEFAULT.minutes,
                     step=0.5,
                     label="Minutes of training",
@@ -158,7 +158,14 @@ def _training_fields() -> list[gr.components.Component]:
         "cores simple 64×64 pictures come out clean after half an hour, photographs need hours or a GPU. You can stop, look and "
         "resume.</p></div>"
     )
-    minutes = gr.Slider(1, 600, TRAIN.minutes, step=1, label="Minutes of training", info="Turned into steps at the start.")
+    minutes = gr.Slider(
+        1,
+        gate.at_most("minutes", 600),
+        gate.at_most("minutes", TRAIN.minutes),
+        step=1,
+        label="Minutes of training",
+        info="Turned into steps at the start.",
+    )
     preset = gr.Dropdown(words.NETWORKS, value=TRAIN.preset, label="Network", info="The images need this size: set it on the Data tab.")
     with gr.Accordion("Advanced", open=False), gr.Row(elem_classes="tiw-grid"):
         steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="train-steps")

@@ -61,6 +61,11 @@ def limits() -> caps.Caps:
     return DOOR.caps
 
 
+def at_most(name: str, usual: float) -> float:
+    """Where a field of the page ends: at its usual end, or at the cap."""
+    return min(usual, getattr(DOOR.caps, name))
+
+
 def may_read(owner: str) -> bool:
     """Whether the visitor may see what belongs to `owner`; an empty owner is the command line."""
     return owner == EVERYONE or may_change(owner)
