@@ -15,7 +15,7 @@ MB = 1 << 20
 KINDS = ("audit", "even-out", "preview", "debias", "train", "compare", "sample")
 INTERNAL = ("device", "precision", "ema", "sigma_scale", "preview_every", "checkpoint_every")
 PLACES = ("biased", "reference", "baseline", "labels", "heldout", "data", "debiased", "audit", "model", "guidance")  # sets, models, runs
-NAMED = ("", "demo", "none")  # places that are no place
+NAMED = ("", "demo", "none", "ita")  # places that are no place
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Caps:
     levels: int = 8
     folds: int = 20
     levels: int = 8
+    margin: float = 1.0
     references: int = 1_000_000
     resolution: int = 1024  # pixels per side
     seed: int = 2**31 - 1
