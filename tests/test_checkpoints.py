@@ -347,3 +347,10 @@ def test_a_class_conditional_model_asks_for_its_labels(conditional, tmp_path):
     DDPMPipeline(tiny_unet(class_embed_type="timestep"), DDPMScheduler()).save_pretrained(tmp_path / "given")
     with pytest.raises(UserInputError, match="class embeddings of type timestep"):
         Denoiser.from_pretrained(tmp_path / "given")
+
+
+def test_a_saved_model_tells_no_place_on_the_machine_that_it_was_read_on(tiny_denoiser, tmp_path):
+    tiny_denoiser.save_pretrained(tmp_path / "first")
+    Denoiser.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "second")
+    written = [file for file in (tmp_path / "second").rglob("*") if file.is_file()]
+    assert written and not [file for file in written if str(tmp_path).encode() in file.read_bytes()]

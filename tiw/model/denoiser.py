@@ -167,6 +167,9 @@ class Denoiser(nn.Module):
         """Write a diffusers-style folder: unet/ (safetensors and JSON) and denoiser.json; a wrapped pipeline as that pipeline again."""
         own = {CONFIG_FILE: json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self.config)}, indent=2) + "\n"}
         self.unet.save_pretrained(Path(path) / "unet")
+        config = Path(path) / "unet" / "config.json"
+        kept = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}  # a place on this machine
+        config.write_text(json.dumps(kept, indent=2) + "\n")
         for name, text in (self.pipeline or own).items():
             file = Path(path) / name
             file.parent.mkdir(exist_ok=True)
