@@ -41,6 +41,9 @@ bench-quality: $(VENV)/dev  ## every method against the same references, over se
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/figures.py
 
+example: $(VENV)/dev  ## compute the finished example that ships with the app (WORK=folder)
+	$(BIN)/python assets/build_example.py $(or $(WORK),/tmp/tiw-example)
+
 screenshots: $(VENV)/dev  ## the README's pictures, from the real page
 	$(BIN)/python docs/screenshots.py
 

@@ -337,3 +337,43 @@ def test_a_reference_set_is_built_from_labels(store, sets):
     ):
         assert "tiw-error" in from_labels(*wrong)[2]
     assert "Large set" in read_labels("")[-1] and "no labels" not in read_labels(sets["biased"])[-1]
+
+
+def test_a_run_that_ships_with_the_app_is_what_a_newcomer_sees(store, sets, looked, tmp_path, monkeypatch):
+    from tiw.errors import UserInputError
+    from ui import page
+
+    folder = tmp_path / "example"
+    monkeypatch.setattr(store, "EXAMPLE", folder)
+    run = RunFolder.create(folder / ("e" * 32), "audit", AuditOptions(**sets))
+    run.write_result(AUDITED)
+    run.write_status(state="finished")
+    (run.path / "owner").write_text("everyone")
+    store.examples.cache_clear()
+    try:
+        current, _ = page._reattach({}, type("Request", (), {"query_params": {}})())
+        assert current["audit"] == "e" * 32 and current["debias"] == ""
+        shown, *_ = looked(current, sets)
+        assert "Computed before" in shown["audit"][0] and any("Nothing." in str(value) for value in shown["audit"])
+        assert store.all_runs() == []
+        with pytest.raises(UserInputError):
+            store.delete("e" * 32)
+    finally:
+        store.examples.cache_clear()
+
+
+def test_what_lags_is_said_beside_the_gap_closed(store, sets):
+    from ui.debias_tab import _lagging
+    from ui.training_view import _beside
+
+    share = {"value": 0.1, "interval": [0.08, 0.12]}
+    group = {"group": 3, "samples": share, "reference": share, "biased": share, "lags": True, "reference_rows": [0, 1]}
+    lags = {"groups": [group, {**group, "group": 4, "lags": False}], "any": True, "sentence": "Group 3 lags."}
+    result = {"training_seconds": 1, "steps": 2, "objective": "dsm-ref"}
+    inputs = {name: value for name, value in sets.items() if name != "baseline"}
+    run = put(store, "a", "debias", DebiasOptions(**inputs), {**result, "lagging": lags})
+    text = _lagging(run)
+    assert "Group 3 lags." in text and text.count("<img") == 1 and "Group <b>4</b>" not in text
+    assert "what lags" in _beside(run)
+    without = put(store, "b", "debias", DebiasOptions(**inputs), result)
+    assert _lagging(without) == "" and _beside(without) == "judged without labels"

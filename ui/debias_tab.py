@@ -209,13 +209,42 @@ def _trained(run: store.Run) -> str:
 def _debiased(run: store.Run) -> str:
     took, result = words.duration(run.result["training_seconds"]), run.result
     strength = "" if result.get("strength") is None else f", strength {_strength(result)}"
-    return _doubt(run) + html.card(
-        f"<h3>{html.dot('debiased')}The debiased model is ready</h3>"
-        f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps of training in {took}{strength}. {_sets(run)} "
-        "Compare it next, side by side.</p>"
-        f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>'
-        f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
+    return (
+        _doubt(run)
+        + _lagging(run)
+        + html.card(
+            f"<h3>{html.dot('debiased')}The debiased model is ready</h3>"
+            f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps of training in {took}{strength}. {_sets(run)} "
+            "Compare it next, side by side.</p>"
+            f'<div class="links">{_download(run)}'
+            f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
+        )
     )
+
+
+def _lagging(run: store.Run) -> str:
+    """The groups that the gap closed hides: those that debiasing has not reached, with their shares and what they look like."""
+    found = run.result.get("lagging") or {}
+    behind = [group for group in found.get("groups", []) if group["lags"]]
+    if not behind:
+        return ""
+    rows = "".join(
+        f'<div class="difference"><h4>Group <b>{group["group"]}</b></h4>'
+        f"<p>Samples {_share_of(group['samples'])} · reference set {_share_of(group['reference'])} "
+        f"· large set {_share_of(group['biased'])}</p>"
+        f"{pictures.rows_sheet(run.options, 'reference', group['reference_rows'], 'References typical of this group')}</div>"
+        for group in behind
+    )
+    return html.card(f"<h3>What lags behind</h3><p><b>{escape(found['sentence'])}</b></p>{rows}", "camera")
+
+
+def _share_of(found: dict) -> str:
+    return f"<b>{words.percent(found['value'])}</b> <small>{words.interval(found, words.percent)}</small>"
+
+
+def _download(run: store.Run) -> str:
+    there = (run.path / "model").is_dir()
+    return f'<a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a>' if there else ""
 
 
 def _strength(result: dict) -> str:

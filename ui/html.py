@@ -87,6 +87,12 @@ def progress(kind: str, status: dict, position: int | None) -> str:
     )
 
 
+def shipped(run_kind: str) -> str:
+    """Above a run that came with the app."""
+    button = {"compare": "Compare", "debias": "Debias"}.get(run_kind, "Audit")
+    return f'<div class="tiw-good" role="note"><b>Computed before</b>, on the demo. Run it yourself: “{button}” takes its place.</div>'
+
+
 def busy(what: str) -> str:
     """Something that takes a moment and says no number."""
     return card(f'<div class="progress"><div class="row"><b>{what}</b></div><progress aria-label="{what}"></progress></div>')

@@ -147,8 +147,8 @@ def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
     kept = {kind: run_id for kind, run_id in caps.shaped(current, NONE).items() if store.open_run(run_id)}
     asked = store.open_run(request.query_params.get("run", ""))
     if asked is None or asked.kind not in NONE:
-        return {**NONE, **newest, **kept}, gr.skip()
-    return {**NONE, **newest, **kept, asked.kind: asked.id}, gr.Tabs(selected=TABS[asked.kind])
+        return {**NONE, **store.examples(), **newest, **kept}, gr.skip()
+    return {**NONE, **store.examples(), **newest, **kept, asked.kind: asked.id}, gr.Tabs(selected=TABS[asked.kind])
 
 
 def _open_run(current: dict, event: gr.EventData) -> tuple[dict, dict]:

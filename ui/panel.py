@@ -86,6 +86,8 @@ def stop_button(run: store.Run | None) -> dict:
 
 def state_of(run: store.Run | None) -> str:
     """Progress while it works, the reason when it stands still without a result."""
+    if run is not None and run.shipped:
+        return html.shipped(run.kind)
     if run is None or run.done:
         return ""
     return (

@@ -56,6 +56,14 @@ def of_run(run: store.Run, role: str) -> ImageSet:
     return images
 
 
+def rows_sheet(sets: dict, role: str, rows: list[int], alt: str) -> str:
+    """<img> of rows of a set that options name; nothing where its images are gone."""
+    try:
+        return sheet(open_set(sets, role).images[rows], alt, 8) if rows else ""
+    except (UserInputError, OSError, IndexError):
+        return ""
+
+
 def item_image(run: store.Run, item: int) -> np.ndarray:
     """One image of an audit, uint8 [H,W,3]: as it was read, or its thumbnail where it is no longer there."""
     n = run.result["biased"]["n"]

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tiw.errors import UserInputError
+from tiw.files import shipped
 from tiw.run.folder import RunFolder
 from tiw.run.names import OWNER
 from tiw.run.queue import BUSY, RUN_ID, Jobs
@@ -26,6 +27,9 @@ UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
 OF_RUNS = ("biased.parquet", "reference.parquet", "model", "samples.npz", "ratio")  # what another run may start from
 _STARTING = threading.Lock()  # counted and started in one step
 WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet", "rest.parquet")
+
+
+EXAMPLE = shipped("assets") / "example"  # finished runs of the demo, of assets/build_example.py
 
 
 @lru_cache(maxsize=1)
@@ -63,6 +67,11 @@ class Run:
         return self.state == "finished" and self.result is not None
 
     @property
+    def shipped(self) -> bool:
+        """Computed before and shipped with the app: anyone may look, nobody may change it."""
+        return self.path.parent == EXAMPLE
+
+    @property
     def folder(self) -> RunFolder:
         return RunFolder(self.path, self.kind, None)
 
@@ -74,7 +83,7 @@ class Run:
 def open_run(run_id: str) -> Run | None:
     """The only way from an id to a folder: checks the id, that the run is there, and that this visitor may see it."""
     try:
-        folder = jobs().open(run_id)
+        folder = RunFolder.open(EXAMPLE / run_id) if run_id in examples().values() else jobs().open(run_id)
         if not gate.may_read(owner_of(folder.path)):
             return None
         status, result = folder.status(), _result(folder)
@@ -85,6 +94,16 @@ def open_run(run_id: str) -> Run | None:
         return Run(run_id, folder.path, folder.kind, asdict(folder.options), status, result) if status else None
     except UserInputError:  # no id, not there, or of a version that this one cannot read
         return None
+
+
+@lru_cache(maxsize=1)
+def examples() -> dict[str, str]:
+    """Ids of the shipped runs by kind; empty where none are shipped."""
+    found = {}
+    for path in EXAMPLE.iterdir() if EXAMPLE.is_dir() else ():
+        with suppress(UserInputError):
+            found[RunFolder.open(path).kind] = path.name
+    return found
 
 
 def _result(folder: RunFolder) -> dict | None:

@@ -54,11 +54,17 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
     ]
     if gap:
         closed = words.interval(gap, words.percent)
-        tiles.insert(0, html.tile("Gap closed", words.percent(gap["value"]), closed, "judged without labels", "debiased"))
+        tiles.insert(0, html.tile("Gap closed", words.percent(gap["value"]), closed, _beside(run), "debiased"))
     if size is not None:
         largest = f"largest weight {words.number(last.get('largest_weight'), 1)}" + (f", clipped at {clip:g}" if clip else "")
         tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
     return f'<div class="stack">{head}{html.tiles(*tiles)}</div>'
+
+
+def _beside(run: store.Run) -> str:
+    """What the gap closed must not be read without."""
+    lags = ((run.result or {}).get("lagging") or {}).get("any")
+    return "one number for all images: see above what lags behind" if lags else "judged without labels"
 
 
 def _grid(run: store.Run, previews: list[dict]) -> str:

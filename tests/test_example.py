@@ -1,0 +1,72 @@
+"""The example that ships with the app is what the code makes: its numbers counted again from the files it keeps."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tiw.data import load_demo
+from tiw.intervals import wilson
+
+EXAMPLE = Path(__file__).parents[1] / "assets" / "example"
+RUNS = {json.loads(config.read_text())["kind"]: config.parent for config in EXAMPLE.glob("*/config.json")}
+pytestmark = pytest.mark.skipif(len(RUNS) < 3, reason="the example is not built: python assets/build_example.py WORK")
+
+
+def result(kind):
+    return json.loads((RUNS[kind] / "result.json").read_text())
+
+
+def test_it_is_small_and_names_no_place_of_the_machine_that_made_it():
+    assert sum(file.stat().st_size for file in EXAMPLE.rglob("*") if file.is_file()) < 8e6
+    for run in RUNS.values():
+        for name in ("config.json", "status.json", "result.json"):
+            text = (run / name).read_text()
+            assert '"/' not in text and json.loads((run / "status.json").read_text())["pid"] is None
+        assert (run / "owner").read_text() == "everyone"
+
+
+def test_its_shares_are_those_of_the_demo():
+    demo, found = load_demo(json.loads((RUNS["audit"] / "config.json").read_text())["options"]["references"]), result("audit")
+    assert [found[role]["n"] for role in ("biased", "reference")] == [len(demo.biased), len(demo.reference)]
+    assert found["biased"]["fingerprint"]["sha256"] == demo.biased.fingerprint.sha256
+    for difference in (*found["finding"]["too_rare"], *found["finding"]["too_frequent"]):
+        for role, images in (("biased", demo.biased), ("reference", demo.reference)):
+            count = int((images.attributes[difference["attribute"]].astype(str) == difference["value"]).sum())
+            assert difference[role]["count"] == count
+            assert difference[role]["interval"] == pytest.approx(wilson(count, len(images)))
+
+
+def test_its_histograms_and_auc_are_those_of_its_scores():
+    scores, found = pd.read_parquet(RUNS["audit"] / "scores.parquet"), result("audit")
+    for k, level in enumerate(found["levels"]):
+        of = {role: scores.loc[scores["set"] == role, f"log_ratio_{k}"].to_numpy() for role in ("biased", "reference")}
+        edges = np.array(level["histogram"]["edges"])
+        for role, values in of.items():
+            density = np.histogram(values.clip(edges[0], edges[-1]), edges)[0] / len(values) / np.diff(edges)
+            assert level["histogram"][role] == pytest.approx(density, abs=0.02)
+        ranks = pd.Series(np.concatenate([of["biased"], of["reference"]])).rank().to_numpy()[len(of["biased"]) :]
+        n, m = len(of["biased"]), len(of["reference"])
+        assert level["auc"]["value"] == pytest.approx((ranks.sum() - m * (m + 1) / 2) / (n * m), abs=1e-3)
+
+
+def test_it_opens_for_every_visitor_and_nobody_can_change_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIW_HOME", str(tmp_path))
+    from tiw.errors import UserInputError
+    from ui import store
+
+    store.jobs.cache_clear()
+    try:
+        assert set(store.examples()) == {"audit", "debias", "compare"}
+        for run_id in store.examples().values():
+            run = store.open_run(run_id)
+            assert run.done and run.shipped
+            for change in (store.delete, store.stop, store.resume):
+                with pytest.raises(UserInputError):
+                    change(run_id)
+        assert store.all_runs() == []
+    finally:
+        store.jobs().close()
+        store.jobs.cache_clear()
