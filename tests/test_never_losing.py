@@ -15,7 +15,7 @@ from conftest import blobs
 
 from tiw.debiasing import fine_tune
 from tiw.errors import UserInputError
-from tiw.run import folder, inputs, train_in_folder
+from tiw.run import budget, folder, inputs, train_in_folder
 from tiw.run.execute import execute
 from tiw.run.folder import RunFolder
 from tiw.run.options import DebiasOptions
@@ -119,58 +119,119 @@ def test_kill_9_at_any_moment_changes_no_bit(sources, tmp_path):
     assert not list((tmp_path / "killed").glob("checkpoint*"))
 
 
-def clock(seconds_a_look: float) -> SimpleNamespace:
-    now = [0.0]
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by so many seconds at each look; at the first `slow` looks by others."""
 
-    def monotonic() -> float:
-        now[0] += seconds_a_look
-        return now[0]
+    def clock(seconds_a_look: float, slow: int = 0, slowly: float = 0.0) -> None:
+        now, looks = [0.0], [0]
 
-    return SimpleNamespace(monotonic=monotonic)
+        def monotonic() -> float:
+            looks[0] += 1
+            now[0] += slowly if looks[0] <= slow else seconds_a_look
+            return now[0]
+
+        for module in (train_in_folder, budget):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=monotonic))
+
+    return clock
 
 
-def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypatch):
-    """The second attempt's clock runs twice as fast; the steps are the first one's."""
-    run = start("run", steps=0, minutes=0.1, checkpoint_every=0, preview_every=0)
+def kill_at(step: int, monkeypatch) -> None:
     append = RunFolder.append
 
     def power_cut(run, name, line):
         append(run, name, line)
-        if name == "steps.jsonl":
+        if name == "steps.jsonl" and line["step"] == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_in_folder, "time", clock(0.05))
     monkeypatch.setattr(RunFolder, "append", power_cut)
-    with pytest.raises(KeyboardInterrupt):
-        execute(run)
-    monkeypatch.setattr(RunFolder, "append", append)
-    monkeypatch.setattr(train_in_folder, "time", clock(0.1))
+
+
+def plans(run: RunFolder) -> list[tuple[int, int]]:
+    return [(plan["from"], plan["steps"]) for plan in json.loads((run.path / "budget.json").read_text())["plans"]]
+
+
+def test_a_budget_in_minutes_is_kept_before_the_first_checkpoint(start, monkeypatch, clock):
+    """Ended at its first step, the run has its plan still; 1.8 seconds, less five previews of 0.05, in steps of 0.05."""
+    run = start("run", steps=0, minutes=0.03, checkpoint_every=0, preview_every=0)
+    clock(0.05)
+    with monkeypatch.context() as patch:
+        kill_at(1, patch)
+        with pytest.raises(KeyboardInterrupt):
+            execute(run)
     assert execute(run) == 0
-    # 6 seconds, less six previews of 0.05 each, in steps of 0.05
-    assert len(losses(run.path)) == run.result()["steps"] == 114
+    assert plans(run) == [(0, 31)] and len(losses(run.path)) == run.result()["steps"] == 31
 
 
-def test_slow_image_grids_get_a_small_part_of_the_budget(start, monkeypatch):
+def test_a_machine_that_was_busy_at_the_start_is_asked_again_and_the_run_can_be_repeated_bit_by_bit(start, monkeypatch, clock):
+    """Timed at 0.25 seconds a step, 6 seconds are 21 steps and three previews; at 0.12, found out after three steps, 40 more."""
+    given = {"steps": 0, "minutes": 0.1, "checkpoint_every": 5, "preview_every": 0}
+    whole, killed, repeated = (start(name, **given) for name in ("whole", "killed", "repeated"))
+    busy = {"slow": 2 + budget.TIMED["cpu"], "slowly": 0.25}
+    clock(0.12, **busy)
+    assert execute(whole) == 0
+    assert plans(whole) == [(0, 21), (3, 43)] and whole.result()["steps"] == len(losses(whole.path)) == 43
+
+    clock(0.12, **busy)
+    with monkeypatch.context() as patch:
+        kill_at(4, patch)  # another plan holds, and no checkpoint is there yet
+        with pytest.raises(KeyboardInterrupt):
+            execute(killed)
+    assert execute(killed) == 0
+    (repeated.path / "budget.json").write_bytes((whole.path / "budget.json").read_bytes())
+    clock(0.12)
+    assert execute(repeated) == 0
+    for run in (killed, repeated):
+        assert plans(run) == plans(whole) and losses(run.path) == losses(whole.path) and weights(run.path) == weights(whole.path)
+    rates = [line["learning_rate"] for line in whole.read_lines("steps.jsonl")]
+    assert min(rates) > 0 and rates[-1] < max(rates) / 100  # decayed to the end of the steps that there were
+
+
+def test_a_machine_that_becomes_busy_does_not_take_longer_than_was_given(start, clock):
+    run = start("run", steps=0, minutes=0.2, checkpoint_every=0, preview_every=0)
+    clock(0.4, slow=2 + budget.TIMED["cpu"], slowly=0.1)
+    assert execute(run) == 0
+    assert plans(run)[0][1] > 100 and len(plans(run)) > 1
+    assert 9 < run.result()["training_seconds"] <= 12
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"steps": 10}', '{"plans": [[0, 10]], "previews": 6, "seconds_a_preview": 0}'])
+def test_a_plan_that_cannot_be_read_is_a_sentence(start, text):
+    run = start("run", steps=0, minutes=0.1)
+    (run.path / "budget.json").write_text(text)
+    assert execute(run) == 2
+    assert "budget.json is damaged or of another version; start a new run" in run.status()["message"]
+
+
+def test_a_cut_checkpoint_is_a_sentence_and_not_the_loss_of_the_run_without_a_word(start):
+    run = start("run")
+    (run.path / "checkpoint.pt").write_bytes(b"PK cut")
+    assert execute(run) == 2
+    assert "checkpoint.pt cannot be read" in run.status()["message"] and "from its first step" in run.status()["message"]
+
+
+def test_slow_image_grids_get_a_small_part_of_the_budget(start, clock):
     """1.56 seconds: 15 % of them are time for four grids of 0.05; the rest for steps of 0.05."""
-    monkeypatch.setattr(train_in_folder, "time", clock(0.05))
+    clock(0.05)
     run = start("run", steps=0, minutes=0.026, checkpoint_every=0, preview_every=0)
     assert execute(run) == 0
     assert run.result()["steps"] == 27
     assert [line["step"] for line in run.read_lines("previews.jsonl")] == [0, 7, 14, 21, 27]
 
 
-def test_image_grids_that_were_asked_for_count_in_the_budget(start, monkeypatch):
+def test_image_grids_that_were_asked_for_count_in_the_budget(start, clock):
     """1.5 seconds: three steps of 0.05 and a grid of 0.05, seven times, and one step more."""
-    monkeypatch.setattr(train_in_folder, "time", clock(0.05))
+    clock(0.05)
     run = start("run", steps=0, minutes=0.0251, checkpoint_every=0, preview_every=3)
     assert execute(run) == 0
     assert run.result()["steps"] == 22
 
 
 @pytest.mark.parametrize(("asked", "saved"), [(0, [4, 8, 10, 14, 18, 20]), (5, [5, 10, 15, 20])])
-def test_ten_minutes_of_training_are_the_most_that_is_lost(asked, saved, start, monkeypatch):
+def test_ten_minutes_of_training_are_the_most_that_is_lost(asked, saved, start, monkeypatch, clock):
     """Steps of 170 seconds, grids at step 10 and the end: a checkpoint with these and after every fourth step, unless steps are given."""
-    monkeypatch.setattr(train_in_folder, "time", clock(170.0))
+    clock(170.0)
     save, steps = torch.save, []
     monkeypatch.setattr(torch, "save", lambda state, file: (steps.append(state["step"]), save(state, file)))
     assert execute(start("run", steps=20, checkpoint_every=asked, preview_every=10)) == 0

@@ -27,14 +27,12 @@ from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like, sample
 from ..pictures import contact_sheet
 from . import names
+from .budget import Plan, plan_for
 from .folder import RunFolder, Stopped
 from .options import DebiasOptions, TrainOptions
 
 PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
-FEWEST_STEPS = 20  # below, a run is a jolt and no training
-PREVIEWS = 6  # image grids in a run, unless asked otherwise
 CHECKPOINT_SECONDS = 600.0  # of training between two checkpoints at most, unless their steps are given: what a power cut can cost
-PREVIEW_SHARE = 0.15  # of a budget in minutes they get at most: where sampling is slow, a grid costs as much as many steps
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
 GapFn = Callable[[np.ndarray, "np.ndarray | None"], Estimate]  # of images [N,H,W,3] and their classes [N], if they have any
@@ -98,29 +96,28 @@ def train_to_folder(
         ema.load_state_dict(resume["ema"])
         ema.to(start_model.device)
         training_seconds = resume["seconds"]
-    steps, previews = _budget(run, o, config, steps_of, preview_seconds)
-    config = replace(config, steps=steps)
-    every = o.preview_every or max(1, round(steps / previews))
-    checkpoint_every = o.checkpoint_every or every
+    device = start_model.device.type
+    plan = plan_for(run, o, device, preview_seconds, lambda n: steps_of(replace(config, steps=n), None))
 
     last = None
     saved_at = training_seconds
     clock = time.monotonic()
-    for last in steps_of(config, resume):
+    for last in _steps(config, steps_of, plan, resume):
         ema.step(last.denoiser.parameters())
         now = time.monotonic()
         seconds, clock = now - clock, now
         training_seconds += seconds
         if processes.is_first():
             run.append(names.STEPS, _line(last, o.batch_size / seconds, training_seconds))
-        remaining = training_seconds / last.step * (config.steps - last.step)
-        run.progress("Training", last.step, config.steps, remaining)
+        plan.review(run, last.step, seconds, training_seconds)
+        steps, every = plan.steps(last.step), plan.every(last.step)
+        run.progress("Training", last.step, steps, training_seconds / last.step * (steps - last.step))
         overdue = not o.checkpoint_every and training_seconds - saved_at >= CHECKPOINT_SECONDS
-        due = overdue or last.step % checkpoint_every == 0 or last.step == config.steps
+        due = overdue or last.step % (o.checkpoint_every or every) == 0 or last.step == steps
         if due:
             _save_checkpoint(run, last, ema, training_seconds)
             saved_at = training_seconds
-        if last.step % every == 0 and last.step < config.steps:
+        if last.step % every == 0 and last.step < steps:
             ema.copy_to(shown.parameters())
             _picture(preview, shown, last.step)
         if processes.agreed(run.stop_requested()):
@@ -130,15 +127,16 @@ def train_to_folder(
         clock = time.monotonic()
 
     ema.copy_to(shown.parameters())
+    steps = plan.totals[-1][1]
     result = {
-        "steps": config.steps,
+        "steps": steps,
         "processes": processes.size(),
         "training_seconds": training_seconds,
-        "images_per_second": config.steps * o.batch_size / max(training_seconds, 1e-9),
+        "images_per_second": steps * o.batch_size / max(training_seconds, 1e-9),
     }
     if not processes.is_first():
         return result
-    preview(shown, config.steps)
+    preview(shown, steps)
     result["gap_closed"] = None if preview.last is None else asdict(preview.last)
     if last is None:  # the last step was already done
         raw = copy.deepcopy(start_model)
@@ -171,36 +169,18 @@ def _line(step: TrainStep, images_per_second: float, seconds: float) -> dict:
     return {name: getattr(step, name) for name in fields} | {"images_per_second": images_per_second, "seconds": seconds}
 
 
-def _budget(
-    run: RunFolder, o: DebiasOptions | TrainOptions, config: DebiasConfig, steps_of: StepsFn, preview_seconds: float
-) -> tuple[int, int]:
-    """How many steps and image grids. A budget in minutes is turned into them once, and kept in RUN/budget.json so that the run can be
-    repeated."""
-    if o.steps:
-        return o.steps, PREVIEWS
-    kept = run.shared / names.BUDGET
-    if not kept.is_file():
-        run.progress("Timing a few steps", 0, 1)
-        times = []
-        for _ in steps_of(replace(config, steps=4), None):
-            times.append(time.monotonic())
-            _stop_if_asked(run)
-        seconds_a_step = (times[-1] - times[0]) / (len(times) - 1)
-        affordable = int(PREVIEW_SHARE * 60 * o.minutes / max(preview_seconds, 1e-9))
-        previews = processes.agreed(min(PREVIEWS, max(1, affordable)))
-        if o.preview_every:  # as asked for, whatever it costs
-            steps = int(60 * o.minutes / (seconds_a_step + preview_seconds / o.preview_every))
-        else:
-            steps = int((60 * o.minutes - previews * preview_seconds) / seconds_a_step)
-        steps = processes.agreed(steps)
-        if steps < FEWEST_STEPS:
-            found = f"{o.minutes:g} are time for {max(0, steps)} steps here, at {seconds_a_step:.1f} s a step"
-            raise UserInputError("minutes", found, f"give more minutes, or steps: {FEWEST_STEPS} at least do something good")
-        if processes.is_first():
-            write_atomic(kept, json.dumps({"steps": steps, "previews": previews}).encode())
-        return steps, previews
-    found = json.loads(kept.read_text())
-    return found["steps"], found["previews"]
+def _steps(config: DebiasConfig, steps_of: StepsFn, plan: Plan, resume: dict | None) -> Iterator[TrainStep]:
+    """All steps. Where another plan begins, training goes on from its own state as it does when a run is taken up again."""
+    while True:
+        done = 0 if resume is None else resume["step"]
+        turned = False
+        for step in steps_of(replace(config, steps=plan.steps(done)), resume):
+            yield step
+            if turned := plan.turns_at(step.step) and step.step < plan.steps(step.step):
+                resume = {"step": step.step, "model": step.denoiser.state_dict(), "optimizer": step.optimizer.state_dict()}
+                break
+        if not turned:
+            return
 
 
 def _save_checkpoint(run: RunFolder, last: TrainStep, ema: EMAModel, seconds: float) -> None:
