@@ -27,6 +27,7 @@ ROOMS = {
             "folder",
             "forecast",
             "inputs",
+            "budget",
             "train_in_folder",
             "report",
             "comparison",
