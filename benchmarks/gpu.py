@@ -25,7 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(ROOT))
 
 from tiw.data import ImageSet
-from tiw.debiasing.fine_tune import DebiasConfig, debias
+from tiw.debiasing.config import DebiasConfig
+from tiw.debiasing.fine_tune import debias
 from tiw.model.denoiser import Denoiser
 from tiw.model.device import COMPILE_FROM, pick_device
 from tiw.model.networks import PRESETS

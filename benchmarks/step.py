@@ -27,7 +27,8 @@ from demo_loop import ROOT, machine
 sys.path.insert(0, str(ROOT))
 
 from tiw.data import load_demo
-from tiw.debiasing.fine_tune import DebiasConfig, _draw, debias
+from tiw.debiasing.config import DebiasConfig
+from tiw.debiasing.fine_tune import _draw, debias
 from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio
 from tiw.ratio.features import RatioConfig
 from tiw.run.inputs import open_denoiser

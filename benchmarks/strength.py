@@ -27,7 +27,7 @@ import torch
 import tiw
 from tiw.comparing.quality import fit_encoder, frechet_distance
 from tiw.debiasing.strength import BEYOND, FEW
-from tiw.model.correction import log_ratio_and_gradient
+from tiw.model.correction import correction_at
 from tiw.model.noise import to_x0
 from tiw.ratio.density_ratio import DensityRatio
 from tiw.ratio.features import RatioConfig
@@ -83,7 +83,7 @@ def gradient(setting: quality.Setting, count: int = 768) -> list[dict]:
             for clean, n_ in zip(x0.split(64), noise.split(64), strict=True):
                 sigma = clean.new_full((len(clean),), level)
                 xt, both = clean + level * n_, ratio.shared_pass()
-                g = level**2 * log_ratio_and_gradient(both.log_ratio, xt, sigma)[1].flatten(1).float()
+                g = level**2 * correction_at(both.log_ratio, xt, sigma).gradient.flatten(1).float()
                 missed = (clean - both.denoiser(xt, sigma).detach()).flatten(1).float()
                 found.append(torch.stack([(missed * g).sum(1), (g * g).sum(1)], 1))
             products, squares = torch.cat(found).double().T.numpy()

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import toy_ratio
 
-from tiw.model.correction import log_ratio_and_gradient
+from tiw.model.correction import correction_at
 from tiw.ratio.density_ratio import fit_to_features
 from tiw.ratio.features import RatioConfig, RatioFeatures
 from tiw.toys import GaussianMixture, MixturePair, joint_skew, two_modes
@@ -107,9 +107,11 @@ def errors(log_ratio, pair: MixturePair, seed: int) -> tuple[float, float]:
     found = []
     for s in LEVELS:
         xt, sigma = x0 + s * torch.randn(x0.shape, generator=generator), torch.full((len(x0),), s)
-        value, gradient = log_ratio_and_gradient(log_ratio, xt, sigma)
-        true_value, true_gradient = log_ratio_and_gradient(pair.log_ratio, xt, sigma)
-        found.append([float((value - true_value).square().mean()), float((s * (gradient - true_gradient)).square().sum(1).mean())])
+        fitted = correction_at(log_ratio, xt, sigma)
+        true = correction_at(pair.log_ratio, xt, sigma)
+        of_value = (fitted.log_r - true.log_r).square().mean()
+        of_gradient = (s * (fitted.gradient - true.gradient)).square().sum(1).mean()
+        found.append([float(of_value), float(of_gradient)])
     return tuple(np.mean(found, axis=0).tolist())
 
 

@@ -9,7 +9,9 @@ import torch
 from scipy.stats import kstest, truncnorm
 
 from tiw.choices import OBJECTIVES
-from tiw.debiasing.fine_tune import DebiasConfig, _anchor, _draw, _losses, debias
+from tiw.debiasing.config import DebiasConfig
+from tiw.debiasing.fine_tune import _draw, _losses, debias
+from tiw.debiasing.objectives import dsm, tiw_dsm
 from tiw.errors import UserInputError
 from tiw.model.noise import UniformSteps
 from tiw.ratio.density_ratio import fit_density_ratio
@@ -91,41 +93,6 @@ def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
             levels.within(100.0)
 
 
-@pytest.mark.parametrize("objective", ["tiw-dsm", "weight-only", "iw-dsm", "correction-only"])
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_the_clip_is_the_largest_factor_of_a_loss(objective, share, blob_sets, ratio):
-    """Clipped, each loss is min(w, clip) / w of the unclipped one; the correction alone has no factor to clip."""
-    config = replace(CONFIG, objective=objective, reference_share=share, anchor=0.0)
-    batch = _draw(ratio.denoiser, *blob_sets, config, 1)
-    loss, weight = _losses(ratio.denoiser, ratio.denoiser, ratio.denoiser, ratio, batch, config, 0.0)
-    clip = float(weight.median())
-    clipped, shown = _losses(ratio.denoiser, ratio.denoiser, ratio.denoiser, ratio, batch, replace(config, weight_clip=clip), 0.0)
-    if objective == "correction-only":
-        assert torch.equal(clipped, loss)
-    else:
-        torch.testing.assert_close(clipped, loss * (clip / weight).clamp(max=1))
-        assert shown.max() <= clip < weight.max()
-
-
-def test_the_anchor_goes_in_a_line_from_the_first_step_to_the_last():
-    config = replace(CONFIG, steps=5, anchor=(0.8, 0.0))
-    assert [_anchor(config, step) for step in range(1, 6)] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
-    assert _anchor(replace(config, steps=1), 1) == 0.8
-    assert [_anchor(replace(config, anchor=0.3), step) for step in (1, 5)] == [0.3, 0.3]
-
-
-@pytest.mark.parametrize(("schedule", "step"), [((0.7, 0.7), 2), ((0.4, 0.7), 4)])
-def test_a_schedule_trains_with_the_anchor_of_its_step(schedule, step, blob_sets, ratio):
-    """A step's loss, before any weight has moved, is that of a constant anchor of the same size."""
-
-    def loss(anchor):
-        still = replace(CONFIG, anchor=anchor, learning_rate=0.0)
-        return [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, still)][step - 1]
-
-    assert loss(schedule) == pytest.approx(loss(0.7), rel=1e-5)
-    assert loss(schedule) != pytest.approx(loss(0.4), rel=1e-3)
-
-
 def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
     losses = [
         [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only", anchor=c))] for c in (0.0, 1.0)
@@ -148,3 +115,87 @@ def test_tiw_draws_its_levels_higher_and_the_others_as_the_checkpoint_did(blob_s
 
     assert median("tiw-dsm", 3.0) == pytest.approx(3 * median("tiw-dsm", 1.0), rel=0.06)  # cut off at the ends
     assert median("dsm-ref", 3.0) == median("dsm-ref", 1.0)
+
+
+def test_in_the_finish_references_are_their_own_target_and_biased_images_the_guided_one(blob_sets, ratio):
+    """Each half against the loss that METHOD gives it, row by row: DSM, and r times the error against the anchored target."""
+    config = replace(CONFIG, steps=10, finish=0.3, strength=1.0)
+    batch, model = _draw(ratio.denoiser, *blob_sets, config, 8), ratio.denoiser
+    x0, noise, sigma, own = batch.x0, batch.noise, batch.sigma, batch.is_reference
+    loss, weight = _losses(model, model, model, ratio, batch, config, 8)
+    torch.testing.assert_close(loss[own], dsm(model, x0, noise, sigma, loss_weight=model.loss_weight)[own])
+    held_out = ratio.held_out(batch.items)
+    guided = tiw_dsm(model, x0, noise, sigma, held_out, 0.0, anchor=1.0, baseline=model, loss_weight=model.loss_weight)
+    torch.testing.assert_close(loss[~own], guided[~own])
+    assert (weight[own] == 1).all() and own.sum() == 6
+    before, _ = _losses(model, model, model, ratio, batch, config, 7)
+    assert not torch.allclose(before[own], loss[own])
+
+
+def test_the_finish_has_a_schedule_of_its_own_and_no_other_objective_has_one():
+    config = replace(CONFIG, steps=10, finish=0.3)
+    assert [config.place(step) for step in (1, 7, 8, 10)] == [(1, 7), (7, 7), (1, 3), (3, 3)]
+    assert [config.finishing(step) for step in (7, 8)] == [False, True]
+    assert not replace(config, objective="dsm-ref").finishing(10) and replace(config, objective="dsm-ref").place(10) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("objective", "tiw_dsm"),
+        ("objective", ""),
+        ("steps", 0),
+        ("steps", 1.5),
+        ("batch_size", 0),
+        ("strength", -0.1),
+        ("strength", float("nan")),
+        ("anchor", 1.1),
+        ("anchor", (1.0, 0.0)),
+        ("reference_share", 1.0),
+        ("finish", 2.0),
+        ("learning_rate", -1e-4),
+        ("learning_rate", float("inf")),
+        ("largest_gradient", 0.0),
+        ("sigma_scale", 0.0),
+        ("sigma_min", -1.0),
+    ],
+)
+def test_a_wrong_field_is_named_before_any_work(field, value):
+    with pytest.raises(UserInputError) as error:
+        DebiasConfig(**{field: value})
+    assert error.value.field == field and str(value) in str(error.value)
+
+
+def test_a_window_without_width_is_named():
+    with pytest.raises(UserInputError, match=r"sigma_max.*not above sigma_min 2"):
+        DebiasConfig(sigma_min=2.0, sigma_max=1.0)
+
+
+def test_the_rate_is_the_objectives_own_unless_one_is_given(blob_sets, ratio):
+    assert DebiasConfig().rate == 1e-4 and DebiasConfig(anchor=0.0).rate == 3e-4
+    assert DebiasConfig("dsm-ref").rate == DebiasConfig("weight-only").rate == 3e-4 and DebiasConfig(learning_rate=0.02).rate == 0.02
+    for objective, rate in (("tiw-dsm", 1e-4), ("dsm-ref", 3e-4)):
+        config = DebiasConfig(objective, steps=20, batch_size=4)
+        assert next(debias(ratio.denoiser, *blob_sets, ratio, config)).learning_rate == pytest.approx(rate / 5)  # the warm-up
+
+
+def test_no_step_follows_a_gradient_longer_than_the_largest(blob_sets, ratio):
+    """Adam hides a gradient's length from its first step, its first moment does not: a tenth of the shortened gradient."""
+    step = next(debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, largest_gradient=1e-4)))
+    moments = torch.cat([state["exp_avg"].flatten() for state in step.optimizer.state.values()])
+    assert float(moments.norm()) == pytest.approx(0.1 * 1e-4, rel=1e-3)
+
+
+def test_what_is_handed_out_is_ready_for_sampling_and_the_average_is_one(blob_sets, ratio):
+    """The average against its own recursion: m_k = d_k m_(k-1) + (1 - d_k) w_k with the warm-up d_k = min(decay, k / (k + 9))."""
+    mean, plain = weights(ratio.denoiser).clone(), []
+    for k, step in enumerate(debias(ratio.denoiser, *blob_sets, ratio, CONFIG, ema=0.9), 1):
+        assert not step.denoiser.training and not step.average.training
+        decay = min(0.9, (1 + (k - 1)) / (10 + (k - 1))) if k > 1 else 0.0
+        mean = decay * mean + (1 - decay) * weights(step.denoiser)
+        torch.testing.assert_close(weights(step.average), mean)
+        plain.append(weights(step.denoiser).clone())
+    without = [(s.average, weights(s.denoiser).clone()) for s in debias(ratio.denoiser, *blob_sets, ratio, CONFIG)]
+    assert all(average is None and torch.equal(a, b) for (average, a), b in zip(without, plain, strict=True))
+    with pytest.raises(UserInputError, match="ema"):
+        next(debias(ratio.denoiser, *blob_sets, ratio, CONFIG, ema=1.0))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tiw.debiasing.fine_tune import DebiasConfig, debias
+from tiw.debiasing.config import DebiasConfig
+from tiw.debiasing.fine_tune import debias
 from tiw.model.denoiser import Denoiser
 from tiw.model.device import COMPILE_FROM, compile_blocks, pick_device
 from tiw.model.networks import PRESETS

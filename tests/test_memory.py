@@ -5,7 +5,8 @@ import pytest
 import torch
 from conftest import blobs
 
-from tiw.debiasing.fine_tune import DebiasConfig, debias
+from tiw.debiasing.config import DebiasConfig
+from tiw.debiasing.fine_tune import debias
 from tiw.model import memory
 from tiw.model.denoiser import Denoiser
 from tiw.model.memory import batch_for, thinned

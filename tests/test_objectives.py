@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tiw.debiasing.objectives import dsm, iw_dsm, tiw_dsm
-from tiw.model.correction import log_ratio_and_gradient, log_weight
+from tiw.model.correction import correction_at, log_weight
 from tiw.model.noise import edm_loss_weight
 from tiw.toys import GaussianMixture, MixturePair, joint_skew
 
@@ -210,6 +210,17 @@ def test_no_gradient_reaches_the_ratio_or_the_baseline():
 def test_gradient_and_value_of_the_exact_ratio():
     xt = torch.tensor([[0.3, -0.2], [1.0, 1.0]], dtype=F64)
     sigma = torch.tensor([0.7, 1.2], dtype=F64)
-    value, gradient = log_ratio_and_gradient(PAIR.log_ratio, xt, sigma)
-    torch.testing.assert_close(gradient, PAIR.reference.score(xt, sigma) - PAIR.biased.score(xt, sigma))
-    torch.testing.assert_close(value, PAIR.log_ratio(xt, sigma))
+    found = correction_at(PAIR.log_ratio, xt, sigma)
+    torch.testing.assert_close(found.gradient, PAIR.reference.score(xt, sigma) - PAIR.biased.score(xt, sigma))
+    torch.testing.assert_close(found.log_r, PAIR.log_ratio(xt, sigma))
+
+
+@pytest.mark.parametrize("pi", SHARES)
+def test_a_correction_knows_the_weight_of_its_share_and_the_weights_gradient(pi):
+    """log w and its gradient against the densities themselves, whose score is exact."""
+    xt = torch.tensor([[0.3, -0.2], [1.0, 1.0]], dtype=F64)
+    sigma = torch.tensor([0.7, 1.2], dtype=F64)
+    found = correction_at(PAIR.log_ratio, xt, sigma)
+    torch.testing.assert_close(found.log_weight(pi).exp(), PAIR.weight(xt, sigma, pi))
+    torch.testing.assert_close(found.weight_gradient(pi), PAIR.reference.score(xt, sigma) - PAIR.mixture(pi).score(xt, sigma))
+    torch.testing.assert_close(found.scaled(1.5).gradient, 1.5 * found.gradient)

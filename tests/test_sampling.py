@@ -131,3 +131,18 @@ def test_antithetic_pairs_are_negatives():
     assert np.array_equal(pairs[::2], sample(GaussianDenoiser(), [1, 2])) and np.abs(pairs[::2] + pairs[1::2] - 255).max() <= 1
     for size in (1, 3):  # a pair may lie in two batches
         assert np.array_equal(sample(GaussianDenoiser(), [1, 2], antithetic=True, batch_size=size), pairs)
+
+
+def test_a_model_in_train_mode_is_sampled_without_dropout_and_left_in_train_mode():
+    class Dropping(torch.nn.Module):
+        shape, classes, sigma_max, device = (3, 4, 4), 0, 80.0, torch.device("cpu")
+
+        def forward(self, xt, sigma):
+            return torch.nn.functional.dropout(xt / (1 + sigma[0] ** 2), 0.5, self.training)
+
+    model = Dropping()
+    in_eval_mode = sample(model.eval(), range(3), steps=4)
+    assert np.array_equal(sample(model.train(), range(3), steps=4), in_eval_mode) and model.training
+    with pytest.raises(KeyError):
+        sample(model, range(3), steps=4, on_batch=lambda done: {}[done])
+    assert model.training

@@ -9,50 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from ..choices import WITH_ANCHOR, WITH_RATIO
+from ..choices import WITH_RATIO
 from ..data import ImageSet
 from ..errors import UserInputError
 from ..model import processes
-from ..model.correction import DenoiserFn, log_weight
+from ..model.correction import Correction, DenoiserFn, correction_at, log_weight
 from ..model.denoiser import Denoiser
 from ..model.device import COMPILE_FROM, compile_blocks
 from ..model.memory import batch_for
-from ..model.noise import to_x0
+from ..model.noise import expand, perturb, to_x0
 from ..ratio.density_ratio import DensityRatio
-from .objectives import dsm, iw_dsm, tiw_dsm
-
-TIW = ("tiw-dsm", "correction-only", "weight-only")
-
-
-@dataclass(frozen=True)
-class DebiasConfig:
-    """One fine-tune. `objective` is one of tiw.choices.OBJECTIVES."""
-
-    objective: str = "tiw-dsm"
-    steps: int = 60
-    strength: float = 1.0
-    anchor: float | tuple[float, float] = 1.0  # share of the frozen baseline in the target; (first, last step): linear between them
-    reference_share: float = 0.5
-    batch_size: int = 48  # the anchored target is free of x0's noise: many small steps beat few large ones
-    learning_rate: float = 1e-4  # warmed up over the first tenth, then decayed to zero along a cosine
-    weight_clip: float = 0.0  # largest weight; 0: none
-    sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did: shares are decided at high noise
-    sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
-    sigma_max: float = 0.0
-    seed: int = 0
-
-    @property
-    def references_a_batch(self) -> int:
-        """Whole images: what `reference_share` comes to."""
-        return self.batch_size if self.objective == "dsm-ref" else round(self.reference_share * self.batch_size)
-
-    @property
-    def exact_share(self) -> float:
-        """pi as the batches have it, which is the one that the weights must be made with."""
-        return self.references_a_batch / self.batch_size
-
+from .config import TIW, DebiasConfig
+from .objectives import corrected, dsm, iw_dsm
 
 @dataclass(frozen=True)
 class TrainStep:
@@ -64,14 +35,9 @@ class TrainStep:
     learning_rate: float
     effective_sample_size: float | None  # of the batch's weights, as a share of the batch; None: the objective has none
     largest_weight: float | None
-    denoiser: Denoiser  # the model in training; the baseline is never touched
+    denoiser: Denoiser  # the model in training, in eval mode while it is handed out; the baseline is never touched
     optimizer: torch.optim.Optimizer
-
-
-def usual_rate(objective: str, anchor: float | tuple[float, float]) -> float:
-    """The learning rate where none is given. An anchored target has no noise to average out and is little away from the model as it
-    is: a higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "Noise levels")."""
-    return 1e-4 if anchor and objective in WITH_ANCHOR else 3e-4
+    average: Denoiser | None = None  # the moving average of its weights, in eval mode; None: none was asked for
 
 
 def debias(
@@ -81,24 +47,27 @@ def debias(
     ratio: DensityRatio | None,
     config: DebiasConfig,
     *,
+    ema: float = 0.0,
     resume: dict | None = None,
 ) -> Iterator[TrainStep]:
     """Fine-tune a copy of `denoiser`; yields after each optimiser step.
 
-    `ratio` may be None for DSM(ref) and DSM(obs). Everything random in step k comes from (seed, k), so a run that
-    is taken up again with `resume` (keys step, model, optimizer: state dicts) goes on exactly as if it had not stopped.
+    `ratio` may be None for DSM(ref) and DSM(obs). With `ema`, the decay a step (the command's is 0.95), each step holds the moving average
+    of the weights too, which the command saves as the model. Everything random in step k comes from (seed, k), so a run that is taken up
+    again with `resume` (keys step, model, optimizer: state dicts) goes on exactly as if it had not stopped; its average begins anew.
+
+    Raises UserInputError for a batch that cannot be shared out, and for a class-conditional model and images without classes.
     """
     if config.batch_size % processes.size():
         found = f"{config.batch_size} images cannot be shared equally by {processes.size()} processes"
         raise UserInputError("batch_size", found, f"give a multiple of {processes.size()}")
-    if config.objective != "dsm-ref" and config.exact_share == 1:
-        found = f"{config.reference_share} of {config.batch_size} images leave no biased one in a batch"
-        raise UserInputError("reference_share", found, "give a smaller share or larger batches")
+    if not 0 <= ema < 1:
+        raise UserInputError("ema", f"it is {ema}", "give a number from 0 up to, but not 1")
     if denoiser.classes and (biased.labels is None or reference.labels is None):
         raise UserInputError("class_label", "the model is class-conditional and the images have no classes", "give both sets labels")
     student = copy.deepcopy(denoiser).requires_grad_(True).train()
     scaled = None if ratio is None else ratio.scaled(config.strength)
-    optimizer = torch.optim.AdamW(student.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     first = 1
     if resume is not None:
         student.load_state_dict(resume["model"])
@@ -107,18 +76,20 @@ def debias(
     if student.device.type == "cuda" and config.steps >= COMPILE_FROM:
         compile_blocks(student.unet)
         compile_blocks(denoiser.unet)
+    shown = copy.deepcopy(student).requires_grad_(False).eval() if ema else None
+    average = EMAModel(shown.parameters(), decay=ema) if ema else None
     trained = processes.shared(student)
     at_once = processes.agreed(batch_for(student, config.batch_size // processes.size(), gradients=True))
     draws = (_draw(student, biased, reference, config, step) for step in range(first, config.steps + 1))
     batch = next(draws, None)
     for step in range(first, config.steps + 1):
         torch.manual_seed(_seed(config, step))  # dropout, where a user's network has it
-        learning_rate = config.learning_rate * _schedule(step, config.steps)
+        learning_rate = config.rate * _schedule(*config.place(step))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
-        loss, weight = _backward(student, trained, denoiser, scaled, batch, config, _anchor(config, step), at_once)
-        norm = torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        loss, weight = _backward(student, trained, denoiser, scaled, batch, config, step, at_once)
+        norm = torch.nn.utils.clip_grad_norm_(student.parameters(), config.largest_gradient)
         optimizer.step()
         batch = next(draws, None)  # while a GPU is still at work on this step
         mean_loss = float(processes.gathered(loss).mean())
@@ -127,7 +98,11 @@ def debias(
         weight = None if weight is None else processes.gathered(weight)
         ess = None if weight is None else float(weight.sum() ** 2 / weight.square().sum() / len(weight))
         largest = None if weight is None else float(weight.max())
-        yield TrainStep(step, config.steps, mean_loss, learning_rate, ess, largest, student, optimizer)
+        if average is not None:
+            average.step(student.parameters())
+            average.copy_to(shown.parameters())
+        yield TrainStep(step, config.steps, mean_loss, learning_rate, ess, largest, student.eval(), optimizer, shown)
+        student.train()
 
 
 @dataclass(frozen=True)
@@ -136,13 +111,15 @@ class _Batch:
     noise: Tensor  # [B,C,H,W]
     sigma: Tensor  # [B]
     items: Tensor  # [B] rows of biased followed by reference
+    is_reference: Tensor  # bool [B]
     labels: Tensor | None = None  # int [B] classes, for a class-conditional model
 
     def parts(self, size: int) -> Iterator[_Batch]:
         """The same in parts of at most `size` images."""
         for start in range(0, len(self.x0), size):
             rows = slice(start, start + size)
-            yield _Batch(*(None if t is None else t[rows] for t in (self.x0, self.noise, self.sigma, self.items, self.labels)))
+            own = (self.x0, self.noise, self.sigma, self.items, self.is_reference, self.labels)
+            yield _Batch(*(None if t is None else t[rows] for t in own))
 
 
 def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
@@ -159,7 +136,7 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
     items = items[own]
     rows, n = items.numpy(), len(biased)
     x0 = to_x0(np.concatenate([biased.images[rows[rows < n]], reference.images[rows[rows >= n] - n]]))
-    parts = [x0, noise[own], sigma[own], items]
+    parts = [x0, noise[own], sigma[own], items, items >= n]
     if student.classes:
         parts.append(torch.from_numpy(np.concatenate([biased.labels, reference.labels])[rows]))
     on_gpu = student.device.type == "cuda"  # from pinned memory, the copies wait for nothing
@@ -178,13 +155,13 @@ def _backward(
     ratio: DensityRatio | None,
     batch: _Batch,
     config: DebiasConfig,
-    anchor: float,
+    step: int,
     at_once: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Add the gradient of the batch's mean loss to the student's, from parts that memory holds; returns `_losses` of the whole batch."""
     losses, weights = [], []
     for part in batch.parts(at_once):
-        loss, weight = _losses(student, trained, baseline, ratio, part, config, anchor)
+        loss, weight = _losses(student, trained, baseline, ratio, part, config, step)
         (loss.sum() / len(batch.x0)).backward()
         losses.append(loss.detach())
         weights.append(weight)
@@ -198,7 +175,7 @@ def _losses(
     ratio: DensityRatio | None,
     batch: _Batch,
     config: DebiasConfig,
-    anchor: float,
+    step: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Loss per example [B] of `trained`, the student as several processes share it, and the weights [B] it used, if there are any."""
     x0, noise, sigma = batch.x0, batch.noise, batch.sigma
@@ -214,43 +191,33 @@ def _losses(
         lowest = sigma.new_full(sigma.shape, float(ratio.sigmas[0]))
         with torch.no_grad():
             weight = log_weight(held_out(x0 + lowest[0] * noise, lowest), config.exact_share).exp()
-        weight = weight.clamp(max=config.weight_clip) if config.weight_clip else weight
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
+    # Weight-only has no anchor: without the correction the baseline is no control variate for its target.
+    anchor = 0.0 if config.objective == "weight-only" else config.anchor
+    use_correction = config.objective != "weight-only"
     shared = held_out.shared_pass() if anchor and shares_pass else None
-    seen: list[Tensor] = []
-
-    def log_ratio(xt: Tensor, level: Tensor) -> Tensor:
-        seen.append((held_out if shared is None else shared.log_ratio)(xt, level))
-        return seen[-1]
-
-    loss = tiw_dsm(
+    xt = perturb(x0, noise, sigma).xt
+    correction = correction_at(held_out if shared is None else shared.log_ratio, xt, sigma, use_correction)
+    share = config.exact_share
+    if config.finishing(step):  # the references are their own target, and the biased images stand for the same distribution: each for all
+        biased = ~batch.is_reference
+        correction = Correction(correction.log_r * biased, correction.gradient * expand(biased.to(x0), x0))
+        anchor, share = anchor * biased.to(sigma) if anchor else 0.0, 0.0
+    loss = corrected(
         trained,
         x0,
-        noise,
+        xt,
         sigma,
-        log_ratio,
-        config.exact_share,
+        correction,
+        share,
         use_weight=config.objective != "correction-only",
-        use_correction=config.objective != "weight-only",
+        use_correction=use_correction,
         anchor=anchor,
         baseline=baseline if shared is None else shared.denoiser,
         loss_weight=student.loss_weight,
     )
-    weight = log_weight(seen[-1].detach(), config.exact_share).exp()
-    if config.weight_clip and config.objective != "correction-only":
-        loss = loss * (config.weight_clip / weight).clamp(max=1)
-        weight = weight.clamp(max=config.weight_clip)
-    return loss, weight
-
-
-def _anchor(config: DebiasConfig, step: int) -> float:
-    """Share of the baseline in step `step`'s target. Weight-only has none: without the correction the baseline is no control variate
-    for its target, and anchored to it the model would stay where it is."""
-    if config.objective == "weight-only":
-        return 0.0
-    first, last = config.anchor if isinstance(config.anchor, tuple) else (config.anchor, config.anchor)
-    return first + (last - first) * (step - 1) / max(1, config.steps - 1)
+    return loss, correction.log_weight(share).exp()
 
 
 def _schedule(step: int, steps: int) -> float:

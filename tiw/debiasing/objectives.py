@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..model.correction import DenoiserFn, LogRatioFn, LossWeightFn, log_ratio_and_gradient, log_weight
+from ..model.correction import Correction, DenoiserFn, LogRatioFn, LossWeightFn, correction_at
 from ..model.noise import edm_loss_weight, expand, perturb
 
 
@@ -69,27 +69,44 @@ def tiw_dsm(
     log r. `use_weight=False` sets the outer w to 1, `use_correction=False` drops both gradients. w, its gradient and the
     baseline are constants for the optimiser.
     """
-    assert baseline is not None or (isinstance(anchor, float | int) and anchor == 0), "an anchored target needs the baseline"
     xt = perturb(x0, noise, sigma).xt
-    log_r, grad_log_r = log_ratio_and_gradient(log_ratio, xt, sigma, use_correction)
-    log_r, grad_log_r = strength * log_r, strength * grad_log_r
-    log_w = log_weight(log_r, reference_share)
+    correction = correction_at(log_ratio, xt, sigma, use_correction).scaled(strength)
+    common = {"use_weight": use_weight, "use_correction": use_correction, "anchor": anchor, "baseline": baseline}
+    return corrected(
+        denoiser, x0, xt, sigma, correction, reference_share, **common, sigma_data=sigma_data, loss_weight=loss_weight
+    )
 
+
+def corrected(
+    denoiser: DenoiserFn,
+    x0: Tensor,
+    xt: Tensor,
+    sigma: Tensor,
+    correction: Correction,
+    reference_share: float = 0.0,
+    use_weight: bool = True,
+    use_correction: bool = True,
+    anchor: float | Tensor = 0.0,
+    baseline: DenoiserFn | None = None,
+    *,
+    sigma_data: float = 0.5,
+    loss_weight: LossWeightFn | None = None,
+) -> Tensor:
+    """`tiw_dsm` [B] where log r and its gradient at xt are known already: for whoever needs them a second time."""
+    assert baseline is not None or (isinstance(anchor, float | int) and anchor == 0), "an anchored target needs the baseline"
     target = x0
     if use_correction:
-        # d log w / d log r = (1 - pi) / ((1 - pi) + pi r) = (1 - pi) w / r
-        grad_log_w = expand((1 - reference_share) * (log_w - log_r).exp(), xt) * grad_log_r
-        target = target + expand(sigma**2, xt) * grad_log_w
+        target = target + expand(sigma**2, xt) * correction.weight_gradient(reference_share)
     if baseline is not None and not (isinstance(anchor, float | int) and anchor == 0):
         with torch.no_grad():
             anchored = baseline(xt, sigma)
         if use_correction:
-            anchored = anchored + expand(sigma**2, xt) * grad_log_r
+            anchored = anchored + expand(sigma**2, xt) * correction.gradient
         c = expand(anchor, xt) if isinstance(anchor, Tensor) else anchor
         target = (1 - c) * target + c * anchored
 
     loss = _squared_error(denoiser(xt, sigma), target, sigma, sigma_data, loss_weight)
-    return log_w.exp().to(loss) * loss if use_weight else loss
+    return correction.log_weight(reference_share).exp().to(loss) * loss if use_weight else loss
 
 
 def _squared_error(denoised: Tensor, target: Tensor, sigma: Tensor, sigma_data: float, loss_weight: LossWeightFn | None) -> Tensor:

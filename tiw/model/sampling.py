@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .correction import DenoiserFn, LogRatioFn, log_ratio_and_gradient
+from .correction import DenoiserFn, LogRatioFn, correction_at
 from .memory import batch_for
 from .noise import expand, to_images
 
@@ -63,7 +64,7 @@ def guided(denoiser: DenoiserFn, log_ratio: LogRatioFn) -> DenoiserFn:
         log_ratio, denoiser = both.log_ratio, both.denoiser
 
     def denoise(xt: Tensor, sigma: Tensor) -> Tensor:
-        _, grad = log_ratio_and_gradient(log_ratio, xt, sigma)
+        grad = correction_at(log_ratio, xt, sigma).gradient
         with torch.no_grad():
             return denoiser(xt, sigma) + expand(sigma**2, xt) * grad
 
@@ -79,6 +80,19 @@ def starting_noise(seeds: Sequence[int], shape: tuple[int, ...], sigma_max: floa
 def labels_like(labels: np.ndarray | None, seeds: Sequence[int]) -> np.ndarray | None:
     """The class that each seed paints, [len(seeds)], drawn from a set's `labels` [n] and so in its shares; None for a set without."""
     return None if labels is None else np.array([np.random.default_rng([int(seed), 5]).choice(labels) for seed in seeds], np.int64)
+
+
+@contextmanager
+def _in_eval_mode(denoiser: DenoiserFn) -> Iterator[None]:
+    """Without dropout; the mode that the model was in comes back."""
+    training = getattr(denoiser, "training", False)
+    if training:
+        denoiser.eval()
+    try:
+        yield
+    finally:
+        if training:
+            denoiser.train()
 
 
 def sample(
@@ -99,7 +113,7 @@ def sample(
     `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `antithetic` follows the negative of
     each starting noise right after it, which gives 2 N images whose mean is much less noisy than that of 2 N seeds.
     `labels` [N] are the classes that a class-conditional denoiser paints; without them each seed draws its own, all equally likely.
-    At most `batch_size` images are computed at once, fewer where memory is short (tiw.model.memory). `on_batch` is called with the number
+    A model in train mode is sampled in eval mode and left as it was. At most `batch_size` images are computed at once, fewer where memory is short (tiw.model.memory). `on_batch` is called with the number
     of seeds done.
     """
     scaled = None
@@ -114,19 +128,20 @@ def sample(
     drawn, classes = np.repeat(np.asarray(seeds), each), None if labels is None else np.repeat(labels, each)
     size = batch_for(denoiser, batch_size, gradients=scaled is not None)
     images = []
-    for start in range(0, len(drawn), size):
-        rows = slice(start, start + size)
-        noise = starting_noise(drawn[rows], denoiser.shape, highest)
-        xt = (noise * expand(torch.as_tensor(signs[rows], dtype=noise.dtype), noise)).to(denoiser.device)
-        model, ratio = denoiser, scaled
-        if denoiser.classes:
-            own = torch.as_tensor(classes[rows])
-            model, ratio = denoiser.given(own), None if scaled is None else scaled.given(own)
-        model = model if ratio is None else guided(model, ratio)
-        with torch.no_grad():
-            for x in solve(model, xt, levels, solver):
-                xt = x
-        images.append(to_images(xt))
-        if on_batch is not None:
-            on_batch(min(start + size, len(drawn)) // each)
+    with _in_eval_mode(denoiser):
+        for start in range(0, len(drawn), size):
+            rows = slice(start, start + size)
+            noise = starting_noise(drawn[rows], denoiser.shape, highest)
+            xt = (noise * expand(torch.as_tensor(signs[rows], dtype=noise.dtype), noise)).to(denoiser.device)
+            model, ratio = denoiser, scaled
+            if denoiser.classes:
+                own = torch.as_tensor(classes[rows])
+                model, ratio = denoiser.given(own), None if scaled is None else scaled.given(own)
+            model = model if ratio is None else guided(model, ratio)
+            with torch.no_grad():
+                for x in solve(model, xt, levels, solver):
+                    xt = x
+            images.append(to_images(xt))
+            if on_batch is not None:
+                on_batch(min(start + size, len(drawn)) // each)
     return np.concatenate(images) if images else np.zeros((0, *denoiser.shape[1:], denoiser.shape[0]), np.uint8)
