@@ -1,6 +1,6 @@
 """What the sets of benchmarks/sets.py need before anything is debiased: a baseline and a classifier that counts, each made once.
 
-    python benchmarks/made.py faces --steps 1200
+python benchmarks/made.py faces --steps 1200
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import sets

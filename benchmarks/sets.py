@@ -94,7 +94,7 @@ def drawn(recipe: dict) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
     style = Style(json.loads(files("dicebear_styles").joinpath(f"{recipe['style']}.json").read_text("utf-8")))
     (first, of_first), (second, of_second) = recipe["first"], recipe["second"]
     side = 4 * SIZE
-    left, top, right, bottom = recipe["crop"]
+    left, top, right, _ = recipe["crop"]
     canvas = round(side / (right - left))
 
     def render(options: dict) -> np.ndarray:

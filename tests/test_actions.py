@@ -1,6 +1,7 @@
 """The actions end to end on tiny sets: what they leave in their run folder, and that a stopped run loses nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, mon
     match = StrengthMatch(1.1, Estimate(1.0, (0.8, 1.2)), ((0.0, 0.1), (1.5, 1.3)), (0.9, 1.3))
     monkeypatch.setattr(inputs_module, "match_strength", lambda *a, **k: match)
     audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
-    options = debias_options(inputs, audit=str(audited.path), anchor="0.8:0.2", strength="auto")
+    options = debias_options(inputs, audit=str(audited.path), strength="auto")
     folder, result = run(tmp_path / "one", "debias", options)
     check = result["baseline_check"]
     assert check["differs"] and check["interval"][0] > 0.6 and check["n"] == 240 and result["anchor"] == 0.0
@@ -149,13 +150,16 @@ def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, mon
     kept = audited.path / "baseline_check.json"
     kept.write_text(json.dumps({**check, "differs": False}))
     _, trusted = run(tmp_path / "two", "debias", options)
-    assert trusted["anchor"] == (0.8, 0.2) and capsys.readouterr().err == ""
+    assert trusted["anchor"] == 1.0 and capsys.readouterr().err == ""
     assert trusted["strength_match"] == result["strength_match"] and result["strength"] == 1.1
     # Without the anchor the target is noisy and wants a higher rate; the warm-up begins with a fifth of it.
     assert (result["learning_rate"], trusted["learning_rate"]) == (3e-4, 1e-4)
     assert folder.read_lines("steps.jsonl")[0]["learning_rate"] == pytest.approx(3e-4 / 5)
     losses = [[line["loss"] for line in RunFolder.open(tmp_path / name).read_lines("steps.jsonl")] for name in ("one", "two")]
     assert losses[0][0] != losses[1][0]
+    kept.write_text(json.dumps(check))
+    _, wanted = run(tmp_path / "three", "debias", replace(options, anchor="0.8"))
+    assert wanted["anchor"] == 0.8  # whoever gives a number gets it
 
 
 def test_samples_are_steered_by_the_audit_that_is_named(inputs, tmp_path, monkeypatch):

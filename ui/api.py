@@ -112,7 +112,7 @@ def debias(
     references: int = 0,
     objective: str = "tiw-dsm",
     strength: str = "auto",
-    anchor: str = "1",
+    anchor: str = "auto",
     minutes: float = 2.0,
     steps: int = 0,
     seed: int = 0,
@@ -129,7 +129,7 @@ def debias(
         references: use this many of the reference images; 0 for all.
         objective: tiw-dsm, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.
         strength: a number, or "auto".
-        anchor: share of the frozen baseline in the target, 0 to 1; "0.8:0" for a change from the first step to the last.
+        anchor: share of the frozen baseline in the target, 0 to 1, or "auto".
         minutes: training time, turned into steps at the start.
         steps: number of steps instead; 0 for as many as fit into the minutes.
         seed: random seed.

@@ -36,7 +36,6 @@ class Caps:
     resolution: int = 1024  # pixels per side
     seed: int = 2**31 - 1
     learning_rate: float = 1.0
-    weight_clip: float = 1e6
     sigma_min: float = 1e4
     sigma_max: float = 1e4
 

@@ -65,7 +65,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                 )
                 automatic = gr.Checkbox(
                     True,
-                    label="Match the strength automatically",
+                    label="Choose strength and anchor automatically",
                     info="So that samples and reference set agree, judged without labels.",
                 )
                 strength = gr.Slider(
@@ -74,9 +74,10 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                 anchor = gr.Slider(
                     0,
                     1,
-                    float(DEFAULT.anchor),
+                    1,
                     step=0.05,
                     label="Anchor",
+                    visible=False,
                     info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs and "
                     "for kinds of images that the model hardly knows.",
                 )
@@ -88,11 +89,9 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                 with gr.Accordion("Advanced", open=False), gr.Row(elem_classes="tiw-grid"):
                     advanced = {
                         "steps": gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="debias-steps"),
-                        "anchor_end": gr.Textbox("", label="Anchor at the end", info="Empty: the same all along.", elem_id="anchor-end"),
                         "batch_size": gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch"),
                         "reference_share": gr.Number(DEFAULT.reference_share, label="References in a batch", info="Share, 0 to below 1."),
                         "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the objective's own."),
-                        "weight_clip": gr.Number(0, label="Largest weight", info="To clip at. 0: no limit."),
                         "sigma_min": gr.Number(0, label="Lowest noise level", info="0: the model's own."),
                         "sigma_max": gr.Number(0, label="Highest noise level", info="0: the model's own."),
                         "seed": gr.Number(0, precision=0, label="Seed"),
@@ -110,7 +109,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
             gr.update(info=words.OBJECTIVES[objective][1]),
             gr.update(visible=with_ratio),
             gr.update(visible=with_ratio and not automatic),
-            gr.update(visible=objective in WITH_ANCHOR),
+            gr.update(visible=objective in WITH_ANCHOR and not automatic),
         )
 
     for switched in (objective, automatic):
@@ -125,9 +124,8 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
     def begin(current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: object):
         sets = chosen_sets(*rest[len(advanced) :])
         chosen = dict(zip(advanced, rest, strict=False))
-        end = chosen.pop("anchor_end").strip()
         chosen = {name: value or 0 for name, value in chosen.items()}
-        chosen |= {"objective": objective, "minutes": minutes, "anchor": f"{anchor:g}:{end}" if end else f"{anchor:g}"}
+        chosen |= {"objective": objective, "minutes": minutes, "anchor": "auto" if automatic else f"{anchor:g}"}
         return start("debias", current, {**fields(sets, automatic, strength), **chosen})
 
     def begin_training(current: dict, minutes: float, preset: str, steps: float, batch_size: float, seed: float, *typed: object):

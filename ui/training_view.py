@@ -47,7 +47,7 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
     if not steps:
         return head
     last, gap = steps[-1], next((p["gap_closed"] for p in reversed(previews) if p.get("gap_closed")), None)
-    size, clip = last.get("effective_sample_size"), run.options.get("weight_clip")
+    size = last.get("effective_sample_size")
     tiles = [
         html.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
         html.tile("Speed", words.number(last.get("images_per_second"), 0), "images a second"),
@@ -56,7 +56,7 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
         closed = words.interval(gap, words.percent)
         tiles.insert(0, html.tile("Gap closed", words.percent(gap["value"]), closed, _beside(run), "debiased"))
     if size is not None:
-        largest = f"largest weight {words.number(last.get('largest_weight'), 1)}" + (f", clipped at {clip:g}" if clip else "")
+        largest = f"largest weight {words.number(last.get('largest_weight'), 1)}"
         tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
     return f'<div class="stack">{head}{html.tiles(*tiles)}</div>'
 

@@ -65,7 +65,7 @@ def check_baseline(
     if differs:
         sentence = (
             f"The baseline's samples can be told from the biased set ({numbers}): it does not look trained on this set. Guidance and the "
-            "matched strength cannot be relied on, and debiasing sets its anchor to 0; better train a baseline on this set first: "
+            "matched strength cannot be relied on, and an automatic anchor becomes 0; better train a baseline on this set first: "
             "python -m tiw train."
         )
     else:

@@ -25,6 +25,7 @@ from ..ratio.density_ratio import DensityRatio
 from .config import TIW, DebiasConfig
 from .objectives import corrected, dsm, iw_dsm
 
+
 @dataclass(frozen=True)
 class TrainStep:
     """What a step leaves behind."""

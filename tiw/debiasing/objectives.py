@@ -72,9 +72,7 @@ def tiw_dsm(
     xt = perturb(x0, noise, sigma).xt
     correction = correction_at(log_ratio, xt, sigma, use_correction).scaled(strength)
     common = {"use_weight": use_weight, "use_correction": use_correction, "anchor": anchor, "baseline": baseline}
-    return corrected(
-        denoiser, x0, xt, sigma, correction, reference_share, **common, sigma_data=sigma_data, loss_weight=loss_weight
-    )
+    return corrected(denoiser, x0, xt, sigma, correction, reference_share, **common, sigma_data=sigma_data, loss_weight=loss_weight)
 
 
 def corrected(

@@ -113,8 +113,8 @@ def sample(
     `guidance` is a `DensityRatio` (or any log ratio); `strength` scales it as `ratio.scaled` does. `antithetic` follows the negative of
     each starting noise right after it, which gives 2 N images whose mean is much less noisy than that of 2 N seeds.
     `labels` [N] are the classes that a class-conditional denoiser paints; without them each seed draws its own, all equally likely.
-    A model in train mode is sampled in eval mode and left as it was. At most `batch_size` images are computed at once, fewer where memory is short (tiw.model.memory). `on_batch` is called with the number
-    of seeds done.
+    A model in train mode is sampled in eval mode and left as it was. At most `batch_size` images are computed at once, fewer where memory
+    is short (tiw.model.memory). `on_batch` is called with the number of seeds done.
     """
     scaled = None
     if guidance is not None and strength != 0:

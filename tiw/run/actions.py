@@ -14,7 +14,8 @@ from ..auditing.camera import camera_check
 from ..auditing.even_out import even_out as run_even_out
 from ..choices import WITH_RATIO
 from ..data import check_sets, demo_path, parse_shares, write_parquet, write_split
-from ..debiasing.fine_tune import DebiasConfig, TrainStep, usual_rate
+from ..debiasing.config import DebiasConfig
+from ..debiasing.fine_tune import TrainStep
 from ..debiasing.fine_tune import debias as run_debias
 from ..debiasing.strength import gap_closed
 from ..errors import UserInputError
@@ -59,7 +60,6 @@ from .options import (
     SampleOptions,
     SplitOptions,
     TrainOptions,
-    parse_anchor,
 )
 from .train_in_folder import train_to_folder
 
@@ -121,15 +121,15 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
         (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
-    anchor = 0.0 if check is not None and check.differs else parse_anchor(o.anchor)
+    # Chosen, the anchor is 1 unless the baseline is no model of this biased set: the anchored target hands on its errors.
+    anchor = float(o.anchor) if o.anchor != "auto" else float(check is None or not check.differs)
     config = DebiasConfig(
         objective=o.objective,
         strength=1.0 if match is None else match.strength,
         anchor=anchor,
         reference_share=o.reference_share,
         batch_size=o.batch_size,
-        learning_rate=o.learning_rate or usual_rate(o.objective, anchor),
-        weight_clip=o.weight_clip,
+        learning_rate=o.learning_rate,
         sigma_scale=o.sigma_scale,
         sigma_min=o.sigma_min,
         sigma_max=o.sigma_max,
@@ -146,7 +146,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
         "anchor": config.anchor,
-        "learning_rate": config.learning_rate,
+        "learning_rate": config.rate,
         "baseline_check": None if check is None else asdict(check),
         **trained,
     }

@@ -231,11 +231,3 @@ def no_model() -> UserInputError:
     return UserInputError(
         "baseline", "no model is named", f"give a diffusion model's folder, or train one first ({time}): python -m tiw train"
     )
-
-
-def parse_anchor(text: str) -> float | tuple[float, float]:
-    """`C` as a number, `C0:C1` as the pair (at the first step, at the last). Raises UserInputError for anything else."""
-    if not re.fullmatch(r"(0(\.\d+)?|1(\.0+)?)(:(0(\.\d+)?|1(\.0+)?))?", text):
-        raise UserInputError("anchor", f"it is {text!r}", "give a number from 0 to 1, or two as first:last for a change over the run")
-    ends = tuple(float(part) for part in text.split(":"))
-    return ends[0] if len(ends) == 1 else ends

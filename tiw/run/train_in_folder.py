@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
 
-from ..debiasing.fine_tune import DebiasConfig, TrainStep
+from ..debiasing.config import DebiasConfig
+from ..debiasing.fine_tune import TrainStep
 from ..errors import UserInputError
 from ..files import Unreadable, read_json, to_disk, write_atomic
 from ..intervals import Estimate
