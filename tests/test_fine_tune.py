@@ -163,7 +163,7 @@ def test_the_finish_has_a_schedule_of_its_own_and_no_other_objective_has_one():
 def test_a_wrong_field_is_named_before_any_work(field, value):
     with pytest.raises(UserInputError) as error:
         DebiasConfig(**{field: value})
-    assert error.value.field == field and str(value) in str(error.value)
+    assert error.value.field == field and str(value)[:20] in str(error.value)
 
 
 def test_a_window_without_width_is_named():

@@ -18,7 +18,7 @@ ROOMS = {
     ],
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
-    "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
+    "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune"],
     "comparing": ["attributes", "corrected", "residual", "encoders", "classifier", "plugins", "transfer", "tables", "quality", "compare"],
     "run": [
         *(

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from ..choices import MAX_STRENGTH, OBJECTIVES, WITH_ANCHOR
+from ..described import Checked, option
 from ..errors import UserInputError
 
 TIW = ("tiw-dsm", "correction-only", "weight-only")
 
 
 @dataclass(frozen=True)
-class DebiasConfig:
+class DebiasConfig(Checked):
     """One fine-tune. Its defaults are those of `python -m tiw debias`. Raises UserInputError for a field out of range."""
 
-    objective: str = "tiw-dsm"  # one of tiw.choices.OBJECTIVES
-    steps: int = 300  # about what the command's two minutes are on 2 cores at the demo's size
-    strength: float = 1.0  # alpha; `tiw.match_strength` finds it
-    anchor: float = 1.0  # share of the frozen baseline in the target
-    reference_share: float = 0.5
-    finish: float = 0.0  # share of the steps, the last ones, in which the references are their own target
-    batch_size: int = 48  # the anchored target is free of x0's noise: many small steps beat few large ones
-    learning_rate: float = 0.0  # warmed up over the first tenth, then decayed to zero along a cosine; 0: the objective's usual one
-    largest_gradient: float = 1.0  # a longer gradient is shortened to this norm, over all weights together: one odd batch costs little
-    sigma_scale: float = 3.0  # TIW draws its noise levels this many times as high as the checkpoint did: shares are decided at high noise
-    sigma_min: float = 0.0  # noise-level window; 0: the checkpoint's own
-    sigma_max: float = 0.0
-    seed: int = 0
+    objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
+    steps: int = option(300, "Of the optimiser; about what the command's two minutes are on 2 cores at the demo's size.", low=1)
+    strength: float = option(1.0, "alpha; `tiw.match_strength` finds it.", low=0, high=MAX_STRENGTH)
+    anchor: float = option(1.0, "Share of the frozen baseline in the target.", low=0, high=1)
+    reference_share: float = option(0.5, "Share of the references in a batch.", low=0, high=1, open_high=True)
+    finish: float = option(0.0, "Share of the steps, the last ones, in which the references are their own target.", low=0, high=1)
+    # The anchored target is free of x0's noise: many small steps beat few large ones.
+    batch_size: int = option(48, "Images a step.", low=1)
+    learning_rate: float = option(
+        0.0, "Warmed up over the first tenth, then decayed to zero along a cosine; 0: the objective's own.", low=0, high=1
+    )
+    largest_gradient: float = option(
+        1.0, "A longer gradient, over all weights together, is shortened to this norm: one odd batch costs little.", low=0, open_low=True
+    )
+    # Shares are decided at high noise.
+    sigma_scale: float = option(3.0, "TIW draws its noise levels this many times as high as the checkpoint did.", low=0, open_low=True)
+    sigma_min: float = option(0.0, "Lowest noise level; 0: the checkpoint's own.", low=0)
+    sigma_max: float = option(0.0, "Highest noise level; 0: the checkpoint's own.", low=0)
+    seed: int = option(0, "Everything random follows from it.", low=0)
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise UserInputError("objective", f"it is {self.objective!r}", f"choose one of {', '.join(OBJECTIVES)}")
-        for name in ("steps", "batch_size"):
-            if type(value := getattr(self, name)) is not int or value < 1:
-                raise UserInputError(name, f"it is {value!r}", "give a whole number from 1")
-        _within(self, "strength", 0, MAX_STRENGTH)
-        _within(self, "anchor", 0, 1)
-        _within(self, "reference_share", 0, 1)
-        _within(self, "finish", 0, 1)
-        for name in ("learning_rate", "sigma_min", "sigma_max"):
-            _within(self, name, 0, math.inf)
-        for name in ("largest_gradient", "sigma_scale"):
-            if not (value := getattr(self, name)) > 0:
-                raise UserInputError(name, f"it is {value}", "give a number above 0")
+        super().__post_init__()
         if 0 < self.sigma_max <= self.sigma_min:
             raise UserInputError("sigma_max", f"it is {self.sigma_max}, not above sigma_min {self.sigma_min}", "widen the window")
         if self.objective != "dsm-ref" and self.exact_share == 1:
@@ -77,10 +70,3 @@ class DebiasConfig:
     def place(self, step: int) -> tuple[int, int]:
         """(step, steps) of the part of the run that this step is in: the finish has a schedule of its own."""
         return (step - self.steps + self._last, self._last) if self.finishing(step) else (step, self.steps - self._last)
-
-
-def _within(config: DebiasConfig, name: str, low: float, high: float) -> None:
-    value = getattr(config, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and low <= value <= high):
-        wanted = f"from {low} to {high}" if math.isfinite(high) else f"from {low}"
-        raise UserInputError(name, f"it is {value!r}", f"give a number {wanted}")

@@ -7,7 +7,6 @@ a path is asked for.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
@@ -107,9 +106,13 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     """Fine-tune a baseline towards the reference."""
 
     objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
-    anchor: str = option("1", "Share of the frozen baseline in the target, 0 (the paper) to 1; C0:C1: from the first step to the last.")
+    anchor: str = option(
+        "auto",
+        "Share of the frozen baseline in the target, 0 (the paper) to 1; auto: 1, but 0 for a foreign baseline.",
+        pattern=r"auto|0(\.\d{1,20})?|1(\.0{1,20})?",
+        rule="auto, or a number from 0 to 1",
+    )
     reference_share: float = option(0.5, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
-    weight_clip: float = option(0.0, "Largest weight of an image; 0: none.", low=0, high=1e6)
     sigma_scale: float = option(
         3.0, "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.", low=0, high=1e4, open_low=True
     )
@@ -118,7 +121,6 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parse_anchor(self.anchor)
         if 0 < self.sigma_max <= self.sigma_min:
             raise UserInputError("sigma_max", f"it is {self.sigma_max}, not above sigma_min {self.sigma_min}", "widen the window")
 

@@ -1,0 +1,108 @@
+"""Which combination of TIW-DSM, guidance and references should be the default? On a set of benchmarks/sets.py, at equal nominal time.
+
+    python benchmarks/defaults.py garments --references 100 --seeds 0 1
+
+A budget is counted in steps of DSM(ref); a step of another method costs as many of them as COST says, measured once, paired, on this
+network. A cell is one line of benchmarks/results/defaults.jsonl; 600 samples from seeds of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import made  # noqa: E402
+import numpy as np  # noqa: E402
+import sets  # noqa: E402
+
+import tiw  # noqa: E402
+from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, neighbour_shares  # noqa: E402
+from tiw.model.device import pick_device  # noqa: E402
+from tiw.ratio.features import RatioConfig  # noqa: E402
+from tiw.shares import fairness_discrepancy  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "defaults.jsonl"
+SAMPLES = 600
+COST = {"dsm": 1.0, "anchored": 1.46}  # benchmarks/step.py, batches of 48
+# name: objective, share of the finish, learning rate
+METHODS = {
+    "reference alone": ("dsm-ref", 0.0, 3e-4),
+    "reference alone, 1e-3": ("dsm-ref", 0.0, 1e-3),
+    "TIW-DSM, anchored": ("tiw-dsm", 0.0, 3e-4),
+    "TIW-DSM, anchored, finish 0.5": ("tiw-dsm", 0.5, 3e-4),
+    "TIW-DSM, anchored, finish 1": ("tiw-dsm", 1.0, 3e-4),
+}
+
+
+def references(parts: dict, n: int, seed: int):
+    """`n` of the pool, every group equally often."""
+    labels, _ = made.group_index(parts["pool"])
+    order = np.random.default_rng([seed, 77]).permutation(len(labels))
+    turn = [int((labels[order[:i]] == labels[k]).sum()) for i, k in enumerate(order)]
+    return parts["pool"].take(np.sort(order[np.argsort(turn, kind="stable")[:n]]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=list(sets.MAKERS))
+    parser.add_argument("--references", type=int, nargs="+", default=[100])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--budgets", type=int, nargs="+", default=[100])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    args = parser.parse_args()
+    parts, classifier = sets.load_set(args.name), made.make_classifier(args.name)
+    baseline = tiw.Denoiser.from_pretrained(made.folder(args.name)).prepare(pick_device(), made.PRECISION).requires_grad_(False).eval()
+    encoder = fit_encoder(parts["heldout"].images, "the held-out images")
+    real = encoder(parts["heldout"].images)
+    done = {json.dumps(json.loads(line)["cell"]) for line in RESULTS.read_text().splitlines()} if RESULTS.is_file() else set()
+
+    def measure(cell: dict, images: np.ndarray, reference, more: dict) -> None:
+        found = encoder(images)
+        counts = np.bincount(made.predicted(classifier, images), minlength=4)
+        row = {
+            "cell": cell,
+            "n": len(images),
+            "shares": (counts / len(images)).round(3).tolist(),
+            "fairness_discrepancy": fairness_discrepancy(counts, np.full(4, 0.25)).value,
+            "frechet_distance": frechet_distance(found, real).value,
+            **asdict(neighbour_shares(found, real)),
+            "closer_to_reference": closer_to_reference(found, encoder(reference.images), real, cell["seed"]).value,
+            **more,
+        }
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+    for seed in args.seeds:
+        for n in args.references:
+            reference, fitted = references(parts, n, seed), None
+            for budget in args.budgets:
+                for method in args.methods:
+                    cell = {"set": args.name, "references": n, "seed": seed, "budget": budget, "method": method}
+                    if json.dumps(cell) in done:
+                        continue
+                    objective, finish, rate = METHODS[method]
+                    if objective != "dsm-ref" and fitted is None:
+                        ratio = tiw.fit_density_ratio(parts["biased"], reference, baseline, RatioConfig(seed=seed, biased_images=1500))
+                        match = tiw.match_strength(baseline, ratio, parts["biased"], reference, seed=seed, count=240)
+                        fitted = ratio, match.strength
+                    ratio, strength = (None, 1.0) if objective == "dsm-ref" else fitted
+                    steps = round(budget / COST["dsm" if objective == "dsm-ref" else "anchored"])
+                    config = tiw.DebiasConfig(
+                        objective, steps=steps, strength=strength, finish=finish, learning_rate=rate, seed=1000 + seed
+                    )
+                    *_, last = tiw.debias(baseline, parts["biased"], reference, ratio, config, ema=0.95)
+                    first = 10_000_000 + 10_000 * seed
+                    measure(
+                        cell, tiw.sample(last.average, range(first, first + SAMPLES)), reference, {"steps": steps, "strength": strength}
+                    )
+
+
+if __name__ == "__main__":
+    main()
