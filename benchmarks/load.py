@@ -1,0 +1,128 @@
+"""What a full class costs: CLIENTS browsers' worth of looks at the page while a run trains. Writes benchmarks/results/load.json.
+
+    python benchmarks/load.py --clients 30 --minutes 10 --sessions 2000
+
+Each client opens the page, reads the demo, starts the page's own timer event once a second and follows a run; then SESSIONS visitors open
+and close the page one after the other, and memory, file descriptors and disk of the app are read before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from served import Visitor, studio  # noqa: E402
+
+EMPTY = dict.fromkeys(("audit", "even-out", "train", "preview", "debias", "compare"), "")
+DEMO = {"biased": "demo", "reference": "demo", "references": 50, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clients", type=int, default=30)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--sessions", type=int, default=2000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        with studio(home, "--public", child="") as address, closing(Visitor(address)) as teacher:
+            app = max(psutil.Process().children(), key=lambda child: child.create_time())
+            run = teacher.api("train", minutes=15.0, batch_size=32)
+            wait(lambda: (home / "runs" / run / "steps.jsonl").is_file(), 300)
+            alone = speed(home / "runs" / run, 20.0)
+            before = cost(app, home)
+            found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
+            failed: list[str] = []
+            end = time.monotonic() + 60 * args.minutes
+            crowd = [threading.Thread(target=client, args=(address, found, failed, end)) for _ in range(args.clients)]
+            for thread in crowd:
+                thread.start()
+            beside = speed(home / "runs" / run, max(20.0, 60 * args.minutes - 10))
+            for thread in crowd:
+                thread.join()
+            after = cost(app, home)
+            teacher.api("stop_run", run=run)
+            soak_before = cost(app, home)
+            for _ in range(args.sessions):
+                with httpx.Client(base_url=address) as visitor:
+                    visitor.get("/")
+                    visitor.get("/config")
+            time.sleep(5)
+            soak_after = cost(app, home)
+    times = {name: {"n": len(v), "p50": float(np.median(v)), "p95": float(np.percentile(v, 95))} for name, v in found.items() if v}
+    result = {
+        "cores": os.cpu_count(),
+        "load_average_at_the_end": os.getloadavg()[0],
+        "clients": args.clients,
+        "minutes": args.minutes,
+        "seconds": times,
+        "failed": len(failed),
+        "examples_of_failures": failed[:5],
+        "steps_a_second": {"alone": alone, "beside": beside},
+        "app": {"before": before, "after": after},
+        "soak": {"sessions": args.sessions, "before": soak_before, "after": soak_after},
+    }
+    (ROOT / "benchmarks" / "results" / "load.json").write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+def client(address: str, found: dict[str, list[float]], failed: list[str], end: float) -> None:
+    """One browser: the page, then a look and a status a second."""
+    try:
+        with closing(timed(found["page"], lambda: Visitor(address))) as visitor:
+            look = visitor.events["lambda"]
+            while time.monotonic() < end:
+                began = time.monotonic()
+                answers = [
+                    timed(found["look"], lambda: visitor.call(look, DEMO, EMPTY, None)),
+                    timed(found["status"], lambda: visitor.api("runs")),
+                ]
+                failed.extend(str(answer)[:200] for answer in answers if isinstance(answer, dict) and "error" in answer)
+                time.sleep(max(0.0, 1.0 - (time.monotonic() - began)))
+    except Exception as error:  # a client that is gone counts as failed, the others go on
+        failed.append(f"{type(error).__name__}: {error}"[:200])
+
+
+def timed(times: list[float], work):
+    began = time.perf_counter()
+    try:
+        return work()
+    finally:
+        times.append(time.perf_counter() - began)
+
+
+def speed(run: Path, seconds: float) -> float:
+    """Training steps a second over the next so many seconds."""
+    before = len((run / "steps.jsonl").read_bytes().splitlines())
+    time.sleep(seconds)
+    return (len((run / "steps.jsonl").read_bytes().splitlines()) - before) / seconds
+
+
+def cost(app: psutil.Process, home: Path) -> dict:
+    size = sum(f.stat().st_size for part in ("uploads", "incoming", "temporary") for f in (home / part).rglob("*") if f.is_file())
+    return {"megabytes": app.memory_info().rss / 2**20, "file_descriptors": app.num_fds(), "disk_beside_runs": size}
+
+
+def wait(condition, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()
