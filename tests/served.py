@@ -54,7 +54,7 @@ def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, co
         yield address
     finally:
         app.terminate()
-        app.wait(30)
+        app.wait(90)
 
 
 def free_port() -> int:

@@ -215,6 +215,8 @@ def located(name: str, field: str) -> str:
     path = (home() / {"upload": "uploads", "run": "runs"}[parts[1]] / parts[2] / (parts[3] or "")) if parts else Path(name)
     if parts is None and not gate.public():
         return name
+    if parts and parts[2] in examples().values() and parts[3] in (None, *OF_RUNS):
+        return str(EXAMPLE / parts[2] / (parts[3] or ""))
     try:
         folder = path.relative_to(home())
     except ValueError:
@@ -237,6 +239,8 @@ def is_there(name: str) -> bool:
 
 def named(path: Path) -> str:
     """What a browser calls a file of ours: no visitor learns where it lies."""
+    if path.is_relative_to(EXAMPLE):
+        return f"run:{'/'.join(path.relative_to(EXAMPLE).parts)}"
     kind, *rest = path.relative_to(home()).parts
     return f"{ {'uploads': 'upload', 'runs': 'run'}[kind] }:{'/'.join(rest)}"
 
