@@ -23,6 +23,7 @@ ROOMS = {
     "run": [
         *(
             "names",
+            "versions",
             "options",
             "folder",
             "forecast",
@@ -30,11 +31,15 @@ ROOMS = {
             "budget",
             "train_in_folder",
             "report",
+            "fields",
+            "hand_on",
+            "card",
             "comparison",
             "thumbnails",
             "audit_files",
             "actions",
             "execute",
+            "replay",
         ),
         *("index", "supervise", "queue"),
     ],

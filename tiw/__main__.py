@@ -170,6 +170,63 @@ for _kind in OPTIONS:
     _command(_kind)
 
 
+@app.command("report")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of an audit, a debias and a compare run, or of a demo.")],
+    audit: Annotated[Path | None, typer.Option(help="Folder of the audit, where no other run names it.")] = None,
+    about: Annotated[Path | None, typer.Option(help="TOML file with what only you know: purpose, origin, who chose the reference.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; empty: that of the last run.")] = None,
+    images: Annotated[bool, typer.Option(help="Show images in the report.")] = True,
+) -> None:
+    """One report to hand on: report.html, report.json and its tables, and the model card of the debiased pipeline."""
+    from .run import card, fields, hand_on, names
+
+    with _said():
+        found, told = hand_on.collect(runs, audit), fields.read_about(about) if about else {}
+        where = out or found[max(found, key=hand_on.PARTS.index)].path
+        made = hand_on.write_report(where, found, told, images)
+        if "debias" in found and (model := found["debias"].path / names.MODEL).is_dir():
+            card.write_card(model, made.findings, told, made.hash)
+    print(made.findings.finding, made.findings.verdict, where / names.REPORT, sep="\n")
+
+
+@app.command("replay")
+def replay(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the second run; empty: RUN-replay.")] = None,
+) -> None:
+    """A run again from its config.json alone, and which numbers and versions differ."""
+    from .run.replay import replay as again
+
+    with _said():
+        found = again(RunFolder.open(run), out or run.with_name(f"{run.name}-replay"), execute)
+    print(*found.different[:20], found.sentence, sep="\n")
+    raise typer.Exit(1 if found.different else 0)
+
+
+@app.command("push")
+def push(
+    run: Annotated[Path, typer.Argument(help="Folder of a debias run whose report has been made.")],
+    to: Annotated[str, typer.Option(help="OWNER/NAME on the hub.")],
+) -> None:
+    """Send the debiased pipeline with its model card to a hub, as a private repository."""
+    from .run import card, names
+
+    typer.confirm(f"Send {run / names.MODEL} to {to}?", abort=True)
+    with _said():
+        print(card.push(run / names.MODEL, to))
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """A user's error as a sentence and exit code 2."""
+    try:
+        yield
+    except UserInputError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
 @app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def page(context: typer.Context) -> None:
     """Start the page in the browser; `tiw app --help` lists its options."""

@@ -21,10 +21,11 @@ from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from . import names
+from .card import write_card
 from .folder import RunFolder
+from .hand_on import collect, write_report
 from .inputs import CHECKPOINTS, open_denoiser, read_set, report, report_of, with_classes
 from .options import CompareOptions, DebiasOptions
-from .report import compare_html
 
 FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
@@ -59,12 +60,28 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     more = {"biased": biased, "encoder": o.encoder, "denoiser": models["baseline"], "margin": o.margin}
     found = measure(*images.values(), reference, classifier, heldout, truth, o.seed, on_progress=report(run, "Measuring"), **more)
     write_pairs(run.path / names.PAIRS, list(seeds), found)
+    write_examples(run.path / names.EXAMPLES, found, images["debiased"], reference)
     used = {name: getattr(o, name) for name in FROM_RUN}
     result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
     result["notes"] += notes
     run.write_result(result)
-    write_atomic(run.path / names.REPORT, compare_html(run.result(), images).encode())
+    told = write_report(run.path, collect([run.path]))
+    if trained is not None:
+        write_card(Path(o.debiased), told.findings, {}, told.hash)
     return result
+
+
+def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet) -> None:
+    """RUN/examples.npz: the images that the report shows beside its numbers."""
+    arrays = {}
+    if found.residual is not None:
+        arrays["surest_samples"] = samples[list(found.residual.surest_samples)]
+        arrays["surest_references"] = reference.take(found.residual.surest_references).images
+    if found.quality["closer_to_reference"] is not None:
+        pairs = found.quality["closer_to_reference"]["debiased"]["pairs"]
+        arrays["nearest_samples"] = samples[[row for row, _ in pairs]]
+        arrays["nearest_references"] = reference.take([image for _, image in pairs]).images
+    np.savez(path, **arrays)
 
 
 def debiasing_run(model: str) -> RunFolder | None:

@@ -22,6 +22,7 @@ from ..files import sweep
 from ..model import processes
 from . import names
 from .folder import RunFolder, Stopped, now
+from .versions import package_versions
 
 APP = "TIW_APP"  # environment variable: the app's process, with which this one ends
 LAST_WORDS = 10.0  # seconds that a run has to save its state once its app is gone
@@ -98,7 +99,7 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
 
         if run.stop_requested():
             raise Stopped
-        run.write_result(EXECUTE[run.kind](run, run.options))
+        run.write_result({**EXECUTE[run.kind](run, run.options), "versions": package_versions()})
     except (Stopped, processes.FirstEnded):
         return 0, {"state": "stopped", "stage": "Stopped"}
     except UserInputError as error:

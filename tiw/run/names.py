@@ -15,7 +15,8 @@
 | scores.parquet, rest.parquet, map.parquet, *.csv | audit_files | page |
 | thumbs.json and its sheets | thumbnails | page |
 | pairs.csv, spot_check.csv | comparison; the page | page, comparison |
-| report.html | actions, audit_files | people |
+| examples.npz | comparison | hand_on |
+| report.html, report.json, report-NN.csv | audit_files, hand_on | people |
 | samples.npz, sheet.webp | actions.preview, sample, compare | page |
 | biased.parquet, reference.parquet | actions.even_out | every command, as a set |
 | biased.json, reference.json, heldout.json | actions.make_split | every command, as a set |
@@ -47,6 +48,8 @@ REPORT = "report.html"
 SAMPLES = "samples.npz"
 SHEET = "sheet.webp"
 PAIRS = "pairs.csv"
+EXAMPLES = "examples.npz"
+REPORT_JSON = "report.json"
 SPOT_CHECK = "spot_check.csv"
 BUDGET = "budget.json"
 CHECKPOINT = "checkpoint.pt"

@@ -1,4 +1,4 @@
-"""One HTML file to hand on: the audit's or the comparison's findings, with its pictures inside."""
+"""One HTML file to hand on: the audit's findings, with its pictures inside, and the page that every report is made of."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     ]
     groups = [_picture(items, biased, reference, f"Group {k}") for k, items in enumerate(result["groups"] or [], 1)]
     finding = result["finding"]
-    return _page(
+    return page(
         "Audit: " + (verdict if finding is None else finding)["sentence"],
         _finding(finding, biased, reference) if finding else None,
         Block("Can this be trusted?", [verdict["sentence"], *_in_words(verdict, levels, result["biased"]), *verdict["reasons"]]),
@@ -224,48 +224,8 @@ def _reliability(level: dict) -> Chart:
     return Chart(text, f"{text}. Observed share at predicted chance: {pairs}.", ("0", "1"), points=points, lines=[(0.0, 60.0, 100.0, 0.0)])
 
 
-def compare_html(result: dict, samples: dict[str, np.ndarray]) -> str:
-    """A comparison's result.json with pairs of samples (baseline and debiased, uint8 [N,H,W,3]), as one page."""
-    shares = [
-        [
-            s["attribute"],
-            s["value"],
-            s["set"],
-            _share(s) if s["interval"] else f"{100 * s['share']:.1f} %",
-            f"{s['n']:,}" if s["n"] else "exact",
-        ]
-        for s in result["shares"]
-    ]
-    distances = []
-    for name in ("fairness_discrepancy", "frechet_distance"):
-        found = result.get(name) or {}
-        distances += [
-            [name.replace("_", " "), set_.replace("_", " "), _estimate(found[set_])]
-            for set_ in ("baseline", "baseline_resampled", "debiased", "floor")
-            if set_ in found
-        ]
-    texts = [f"{result['n']:,} samples of each model, from the same seeds. {result['frechet_distance']['encoder']}."]
-    for attribute in (result["classifier"] or {}).get("attributes", []):
-        value = attribute["accuracy"]
-        if value is None:
-            texts.append(f"The errors of the classifier of “{attribute['attribute']}” are not counted.")
-            continue
-        right = _share({"share": value["value"], **value})
-        texts.append(f"The classifier of “{attribute['attribute']}” is right in {right} of {attribute['n']:,} images.")
-    pictures = [
-        Picture(_source(samples[name][:24], 12), f"24 samples of the {name} model", f"{name.capitalize()}, seeds in the same places")
-        for name in ("baseline", "debiased")
-    ]
-    return _page(
-        "Comparison of the baseline and the debiased model",
-        Block(texts=texts),
-        Block("Shares", head=["Attribute", "Value", "Set", "Share", "n"], rows=shares) if shares else None,
-        Block("Distances", head=["Distance", "Of", "Value"], rows=distances),
-        Block("Pairs", pictures=pictures),
-    )
-
-
-def _page(title: str, *blocks: Block | None) -> str:
+def page(title: str, *blocks: Block | None) -> str:
+    """A self-contained HTML page of these blocks; None is left out."""
     return _template().render(
         title=title, version=__version__, today=date.today().isoformat(), blocks=[block for block in blocks if block is not None]
     )
@@ -275,10 +235,11 @@ def _picture(items: list[int] | np.ndarray, biased: ImageSet, reference: ImageSe
     """Contact sheet of items: rows of biased followed by reference."""
     n = len(biased)
     images = np.stack([biased.images[i] if i < n else reference.images[i - n] for i in items])
-    return Picture(_source(images, 12), f"{len(images)} images. {caption}", caption)
+    return Picture(source(images, 12), f"{len(images)} images. {caption}", caption)
 
 
-def _source(images: np.ndarray, columns: int) -> str:
+def source(images: np.ndarray, columns: int) -> str:
+    """Contact sheet of uint8 [N,H,W,3] as a data address."""
     return "data:image/webp;base64," + base64.b64encode(contact_sheet(images, min(columns, len(images)))).decode()
 
 

@@ -1,0 +1,172 @@
+"""The report to hand on, from runs of known results: complete, escaped, small, and the same from the command."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import blobs
+from typer.testing import CliRunner
+
+from tiw.__main__ import app
+from tiw.comparing.classifier import fit_attribute_classifier
+from tiw.comparing.compare import measure
+from tiw.data import ImageSet
+from tiw.errors import UserInputError
+from tiw.run import card, fields, hand_on, names
+from tiw.run.folder import RunFolder
+from tiw.run.options import CompareOptions, DebiasOptions
+from tiw.run.replay import differences, replay
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
+EVIL = "<script>alert(1)</script>"
+
+
+def labelled(n, share, seed):
+    images = blobs(n, share, seed)
+    names_ = images.attributes["light"].map({"bright": EVIL, "dark": "=1+1"})
+    return ImageSet(images.images, pd.DataFrame({"<b>light</b>": names_}), f"{EVIL}.zip")
+
+
+@pytest.fixture(scope="module")
+def run_folders(tmp_path_factory):
+    """A debias and a compare run as their actions leave them, of images whose labels are hostile."""
+    home = tmp_path_factory.mktemp("runs")
+    debias = RunFolder.create(home / "debias", "debias", DebiasOptions())
+    gap = {"value": 0.9, "interval": (0.8, 1.0)}
+    debias.write_result({"objective": "tiw-dsm", "strength": 1.0, "steps": 100, "gap_closed": gap})
+    (debias.path / names.MODEL).mkdir()
+    compare = RunFolder.create(home / "compare", "compare", CompareOptions(debiased=str(debias.path / names.MODEL)))
+    classifier = fit_attribute_classifier(labelled(300, 0.5, 0))
+    baseline, debiased, reference = labelled(200, 0.1, 1), labelled(200, 0.45, 2), labelled(80, 0.5, 3)
+    found = measure(baseline.images, debiased.images, reference, classifier, labelled(150, 0.5, 4), biased=labelled(200, 0.1, 5))
+    compare.write_result({**found.to_json(), "sets": {"reference": reference.about()}, "versions": {"torch": "2"}})
+    np.savez(compare.path / names.SAMPLES, seeds=np.arange(200), baseline=baseline.images, debiased=debiased.images)
+    np.savez(compare.path / names.EXAMPLES, surest_samples=debiased.images[:12], nearest_samples=debiased.images[:12])
+    return debias, compare
+
+
+@pytest.fixture(scope="module")
+def written(run_folders, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    about = {"purpose": "Portraits for a textbook", "licence": EVIL}
+    return out, hand_on.write_report(out, hand_on.collect([run_folders[1].path]), about)
+
+
+def test_it_has_the_fifteen_fields_and_says_what_is_not_stated(written):
+    out, report = written
+    page = (out / names.REPORT).read_text()
+    headings = re.findall(r"<h2>(\d+) ", page)
+    assert headings == [str(k) for k in range(1, 16)]
+    assert html.escape(report.findings.finding) in page and "What the model is for. Portraits for a textbook" in page
+    assert "Intended use. Not stated." in page and report.hash in page and "tiw-dsm" in page
+    assert re.search(r"from 0\.\d+ \[.*\] to 0\.\d+ \[.*\], counted on 200 samples of each model and corrected", report.findings.finding)
+        r"went from 0\.\d+ \[.*\] to 0\.\d+ \[.*\], counted on 200 samples of each model and corrected", report.findings.finding
+    )
+    assert "Glossary" in page and page.count("data:image/webp") == 4
+
+
+def test_it_is_one_small_file_that_loads_nothing(written):
+    page = (written[0] / names.REPORT).read_text()
+    assert len(page.encode()) < 3 << 20
+    assert not re.search(r'(src|href)="(?!data:)', page) and "url(" not in page and "@import" not in page
+
+
+def test_hostile_labels_stay_text(written):
+    out, _ = written
+    page = (out / names.REPORT).read_text()
+    assert EVIL not in page and "<b>light</b>" not in page and "&lt;script&gt;" in page
+    tables = [(out / name).read_text() for name in sorted(p.name for p in out.glob("report-*.csv"))]
+    assert tables and not any(re.search(r'(^|,)"?=1', line) for text in tables for line in text.splitlines())
+
+
+def test_report_json_is_what_its_schema_says_and_carries_every_number(written, run_folders):
+    report = json.loads((written[0] / names.REPORT_JSON).read_text())
+    jsonschema.validate(report, SCHEMA)
+    assert report["results"]["compare"] == run_folders[1].result() and report["results"]["debias"]["steps"] == 100
+    broken = json.loads(json.dumps(report))
+    broken["results"]["compare"]["residual"]["verdict"] = "fair"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, SCHEMA)
+
+
+def test_worst_comes_first_and_flags_are_explained(written):
+    table = written[1].findings.fields[8].table
+    result = written[1].results["compare"]
+    far = [abs(row["corrected"]["value"]) for row in result["differences"] if row["from"] == "target"]
+    first = next(r for r in result["differences"] if r["from"] == "target" and [r["attribute"], r["value"]] == table.rows[0][:2])
+    assert abs(first["corrected"]["value"]) == max(far)
+    assert written[1].findings.fields[8].title == "Shares and differences"
+
+
+def test_the_hash_is_that_of_inputs_and_versions(run_folders, monkeypatch):
+    runs = hand_on.collect([run_folders[1].path])
+    one, two, other = (hand_on.make_report(runs, {"purpose": p}).hash for p in ("a", "a", "b"))
+    assert one == two != other
+    monkeypatch.setattr(hand_on, "package_versions", lambda: {"tiw-studio": "9"})
+    assert hand_on.make_report(runs, {"purpose": "a"}).hash != one
+
+
+def test_without_images_and_from_the_command(run_folders, tmp_path):
+    (tmp_path / "about.toml").write_text('reference_chosen_by = "The editors"\n')
+    given = ["report", str(run_folders[1].path), "--about", str(tmp_path / "about.toml"), "--out", str(tmp_path / "out"), "--no-images"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out" / names.REPORT).read_text()
+    assert "The editors" in page and "<img" not in page
+    written_card = (run_folders[0].path / names.MODEL / card.CARD).read_text()
+    assert written_card.startswith("---\n") and "library_name: diffusers" in written_card and EVIL not in written_card
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("purpose = [", "cannot be read"), ('porpoise = "x"', "has the key 'porpoise'"), (None, "cannot be read")]
+)
+def test_a_wrong_about_file_is_a_sentence(tmp_path, text, words):
+    if text is not None:
+        (tmp_path / "about.toml").write_text(text)
+    with pytest.raises(UserInputError, match=words):
+        fields.read_about(tmp_path / "about.toml")
+
+
+def test_runs_that_make_no_report_are_refused(run_folders, tmp_path):
+    with pytest.raises(UserInputError, match="no result yet"):
+        hand_on.collect([RunFolder.create(tmp_path / "new", "compare", CompareOptions(debiased="x")).path])
+    second = RunFolder.create(tmp_path / "second", "compare", CompareOptions(debiased="x"))
+    second.write_result({})
+    with pytest.raises(UserInputError, match="two runs of compare"):
+        hand_on.collect([run_folders[1].path, second.path])
+    with pytest.raises(UserInputError, match="readable"):
+        hand_on.collect([tmp_path / "nowhere"])
+
+
+def test_an_audit_alone_makes_a_report():
+    found = fields.findings({"audit": {"verdict": {"sentence": "The sets differ."}}}, {}, {}, [])
+    assert found.finding == "The sets differ." and len(found.fields) == 15
+
+
+def test_a_replay_says_what_differs(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "debias", DebiasOptions())
+    run.write_result({"steps": 3, "loss": [0.5, 0.25], "versions": {"torch": "1", "numpy": "2"}, "training_seconds": 9})
+    (run.path / names.BUDGET).write_text("{}")
+
+    def execute(again):
+        assert (again.path / names.BUDGET).is_file() and again.options == run.options
+        again.write_result({"steps": 3, "loss": [0.5, 0.26], "versions": {"torch": "1", "numpy": "3"}, "training_seconds": 2})
+        return 0
+
+    found = replay(run, tmp_path / "again", execute)
+    assert found.different == ("loss[1] was 0.25, is 0.26",) and found.versions == ("numpy 2 then, 3 now",)
+    assert found.sentence == "1 numbers differ. Versions that differ: numpy 2 then, 3 now."
+    assert differences({"a": 1.0}, {"a": 1.0 + 1e-12}) == [] and differences([1], [1, 2]) == [" was [1], is [1, 2]"]
+    with pytest.raises(UserInputError, match="failed this time"):
+        replay(run, tmp_path / "third", lambda again: 1)
+
+
+def test_nothing_is_pushed_without_a_card_or_a_yes(tmp_path):
+    with pytest.raises(UserInputError, match="no model card"):
+        card.push(tmp_path, "me/model")
+    assert CliRunner().invoke(app, ["push", str(tmp_path), "--to", "me/model"], input="n\n").exit_code == 1
