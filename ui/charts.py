@@ -94,7 +94,7 @@ def gap(previews: list[dict], steps: list[dict]) -> str:
 def shares(rows: list[dict]) -> str:
     """Every attribute's shares in one chart: baseline, debiased and reference with intervals and n, the truth as a line mark."""
     labels = list(dict.fromkeys((row["attribute"], row["value"]) for row in rows))
-    data = []
+    data, corrected = [], []
     for name, title in SETS.items():
         of = {(row["attribute"], row["value"]): row for row in rows if row["set"] == name}
         drawn = [label for label in labels if label in of]
@@ -117,6 +117,20 @@ def shares(rows: list[dict]) -> str:
                 }
             )
         else:
+            fixed = [(label, row["corrected"]) for label, row in zip(drawn, found, strict=True) if row.get("corrected")]
+            if fixed:
+                corrected.append(
+                    {
+                        "name": f"{title}, corrected",
+                        "type": "scatter",
+                        "mode": "markers",
+                        "x": [[attribute for (attribute, _), _ in fixed], [value for (_, value), _ in fixed]],
+                        "y": [c["share"] for _, c in fixed],
+                        "customdata": [c["simultaneous"] for _, c in fixed],
+                        "marker": {"symbol": "diamond", "size": 9, "color": COLOURS[name], "line": {"width": 1.5, "color": "white"}},
+                        "hovertemplate": "%{y:.1%}, all values at once 95 %: %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>",
+                    }
+                )
             data.append(
                 {
                     **trace,
@@ -135,4 +149,4 @@ def shares(rows: list[dict]) -> str:
         "yaxis": {"tickformat": ".0%", "title": {"text": "share"}, "rangemode": "tozero"},
         "legend": {"orientation": "h", "y": 1.12, "x": 0},
     }
-    return json.dumps({"data": data, "layout": layout, "alt": f"Attribute shares. {text}"})
+    return json.dumps({"data": data + corrected, "layout": layout, "alt": f"Attribute shares. {text}"})

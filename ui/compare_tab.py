@@ -8,6 +8,7 @@ from html import escape
 
 import gradio as gr
 import numpy as np
+import pandas as pd
 
 from . import charts, gate, html, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
@@ -50,6 +51,7 @@ def build(current: gr.BrowserState) -> CompareTab:
         with gr.Accordion("Advanced", open=False):
             with gr.Row(elem_classes="tiw-stack", visible=not gate.public()):
                 labels = gr.Textbox("", label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
+                attributes = gr.Textbox("", label="Attributes", info="Those that count, with commas between. Empty: all, if one or two.")
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
             seed = gr.Number(0, precision=0, label="First seed")
     message = theme.html()
@@ -61,11 +63,11 @@ def build(current: gr.BrowserState) -> CompareTab:
         "", html_template='<div class="pairs-box"></div>', js_on_load=theme.asset("pairs.js"), apply_default_css=False, elem_id="pairs"
     )
 
-    def begin(current: dict, chosen: str, count: int, labels: str, heldout: str, seed: int) -> tuple[dict, str]:
+    def begin(current: dict, chosen: str, count: int, labels: str, attributes: str, heldout: str, seed: int) -> tuple[dict, str]:
         run = store.open_run(chosen)
         if run is None or not run.done:
             return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
-        return start("compare", current, fields(run, count, labels, heldout, seed))
+        return start("compare", current, fields(run, count, labels, heldout, seed, attributes))
 
     def render(run: store.Run | None) -> list:
         done = run is not None and run.done
@@ -74,18 +76,19 @@ def build(current: gr.BrowserState) -> CompareTab:
             return [state_of(run), stop_button(run), blank, "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
-        return ["", stop_button(run), _numbers(run), drawn, _classifier(result), _pairs(run)]
+        return ["", stop_button(run), _numbers(run), drawn, _differences(result) + _classifier(result), _pairs(run)]
 
     started = [
-        go.click(begin, [current, runs, count, labels, heldout, seed], [current, message], **QUIET),
+        go.click(begin, [current, runs, count, labels, attributes, heldout, seed], [current, message], **QUIET),
         halt.click(stop("compare"), current, None, **QUIET),
     ]
     return CompareTab(Panel("compare", [state, halt, numbers, shares, classifier, pairs], render), runs, started)
 
 
-def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0) -> dict:
+def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0, attributes: str = "") -> dict:
     """Options that compare a finished debias run with the model it started from."""
-    return {"debiased": store.named(run.path / "model"), "count": count, "labels": labels, "heldout": heldout, "seed": seed}
+    chosen = {"labels": labels, "attributes": attributes, "heldout": heldout, "seed": seed}
+    return {"debiased": store.named(run.path / "model"), "count": count, **chosen}
 
 
 def finished() -> list[str]:
@@ -186,6 +189,52 @@ def _memory(closer: dict | None, gap: dict | None) -> str:
     return html.tiles(*found) if found else ""
 
 
+def _differences(result: dict) -> str:
+    """What changed and what is left, in words; then the test without labels and what could not be measured."""
+    cards = []
+    for from_, title in (("baseline", "Against the baseline"), ("target", "Against the target")):
+        rows = [row for row in result.get("differences", []) if row["from"] == from_]
+        listed = [
+            [f"{row['attribute']}: {row['value']}", _points(row["raw"]), _points(row["corrected"]), row["words"], f"{row['p_holm']:.2g}"]
+            for row in rows
+        ]
+        if listed:
+            head = ["Share", "Raw", "Corrected", "In words", "p (Holm)"]
+            cards.append(html.card(f"<h3>{title}</h3>{html.table(head, [[escape(cell) for cell in row] for row in listed], title)}"))
+    warnings = [*result.get("not_measurable", {}).values(), *(t["sentence"] for t in result.get("transfer", []) if not t["fits"])]
+    if warnings:
+        said = "".join(f"<p>{escape(text)}</p>" for text in warnings)
+        cards.append(html.card(f"<h3>Read with care</h3>{said}"))
+    return "".join(cards) + _residual(result.get("residual"))
+
+
+def _points(found: dict | None) -> str:
+    """'+36 [+33, +39] points'."""
+    if not found:
+        return "not measurable"
+    value, low, high = (f"{100 * x:+.0f}" for x in (found["value"], *found["interval"]))
+    return f"{value} [{low}, {high}] points"
+
+
+def _residual(found: dict | None) -> str:
+    if not found:
+        return ""
+    sides = (
+        ("baseline", "Baseline samples against the reference (must be seen)"),
+        ("debiased", "Debiased samples against the reference"),
+        ("floor", "Baseline samples against biased images: painting alone"),
+        ("halves", "Two halves of the reference (must not be seen)"),
+    )
+    rows = [
+        [title, f"{s['auc']:.3f} [{s['interval'][0]:.3f}, {s['interval'][1]:.3f}]", f"{s['p']:.2g}", f"{s['n'][0]:,} and {s['n'][1]:,}"]
+        for name, title in sides
+        if (s := found.get(name))
+    ]
+    table = html.table(["What is compared", "AUC", "p", "n"], rows, "Test without labels")
+    verdict = found["verdict"].capitalize()
+    return html.card(f"<h3>What a test without labels still sees</h3><p><b>{verdict}.</b> {escape(found['sentence'])}</p>{table}")
+
+
 def _classifier(result: dict) -> str:
     """How far the counting itself can be trusted, said beside the shares."""
     tables = []
@@ -203,8 +252,8 @@ def _classifier(result: dict) -> str:
             f"{html.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion of the classifier')}</div>"
         )
     note = (
-        "Shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
-        "They are not corrected for it."
+        "Raw shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
+        "Corrected shares take these errors out."
     )
     return html.card(f'<h3>How the shares were counted</h3><p>{note}</p><div class="tiw-two">{"".join(tables)}</div>') if tables else ""
 
@@ -213,4 +262,17 @@ def _pairs(run: store.Run) -> str:
     with np.load(run.path / "samples.npz") as arrays:
         seeds = arrays["seeds"].tolist()
     pages = [seeds[part] for part in pictures.slices(len(seeds))]
-    return json.dumps({"base": f"tiw/{run.id}/pairs", "pages": pages})
+    return json.dumps({"base": f"tiw/{run.id}/pairs", "pages": pages, "labels": _called(run, len(seeds))})
+
+
+def _called(run: store.Run, n: int) -> list[list[str]] | None:
+    """What the classifier calls the baseline's and the debiased image of each pair; None where it called them nothing."""
+    path = run.path / "pairs.csv"
+    if not path.is_file():
+        return None
+    table = pd.read_csv(path, dtype=str)
+    names = [column.partition(": ")[2] for column in table if column.startswith("baseline: ")]
+    if not names or len(table) != n:
+        return None
+    both = [table[[f"{set_}: {name}" for name in names]].agg(", ".join, axis=1).tolist() for set_ in ("baseline", "debiased")]
+    return [list(pair) for pair in zip(*both, strict=True)]
