@@ -32,7 +32,7 @@ def test_pixels_survive_the_round_trip():
 
 def test_perturbing_and_expanding_are_per_example():
     x0, noise, sigma = torch.zeros(3, 2, 2), torch.ones(3, 2, 2), torch.tensor([1.0, 2.0, 3.0])
-    assert perturb(x0, noise, sigma).xt[:, 0, 0].tolist() == [1.0, 2.0, 3.0]
+    assert perturb(x0, noise, sigma)[:, 0, 0].tolist() == [1.0, 2.0, 3.0]
     with pytest.raises(AssertionError):
         expand(torch.ones(2), x0)
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # The rooms in the order the data flows, each with its files in their order. A file imports only from what stands above it.
-SHARED = ["errors", "described", "files", "pictures", "choices", "intervals", "sentences", "shares", "toys"]
+SHARED = ["errors", "streams", "described", "files", "pictures", "choices", "intervals", "sentences", "shares", "toys"]
 ROOMS = {
     "data": None,  # its files have an order of their own making
     "model": [

@@ -13,11 +13,12 @@ from ..data import ImageSet, Problem, check_sets
 from ..intervals import Estimate, wilson
 from ..ratio.density_ratio import DensityRatio, whitening
 from ..ratio.diagnostics import LevelDiagnostics, diagnose, histograms, moment_check
-from ..ratio.features import RatioFeatures
+from ..ratio.features import RatioFeatures, clear_level
 from ..shares import with_crossings
+from ..streams import stream
 from .camera import Suspect, camera_check
 from .finding import Finding, Pictured, find
-from .groups import NEAREST_SIGMA, group_images
+from .groups import group_images
 from .verdict import Verdict, judge
 
 REPRESENTATIVES = 48  # most over- and under-represented images
@@ -244,7 +245,7 @@ def _gap_closed(features: RatioFeatures, ratio: DensityRatio, level: int, seed: 
 
 
 def _groups(features: RatioFeatures, ratio: DensityRatio, seed: int) -> Groups:
-    level = int(np.argmin(np.abs(np.log(ratio.sigmas / NEAREST_SIGMA))))
+    level = clear_level(ratio.sigmas)
     of_biased, of_reference, typical = group_images(features.biased[level].numpy(), features.reference[level, 0].numpy(), seed)
     items = np.r_[features.scored, features.n_biased + np.arange(len(of_reference))]
     return Groups(of_biased, of_reference, tuple(tuple(items[row[row >= 0]].tolist()) for row in typical))
@@ -255,7 +256,7 @@ def _shares(biased: pd.DataFrame, reference: pd.DataFrame, scored: pd.DataFrame,
     reference's (docs/METHOD.md). Images whose label is missing count nowhere."""
     found = []
     weight = np.exp(log_ratio.astype(np.float64))
-    draws = np.random.default_rng(seed).integers(len(weight), size=(BOOTSTRAP, len(weight)))
+    draws = stream(seed, "reweighted shares").integers(len(weight), size=(BOOTSTRAP, len(weight)))
     for attribute in biased:
         known = scored[attribute].notna().to_numpy()
         heavy = weight * known

@@ -18,6 +18,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from ..data import ImageSet
 from ..intervals import Estimate
 from ..ratio.diagnostics import auc_delong
+from ..streams import stream
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue
 BINS = 12  # of a property, filled equally by the reference set
@@ -101,7 +102,7 @@ def _blockiness(grey: np.ndarray) -> np.ndarray:
 
 def camera_check(biased: ImageSet, reference: ImageSet, seed: int = 0) -> list[Suspect]:
     """Properties that alone separate the sets on images the discriminator has not seen, worst first; empty if none does."""
-    rng = np.random.default_rng([seed, 4])
+    rng = stream(seed, "camera check")
     rows = [np.sort(rng.permutation(len(s))[:MOST]) for s in (biased, reference)]
     pixels = [_pixels(s, r) for s, r in zip((biased, reference), rows, strict=True)]
     found = [properties(x) | _of_files(s, r) for x, s, r in zip(pixels, (biased, reference), rows, strict=True)]

@@ -18,6 +18,7 @@ from PIL import Image
 from ..data import ImageSet
 from ..data.memory import chunks, room_for
 from ..errors import UserInputError
+from ..streams import stream
 from .camera import GREY, MOST, SUSPECTS, Suspect, camera_check, properties
 
 # What mends which property.
@@ -96,7 +97,7 @@ def even_out(
         found = f"its images are {reference.resolution} pixels wide, the biased ones {biased.resolution}"
         raise UserInputError("reference", found, "set resolution to crop and resize both")
     say = on_progress or (lambda stage, done, total: None)
-    rng = np.random.default_rng([seed, 5])
+    rng = stream(seed, "even out")
     looked_at = [images.take(np.sort(rng.permutation(len(images))[:MOST])) for images in (biased, reference)]
     steps, left = _find(looked_at, names or tuple(SUSPECTS), seed, say)
     if steps:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
+
+from ..ratio.components import Components
 
 GROUPS = 8
 COMPONENTS = 32
-NEAREST_SIGMA = 0.3  # images are clear there, their last details are gone
 
 
 def group_images(biased: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -16,9 +17,8 @@ def group_images(biased: np.ndarray, reference: np.ndarray, seed: int = 0) -> tu
 
     Group 1 is the largest among the biased images.
     """
-    x = np.concatenate([biased, reference])
-    z = (x - x.mean(0)) / np.maximum(x.std(0), 1e-6)
-    z = PCA(min(COMPONENTS, *z.shape), svd_solver="randomized", random_state=seed).fit_transform(z)
+    x = torch.from_numpy(np.concatenate([biased, reference]))
+    z = Components.of(x, COMPONENTS, seed)(x).numpy()
     means = KMeans(min(GROUPS, len(z) // 10 or 1), n_init=4, random_state=seed).fit(z)
     sizes = np.bincount(means.labels_[: len(biased)], minlength=means.n_clusters)
     place = np.empty(means.n_clusters, int)

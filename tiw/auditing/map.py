@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from scipy.linalg import orthogonal_procrustes
-from sklearn.decomposition import PCA
+
+from ..ratio.components import Components
 
 COMPONENTS = 32  # principal components handed to UMAP
 NEIGHBOURS = 15
@@ -48,8 +50,8 @@ def align(layout: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 
 def _components(features: np.ndarray, n: int, seed: int) -> np.ndarray:
-    z = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
-    return PCA(min(n, *z.shape), svd_solver="randomized", random_state=seed).fit_transform(z).astype(np.float32)
+    x = torch.from_numpy(np.ascontiguousarray(features, np.float32))
+    return Components.of(x, n, seed)(x).numpy()
 
 
 def _scaled(layout: np.ndarray) -> np.ndarray:

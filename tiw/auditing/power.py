@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..ratio.diagnostics import above_chance, auc_delong
+from ..streams import stream
 
 SHIFTS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 POWER = 0.8
@@ -51,7 +52,7 @@ def power(n_reference: int, n_biased: int, share: float = 0.5, seed: int = 0) ->
 
 
 def _seen(n_reference: int, n_biased: int, share: float, shift: float, seed: int) -> Seen:
-    rng = np.random.default_rng([seed, n_reference, n_biased, round(1000 * share), round(1000 * shift)])
+    rng = stream(seed, "power", n_reference, n_biased, round(1000 * share), round(1000 * shift))
     count = sum(_audit(rng, n_reference, n_biased, share, shift) for _ in range(SIMULATIONS))
     p, n, z = count / SIMULATIONS, SIMULATIONS, 1.96
     centre, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)  # Wilson

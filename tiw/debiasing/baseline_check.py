@@ -17,9 +17,9 @@ from ..model.denoiser import Denoiser
 from ..model.memory import thinned
 from ..model.sampling import labels_like, sample
 from ..ratio.diagnostics import auc_delong
-from ..ratio.features import PixelEncoder, features_at
+from ..ratio.features import CLEAR, PixelEncoder, features_at
+from ..streams import stream
 
-SIGMA = 0.3
 COMPONENTS = 50  # principal components of the pixels, at most, and one for ten images
 FOREIGN = 0.6  # the AUC's interval lies above: the demo's baseline 0.59 [0.54, 0.63], a perfect model of even shares 0.68 [0.64, 0.73]
 
@@ -50,10 +50,10 @@ def check_baseline(
     say = None if on_progress is None else lambda done: on_progress(done, count)
     # A class-conditional model paints the classes in the set's own shares: only what it makes of them is under test.
     images = sample(denoiser, seeds, labels=labels_like(biased.labels, seeds), on_batch=say)
-    rows = np.random.default_rng([seed, 4]).permutation(len(biased))[: 2 * count]
+    rows = stream(seed, "baseline check").permutation(len(biased))[: 2 * count]
     x = np.concatenate(
         [
-            features_at(PixelEncoder(), pixels, items, (SIGMA,), seed)[0, 0].numpy()
+            features_at(PixelEncoder(), pixels, items, (CLEAR,), seed)[0, 0].numpy()
             for pixels, items in ((biased.images[np.sort(rows)], np.sort(rows)), (images, np.arange(count) + (1 << 32)))
         ]
     )

@@ -22,6 +22,7 @@ from ..model.device import COMPILE_FROM, compile_blocks
 from ..model.memory import batch_for
 from ..model.noise import expand, perturb, to_x0
 from ..ratio.density_ratio import DensityRatio
+from ..streams import sequence
 from .config import TIW, DebiasConfig
 from .objectives import corrected, dsm, iw_dsm
 
@@ -146,7 +147,7 @@ def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: Debi
 
 def _seed(config: DebiasConfig, step: int) -> int:
     """Of everything random in this step."""
-    return int(np.random.SeedSequence([config.seed, step]).generate_state(1, np.uint64)[0]) % 2**63
+    return int(sequence(config.seed, "training step", step).generate_state(1, np.uint64)[0]) % 2**63
 
 
 def _backward(
@@ -198,7 +199,7 @@ def _losses(
     anchor = 0.0 if config.objective == "weight-only" else config.anchor
     use_correction = config.objective != "weight-only"
     shared = held_out.shared_pass() if anchor and shares_pass else None
-    xt = perturb(x0, noise, sigma).xt
+    xt = perturb(x0, noise, sigma)
     correction = correction_at(held_out if shared is None else shared.log_ratio, xt, sigma, use_correction)
     share = config.exact_share
     if config.finishing(step):  # the references are their own target, and the biased images stand for the same distribution: each for all

@@ -25,8 +25,7 @@ def dsm(
 
     With a batch drawn from the reference this is DSM(ref), from the mixture q DSM(obs).
     """
-    sample = perturb(x0, noise, sigma)
-    return _squared_error(denoiser(sample.xt, sigma), x0, sigma, sigma_data, loss_weight)
+    return _squared_error(denoiser(perturb(x0, noise, sigma), sigma), x0, sigma, sigma_data, loss_weight)
 
 
 def iw_dsm(
@@ -69,7 +68,7 @@ def tiw_dsm(
     log r. `use_weight=False` sets the outer w to 1, `use_correction=False` drops both gradients. w, its gradient and the
     baseline are constants for the optimiser.
     """
-    xt = perturb(x0, noise, sigma).xt
+    xt = perturb(x0, noise, sigma)
     correction = correction_at(log_ratio, xt, sigma, use_correction).scaled(strength)
     common = {"use_weight": use_weight, "use_correction": use_correction, "anchor": anchor, "baseline": baseline}
     return corrected(denoiser, x0, xt, sigma, correction, reference_share, **common, sigma_data=sigma_data, loss_weight=loss_weight)

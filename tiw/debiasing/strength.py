@@ -29,8 +29,9 @@ from ..intervals import Estimate
 from ..model.denoiser import Denoiser
 from ..model.memory import thinned
 from ..model.sampling import labels_like, sample
-from ..ratio.density_ratio import GAP_SIGMA, DensityRatio
-from ..ratio.features import features_at
+from ..ratio.density_ratio import DensityRatio
+from ..ratio.features import clear_level, features_at
+from ..streams import stream
 
 BOOTSTRAP = 500
 FADE = 20.0  # components; halves the meter's spread over reference sets against equal weights (docs/METHOD.md, "Strength")
@@ -77,7 +78,7 @@ def gap_closed(
     biased_counts = ratio.gap_counts.cpu().double().numpy()
     sample_rows = [np.arange(len(found)) if folds is None else np.flatnonzero(folds == k) for k in range(n_folds)]
     fade = _fade(reference.shape[1])
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "gap")
 
     def gap(resample: bool) -> float:
         def mean(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -160,7 +161,7 @@ def _nearest(ratio: DensityRatio, moved: list[np.ndarray], seed: int) -> tuple[f
     reference, biased = ratio.gap_reference.cpu().double().numpy(), ratio.gap_biased.cpu().double().numpy()
     fold_of = ratio.folds.cpu().numpy()[-len(reference) :]
     fade, n_folds = _fade(reference.shape[1]), len(biased)
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "strength")
 
     def nearest(resample: bool) -> float:
         def mean(x: np.ndarray) -> np.ndarray:
@@ -178,7 +179,7 @@ def _nearest(ratio: DensityRatio, moved: list[np.ndarray], seed: int) -> tuple[f
 
 def _projected(ratio: DensityRatio, images: np.ndarray, labels: np.ndarray | None, seed: int) -> np.ndarray:
     """Images uint8 [N,H,W,3] in the whitened components where the gap is measured, [N, Q]; `labels` [N] as in `gap_closed`."""
-    level = ratio.sigmas[np.argmin(np.abs(np.log(ratio.sigmas / GAP_SIGMA)))]
+    level = ratio.sigmas[clear_level(ratio.sigmas)]
     items = np.arange(len(images)) + (1 << 32)  # noise of their own, no item's
     features = features_at(ratio.denoiser, images, items, [level], seed, labels=labels)[0, 0].to(ratio.gap_map.device)
     return (features @ ratio.gap_map).cpu().double().numpy()

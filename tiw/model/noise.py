@@ -76,19 +76,9 @@ def _nothing_left(noise: NoiseDistribution | UniformSteps, low: float, high: flo
     return UserInputError("sigma_min", found, f"its own run from {noise.sigma_min:.3g} to {noise.sigma_max:.3g}: widen the window")
 
 
-@dataclass(frozen=True)
-class NoisySample:
-    """One perturbed batch: xt = x0 + sigma * noise."""
-
-    x0: Tensor  # [B, ...] clean, in [-1, 1]
-    noise: Tensor  # [B, ...] standard normal
-    sigma: Tensor  # [B] noise level in units of x0
-    xt: Tensor  # [B, ...]
-
-
-def perturb(x0: Tensor, noise: Tensor, sigma: Tensor) -> NoisySample:
-    """Add `noise` at level `sigma` [B] to `x0` [B, ...]."""
-    return NoisySample(x0, noise, sigma, x0 + expand(sigma, x0) * noise)
+def perturb(x0: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    """xt = x0 + sigma * noise, [B, ...], from a clean x0 [B, ...] in [-1, 1], standard normal noise [B, ...] and levels [B]."""
+    return x0 + expand(sigma, x0) * noise
 
 
 def expand(per_example: Tensor, like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..streams import stream
 from .correction import DenoiserFn, LogRatioFn, correction_at
 from .memory import batch_for
 from .noise import expand, to_images
@@ -79,7 +80,7 @@ def starting_noise(seeds: Sequence[int], shape: tuple[int, ...], sigma_max: floa
 
 def labels_like(labels: np.ndarray | None, seeds: Sequence[int]) -> np.ndarray | None:
     """The class that each seed paints, [len(seeds)], drawn from a set's `labels` [n] and so in its shares; None for a set without."""
-    return None if labels is None else np.array([np.random.default_rng([int(seed), 5]).choice(labels) for seed in seeds], np.int64)
+    return None if labels is None else np.array([stream(int(seed), "classes").choice(labels) for seed in seeds], np.int64)
 
 
 @contextmanager

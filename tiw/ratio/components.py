@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+OVERSAMPLED = 10  # directions of the randomised SVD beyond those asked for, which make these exact
 LEAST = 1e-6  # spread of a feature that is the same everywhere
 
 
@@ -33,4 +34,4 @@ def principal_directions(z: Tensor, q: int, seed: int) -> Tensor:
     """The leading `q` principal directions [F, Q] of centred rows [n, F], by randomised SVD from a fixed seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return torch.pca_lowrank(z, q=min(q, *z.shape), center=False, niter=2)[2]
+        return torch.pca_lowrank(z, q=min(q + OVERSAMPLED, *z.shape), center=False, niter=2)[2][:, :q]

@@ -20,14 +20,14 @@ from ..data import ImageSet
 from ..errors import UserInputError
 from ..files import write_atomic
 from ..model.denoiser import Denoiser
+from ..streams import stream
 from .components import Components
 from .difference import difference_test
 from .estimators import HEADS, Head, fit, tensors_of
-from .features import Encoder, RatioConfig, RatioFeatures, ratio_features
+from .features import Encoder, RatioConfig, RatioFeatures, clear_level, ratio_features
 
 _TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_counts", "gap_reference")
 _ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy", "p_equal")
-GAP_SIGMA = 0.3  # the gap is measured at the level nearest to it: images are clear, their last details are not
 GAP_COMPONENTS = 100  # at most, and one for 20 biased images: the tail of a whitening is noise
 
 
@@ -51,7 +51,7 @@ class DensityRatio:
         np.ndarray
     )  # [L] p-values of "the sets do not differ at this level", adjusted for all levels (tiw.ratio.difference); NaN: not tested
     about: dict  # estimator, what it chose, held-out cross-entropy of each estimator that was fitted
-    gap_map: Tensor  # [F, Q] features at GAP_SIGMA -> whitened principal components, which measure the gap (tiw.debiasing.strength)
+    gap_map: Tensor  # [F, Q] features at the clear level -> whitened principal components, which measure the gap (tiw.debiasing.strength)
     gap_biased: Tensor  # [K, Q] the mean of the biased images of each fold there; where they have classes, in the reference's shares
     gap_counts: Tensor  # [K] how many images each of these means is as sure as
     gap_reference: Tensor  # [n_reference, Q] the reference images there
@@ -185,13 +185,13 @@ def fit_density_ratio(
 def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioConfig | None = None) -> DensityRatio:
     """The fit of `fit_density_ratio` on features already computed by `denoiser`."""
     config = config or RatioConfig()
-    rng = np.random.default_rng([config.seed, 2])
+    rng = stream(config.seed, "folds")
     m, n_reference = len(features.scored), features.reference.shape[2]
     fold_b, fold_r = rng.permutation(m) % config.folds, rng.permutation(n_reference) % config.folds
     folds = np.full(features.n_biased + n_reference, -1)
     folds[features.scored], folds[features.n_biased :] = fold_b, fold_r
     found, tried = fit(features, fold_b, fold_r, config)
-    gap_level = int(np.argmin(np.abs(np.log(np.array(config.sigmas) / GAP_SIGMA))))
+    gap_level = clear_level(config.sigmas)
     gap_map = whitening(features.biased[gap_level], config.seed)
     of_biased = features.biased[gap_level] @ gap_map
     # A class-conditional model is measured on the reference's classes. The tiny share: where a fold has none of them, its plain mean.

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from ..intervals import Estimate
+from ..streams import stream
 
 BINS = 10  # of the reliability curve, equally filled
 HISTOGRAM_BINS = 48
@@ -87,7 +88,7 @@ def moment_check(
     of the way is measured by the other folds' references, so chance adds to neither (docs/METHOD.md). The interval resamples both sets.
     None where they do not show that the means differ at all.
     """
-    rng, folds = np.random.default_rng([seed, 5]), range(fold_r.max() + 1)
+    rng, folds = stream(seed, "moment check"), range(fold_r.max() + 1)
     weight = np.exp(log_ratio.astype(np.float64))
 
     def means(x: np.ndarray, heavy: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

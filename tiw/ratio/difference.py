@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..streams import stream
 from .components import Components
 from .estimators import SOFTENING
 from .features import RatioConfig, RatioFeatures
@@ -21,7 +22,7 @@ PERMUTATIONS = 1999
 def difference_test(features: RatioFeatures, config: RatioConfig) -> np.ndarray:
     """p-values [L] of "the sets do not differ at this level", each adjusted for all levels. 1 / (PERMUTATIONS + 1) at the least."""
     m, n = len(features.scored), features.reference.shape[2]
-    rng = np.random.default_rng([config.seed, 6])
+    rng = stream(config.seed, "permutations")
     is_reference = np.zeros((PERMUTATIONS + 1, m + n), bool)
     is_reference[0, m:] = True
     for row in is_reference[1:]:

@@ -16,7 +16,9 @@ from ..data import ImageSet
 from ..errors import UserInputError
 from ..model.memory import batch_for
 from ..model.noise import expand, to_x0
+from ..streams import stream
 
+CLEAR = 0.3  # a noise level at which images are clear and their last details are gone: gap, groups and the baseline check look there
 FEWEST_A_FOLD = 2  # different images of each set: with one, a fold's mean has no spread
 
 
@@ -50,6 +52,11 @@ def levels(count: int) -> tuple[float, ...]:
 def passes(n_biased: int, n_reference: int, config: RatioConfig) -> int:
     """How many images an encoder sees in `ratio_features`."""
     return len(config.sigmas) * (min(n_biased, config.biased_images) + config.reference_draws * n_reference)
+
+
+def clear_level(sigmas: np.ndarray | tuple[float, ...]) -> int:
+    """The level nearest to `CLEAR`."""
+    return int(np.argmin(np.abs(np.log(np.asarray(sigmas) / CLEAR))))
 
 
 class Encoder(Protocol):
@@ -155,7 +162,7 @@ def ratio_features(
     """
     config = config or RatioConfig()
     check_enough(biased, reference, config.folds)
-    scored = np.sort(np.random.default_rng([config.seed, 1]).permutation(len(biased))[: config.biased_images])
+    scored = np.sort(stream(config.seed, "scored images").permutation(len(biased))[: config.biased_images])
     total = passes(len(biased), len(reference), config)
     done = 0
 
