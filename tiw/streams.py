@@ -19,7 +19,9 @@ STREAMS = (
     "gap",
     "strength",
     "training step",
-    "power",
+    "corrected shares",
+    "corrected difference",
+    "residual",
 )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from ..errors import UserInputError
+from ..streams import stream
 
 DRAWS = 2000
 FEWEST_LABELS = 20  # labelled images of a value: below, its column of the confusion matrix is a guess
@@ -38,7 +39,7 @@ def corrected_shares(predicted: np.ndarray, confusion: np.ndarray, draws: int = 
     so often that the shares cannot be measured.
     """
     predicted, confusion = _counts(predicted, confusion)
-    rng = np.random.default_rng([seed, 21])
+    rng = stream(seed, "corrected shares")
     drawn = _solved(_matrices(confusion, draws, rng), predicted, rng)
     return _summary(_point(predicted, confusion), drawn, 0.0, predicted.sum())
 
@@ -52,7 +53,7 @@ def share_difference(
     """
     predicted_a, confusion = _counts(predicted_a, confusion)
     predicted_b, _ = _counts(predicted_b, confusion)
-    rng = np.random.default_rng([seed, 22])
+    rng = stream(seed, "corrected difference")
     matrices = _matrices(confusion, draws, rng)
     drawn = _solved(matrices, predicted_b, rng) - _solved(matrices, predicted_a, rng)
     difference = _point(predicted_b, confusion) - _point(predicted_a, confusion)

@@ -15,6 +15,7 @@ from scipy.stats import norm, rankdata
 
 from ..errors import UserInputError
 from ..intervals import Estimate
+from ..streams import stream
 
 SEEN, SMALLER, CANNOT_TELL = "a difference is seen", "smaller than the margin", "cannot tell at this n"
 MARGIN = 0.05  # of the AUC: where painting leaves nothing, a shift of ten points in one attribute that is always recognised
@@ -86,7 +87,7 @@ def residual_test(
     sets = {"baseline": baseline, "debiased": debiased, "reference": reference, "biased": biased}
     sets = {name: _rows(name, x) for name, x in sets.items() if x is not None}
     _check(sets, margin)
-    rng = np.random.default_rng([seed, 31])
+    rng = stream(seed, "residual")
     if "biased" in sets:  # as many as there are references: an AUC grows with the images the discriminator is trained on
         rows = rng.permutation(len(sets["biased"]))[: len(sets["reference"])]
         sets["biased"] = sets["biased"][rows]
