@@ -17,13 +17,8 @@ ROOMS = {
         "sampling",
     ],
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
-<<<<<<< HEAD
-    "auditing": ["power", "camera", "even_out", "groups", "map", "finding", "verdict", "audit"],
-    "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune"],
-=======
     "auditing": ["camera", "even_out", "groups", "map", "finding", "verdict", "power", "audit"],
-    "debiasing": ["baseline_check", "strength", "objectives", "fine_tune"],
->>>>>>> bb53877 (power: the closed form of the audit's own test, simulations promised what another test would see)
+    "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune"],
     "comparing": ["attributes", "corrected", "residual", "encoders", "classifier", "plugins", "transfer", "tables", "quality", "compare"],
     "run": [
         *(
