@@ -24,7 +24,7 @@ from ..streams import stream
 from .components import Components
 from .difference import difference_test
 from .estimators import HEADS, Head, fit, tensors_of
-from .features import Encoder, RatioConfig, RatioFeatures, clear_level, ratio_features
+from .features import RatioConfig, RatioEncoder, RatioFeatures, clear_level, ratio_features
 
 _TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_counts", "gap_reference")
 _ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy", "p_equal")
@@ -39,7 +39,7 @@ class DensityRatio:
     set followed by the reference set.
     """
 
-    denoiser: Encoder  # frozen, a tiw.Denoiser as a rule; its features are what the ratio sees
+    denoiser: RatioEncoder  # frozen, a tiw.Denoiser as a rule; its features are what the ratio sees
     log_sigmas: Tensor  # [L] ascending
     head: Head  # logits [B, L, K] at every level, by every fold's fit
     folds: Tensor  # [n_biased + n_reference] fold that did not see the item; -1: seen by none
@@ -169,7 +169,7 @@ class SharedPass:
 def fit_density_ratio(
     biased: ImageSet,
     reference: ImageSet,
-    denoiser: Encoder,
+    denoiser: RatioEncoder,
     config: RatioConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DensityRatio:
@@ -182,7 +182,7 @@ def fit_density_ratio(
     return fit_to_features(ratio_features(biased, reference, denoiser, config, on_progress), denoiser, config)
 
 
-def fit_to_features(features: RatioFeatures, denoiser: Encoder, config: RatioConfig | None = None) -> DensityRatio:
+def fit_to_features(features: RatioFeatures, denoiser: RatioEncoder, config: RatioConfig | None = None) -> DensityRatio:
     """The fit of `fit_density_ratio` on features already computed by `denoiser`."""
     config = config or RatioConfig()
     rng = stream(config.seed, "folds")

@@ -59,7 +59,7 @@ def clear_level(sigmas: np.ndarray | tuple[float, ...]) -> int:
     return int(np.argmin(np.abs(np.log(np.asarray(sigmas) / CLEAR))))
 
 
-class Encoder(Protocol):
+class RatioEncoder(Protocol):
     """A `tiw.Denoiser`, or anything else with features that are differentiable in xt."""
 
     device: torch.device
@@ -103,7 +103,7 @@ def check_enough(biased: ImageSet, reference: ImageSet, folds: int) -> None:
 
 @torch.no_grad()
 def features_at(
-    encoder: Encoder,
+    encoder: RatioEncoder,
     images: np.ndarray,
     items: np.ndarray,
     sigmas: tuple[float, ...] | np.ndarray,
@@ -152,7 +152,7 @@ class RatioFeatures:
 def ratio_features(
     biased: ImageSet,
     reference: ImageSet,
-    encoder: Encoder,
+    encoder: RatioEncoder,
     config: RatioConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> RatioFeatures:

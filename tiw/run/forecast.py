@@ -11,7 +11,7 @@ import numpy as np
 from ..data import ImageSet
 from ..model.denoiser import Denoiser
 from ..model.memory import batch_for, thinned
-from ..ratio.features import Encoder, RatioConfig, features_at, levels, passes
+from ..ratio.features import RatioConfig, RatioEncoder, features_at, levels, passes
 from ..sentences import about_time
 from .folder import RunFolder
 from .options import AuditOptions
@@ -34,7 +34,9 @@ class Forecast:
         return self.encoding > LONG
 
 
-def forecast(run: RunFolder, o: AuditOptions, biased: ImageSet, reference: ImageSet, encoder: Encoder, config: RatioConfig) -> Forecast:
+def forecast(
+    run: RunFolder, o: AuditOptions, biased: ImageSet, reference: ImageSet, encoder: RatioEncoder, config: RatioConfig
+) -> Forecast:
     """Time a batch and say what follows from it; on standard error, and in the run's log, where it is hours."""
     if not isinstance(encoder, Denoiser):
         return Forecast(0.0, 0.0, 0.0)
