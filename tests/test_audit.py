@@ -156,3 +156,88 @@ def test_the_moment_check_is_one_for_the_true_ratio_and_less_for_a_timid_one():
     assert covered >= 36
     noise = np.random.default_rng(0).normal(size=(100, 10))
     assert moment_check(biased, noise, np.zeros(2000), fold_b, np.arange(100) % 5) is None
+
+
+def level_of(**changes):
+    """A sound level with some of its numbers changed."""
+    from dataclasses import replace
+
+    from tiw.intervals import Estimate
+
+    sound = levels()[0]
+    made = {name: Estimate(*value) if isinstance(value, tuple) else value for name, value in changes.items()}
+    return replace(sound, **made)
+
+
+@pytest.mark.parametrize(
+    ("just", "too_far", "said"),
+    [
+        # Just within each limit, and just beyond it. Chance explains a calibration error of up to ece_by_chance.
+        ({"cross_entropy": 0.71, "train_cross_entropy": 0.70}, {"cross_entropy": 0.72, "train_cross_entropy": 0.70}, "worse than a coin"),
+        ({"cross_entropy": 0.66, "train_cross_entropy": 0.57}, {"cross_entropy": 0.66, "train_cross_entropy": 0.55}, "memorised"),
+        ({"ece": 0.059, "ece_by_chance": 0.02}, {"ece": 0.061, "ece_by_chance": 0.02}, "calibration error"),
+        ({"mean_r": (1.5, (1.24, 1.8))}, {"mean_r": (1.5, (1.26, 1.8))}, "the mean of r over"),
+        ({"mean_inverse_r": (0.6, (0.4, 0.76))}, {"mean_inverse_r": (0.6, (0.4, 0.74))}, "the mean of 1/r over"),
+        ({"effective_share": 0.051}, {"effective_share": 0.049}, "4.9 % of the biased images"),
+    ],
+)
+def test_each_limit_of_the_verdict_lies_where_it_is_said_to(just, too_far, said):
+    assert judge([level_of(**just)], np.array([0.001])).level == "reliable"
+    beyond = judge([level_of(**too_far)], np.array([0.001]))
+    assert beyond.level == "unreliable" and any(said in reason for reason in beyond.reasons)
+
+
+def test_memorising_is_told_from_a_hard_task_by_what_the_training_folds_reach():
+    """Held out far worse than a coin, trained no better than one: over-confident, not memorised."""
+    verdict = judge([level_of(cross_entropy=0.80, train_cross_entropy=0.65)], np.array([0.001]))
+    assert "memorised" not in verdict.sentence and any("worse than a coin" in reason for reason in verdict.reasons)
+
+
+def test_three_levels_are_explained_and_what_still_counts_is_in_hundreds():
+    weak = [level_of(sigma=float(k), effective_share=0.01) for k in range(5)]
+    assert len(judge(weak, np.full(5, 0.001)).reasons) == 4  # what was found, and three levels
+    assert "At least 43 % of the biased images still count." in judge([level_of(effective_share=0.43)], np.array([0.001])).reasons
+
+
+def test_an_interval_of_a_mean_is_students_for_many():
+    rng = np.random.default_rng(0)
+    biased, reference = rng.normal(0, 0.5, 400), rng.normal(0, 0.3, 90)
+    d = diagnose(1.0, biased, reference, 0.6)
+    for found, x in ((d.mean_r, np.exp(biased)), (d.mean_inverse_r, np.exp(-reference))):
+        half = norm.ppf(0.975) * x.std(ddof=1) / np.sqrt(len(x))
+        assert found.interval == pytest.approx((x.mean() - half, x.mean() + half))
+    assert d.cross_entropy == pytest.approx((np.log1p(np.exp(biased)).mean() + np.log1p(np.exp(-reference)).mean()) / 2)
+    assert d.negligible_share == 0
+    assert diagnose(1.0, np.log(np.array([0.009, 0.011, 1.0, 2.0])), reference, 0.6).negligible_share == 0.25
+
+
+def test_delongs_interval_is_that_of_its_definition():
+    """DeLong et al. 1988: the variance of the placements of each set's members among the other's."""
+    rng = np.random.default_rng(1)
+    negative, positive = rng.normal(0, 1, 60), rng.normal(0.7, 1, 35)
+    wins = (positive[:, None] > negative[None]) + 0.5 * (positive[:, None] == negative[None])
+    variance = wins.mean(1).var(ddof=1) / 35 + wins.mean(0).var(ddof=1) / 60
+    auc = auc_delong(negative, positive)
+    assert auc.interval == pytest.approx(wins.mean() + norm.ppf(0.975) * np.sqrt(variance) * np.array([-1, 1]))
+
+
+def test_chance_is_left_behind_at_the_error_asked_for():
+    from tiw.intervals import Estimate
+    from tiw.ratio.diagnostics import above_chance
+
+    auc = Estimate(0.6, (0.6 - norm.ppf(0.975) * 0.03, 0.7))  # a standard deviation of 0.03, of 0.0424 without a difference
+    limit = norm.sf(0.1 / (0.03 * np.sqrt(2)))
+    assert above_chance(auc, limit * 1.01) and not above_chance(auc, limit * 0.99)
+    assert not above_chance(Estimate(0.4, (0.39, 0.41)))
+
+
+def test_bins_of_the_curve_weigh_both_sets_alike_and_edges_are_quarters():
+    biased, reference = log_ratios(0.8, 5000, 50)
+    sizes = [b.n for b in reliability(biased, reference)]
+    assert len(sizes) == 10 and sum(sizes) == 5050
+    shares = [(b.observed, b.predicted) for b in reliability(*log_ratios(0.8, 20_000, 500))]
+    assert max(abs(o - p) for o, p in shares) < 0.12  # a twentieth as many references, and the classes still count alike
+    edges, _, _ = histograms(np.array([[-1.13, 2.06] * 500]), np.array([[0.3] * 100]))
+    assert edges[0] == -1.25 and edges[-1] == 2.25 and len(edges) == 49
+    flat, density, _ = histograms(np.zeros((1, 50)), np.zeros((1, 20)))
+    assert np.isfinite(density).all() and flat[0] < 0 < flat[-1]

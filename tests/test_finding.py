@@ -162,3 +162,31 @@ def test_sets_without_labels_have_groups_that_differ():
         rng.normal(0, 0.01, x.shape) for x in (ratio.log_ratio_biased, ratio.log_ratio_reference)
     )
     assert audit(*bare, ratio, features=seen).finding is None  # where the verdict sees no difference, no group's is claimed
+
+
+def test_the_two_values_of_a_label_are_one_question_and_three_are_three():
+    biased, reference = labels(a={"u": 130, "v": 170}), labels(a={"u": 56, "v": 44})
+    one = find(biased, reference, pictured(biased, reference))
+    from scipy.stats import fisher_exact
+
+    p = fisher_exact([[130, 170], [56, 44]]).pvalue
+    assert 0.01 < p < 0.05 and one.too_frequent[0].p == one.too_rare[0].p == pytest.approx(p)
+    biased, reference = labels(a={"u": 130, "v": 100, "w": 70}), labels(a={"u": 56, "v": 30, "w": 14})
+    three = find(biased, reference, pictured(biased, reference))
+    assert three.tested == 3 and not three.too_rare  # the same counts of u, adjusted for three questions
+
+
+def test_values_and_crossings_are_counted_together():
+    biased, reference = (with_crossings(labels(a={"u": n, "v": n}, b={"x": n, "y": n})) for n in (50, 20))
+    assert find(biased, reference, pictured(biased, reference), ["a x b"]).tested == 4 + 2  # only u-x and v-y are there
+
+
+def test_groups_that_one_set_lacks_are_said_by_their_shares():
+    biased, reference = labels(group={"1": 300}), labels(group={"1": 50, "2": 50})
+    found = find(biased, reference, pictured(biased, reference), labelled=False)
+    assert found.sentence == (
+        "Too rare in the large set: images like group 2, 0 % against 50 % of the reference set. "
+        "Too frequent in the large set: images like group 1, about 2.0 times (1.6 to 2.4)."
+    )
+    none = find(biased, biased, pictured(biased, biased), labelled=False)
+    assert none.sentence.startswith("No group of similar images")
