@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help app test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality screenshots clean
+.PHONY: help app test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality example screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

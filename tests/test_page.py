@@ -26,6 +26,10 @@ from conftest import blobs
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+AXE = next((path for path in (Path(os.environ.get("TIW_AXE", "none")), ROOT / "node_modules/axe-core/axe.min.js") if path.is_file()), None)
+FOUND = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .filter((found) => ["serious", "critical"].includes(found.impact))
+  .map((found) => `${found.id}: ${found.nodes[0].html.slice(0, 200)}`)"""
 FLAGS = [
     "--no-sandbox",
     "--use-gl=swiftshader",
@@ -123,6 +127,22 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
     page.locator("#pairs .pair").first.wait_for(timeout=60_000)
     _delete_comparison(page, home)
     assert problems == []
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core is not there: npm install axe-core, or TIW_AXE=/path/to/axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_tab_is_readable_for_everyone(page: Any, address: str, scheme: str) -> None:
+    """Contrast, names of controls, structure: no serious finding, and nothing scrolls sideways on a phone."""
+    other = page.context.browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    other.goto(address)
+    other.locator("#data-view", has_text="8,000").wait_for(timeout=90_000)
+    other.evaluate(AXE.read_text())
+    for tab in ("Data", "Audit", "Debias", "Compare"):
+        other.get_by_role("tab", name=tab, exact=True).click()
+        other.wait_for_timeout(1500)
+        assert other.evaluate(FOUND) == [], tab
+        assert other.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+    other.close()
 
 
 def test_without_a_model_one_is_trained_first(page: Any, home: Path, tmp_path: Path, problems: list[str]) -> None:

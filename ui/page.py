@@ -47,8 +47,10 @@ def build() -> gr.Blocks:
                 data = data_tab.build()
             with gr.Tab("Audit", id="audit"):
                 audit = audit_tab.build(data.sets, data.chosen, data.restored, current)
+                to_debias = gr.Button("Continue to debiasing  →", elem_classes="tiw-go", elem_id="audit-next")
             with gr.Tab("Debias", id="debias"):
                 debias = debias_tab.build(data.chosen, current)
+                to_compare = gr.Button("Continue to the comparison  →", elem_classes="tiw-go", elem_id="debias-next")
             with gr.Tab("Compare", id="compare"):
                 compare = compare_tab.build(current)
         with gr.Accordion("Runs", open=False, elem_classes="tiw-runs", elem_id="runs"):
@@ -75,6 +77,8 @@ def build() -> gr.Blocks:
         data.next.click(**data.on_next, api_visibility="private", concurrency_limit=None).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
         )
+        to_debias.click(lambda: gr.Tabs(selected="debias"), None, tabs, **QUIET)
+        to_compare.click(lambda: gr.Tabs(selected="compare"), None, tabs, **QUIET)
         api.register()
     return demo
 

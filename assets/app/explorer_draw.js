@@ -31,7 +31,7 @@ function draw_strip() {
   const url = `${links.strip}/${data.points.item[who]}.webp`;
   const attributes = Object.keys(data.points.attributes).slice(0, 4).map((name) => `${name} ${label_of(who, name)}`).join(", ");
   $("who").textContent = `${TITLES[set_of(who)]}, ${file_of(who)}${attributes ? ` (${attributes})` : ""}${current === null ? " · click another to follow it" : ""}`;
-  $("strip").innerHTML = data.levels.map((l, i) => `<button type="button" aria-pressed="${i === level}" aria-label="Noise level ${level_name(l.sigma)}, ${factor(data.points.log_ratio[i][who])}">
+  $("strip").innerHTML = data.levels.map((l, i) => `<button type="button" aria-pressed="${i === level}">
     <span class="pic" style="${sprite_style(i, url, n, n)}"></span><b>${level_name(l.sigma)}</b><span>${factor(data.points.log_ratio[i][who])}</span></button>`).join("");
   $("strip").querySelectorAll("button").forEach((b, i) => { b.onclick = () => go(i); });
   $("sigma").textContent = level_name(data.levels[level].sigma);
