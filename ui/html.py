@@ -58,7 +58,8 @@ def table(head: list[str], rows: list[list[str]], caption: str = "") -> str:
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     label = f' aria-label="{escape(caption)}"' if caption else ""
-    return f'<div class="tiw-scroll"><table class="tiw-table"{label}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    inner = f'<table class="tiw-table"{label}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="tiw-scroll" tabindex="0" role="region" aria-label="{escape(caption) or "Table"}">{inner}</div>'
 
 
 def bar(share: float, kind: str) -> str:
