@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tiw.data import load_images, tidy_path
+from tiw.data import Limits, load_images, tidy_path
 from tiw.data.folders import class_folders
 from tiw.data.sniff import kind_of
 from tiw.errors import UserInputError
@@ -77,6 +77,47 @@ def test_a_file_that_is_twice_in_a_zip_is_said(tmp_path):
             archive.writestr(name, saved(k))
     found = load_images(tmp_path / "a.zip")
     assert np.array_equal(found.images[0], picture(2)) and "1 file(s) are in a.zip twice, for instance 1.png" in found.notes[0]
+
+
+def test_a_table_whose_name_in_the_zip_is_damaged_is_named(tmp_path):
+    """Found by benchmarks/fuzz_data.py: the name before the data said UTF-8 and was not."""
+    path = zipped(tmp_path / "a.zip", {"1.png": saved(1), "2.png": saved(2), "metadata.csv": HEAD + "1.png,f\n2.png,m\n"})
+    data = bytearray(path.read_bytes())
+    header = data.rindex(b"PK\x03\x04")
+    data[header + 7] |= 8  # names are UTF-8
+    data[header + 30 + 5] = 0xC6
+    path.write_bytes(data)
+    with pytest.raises(UserInputError, match=r"metadata\.csv in a\.zip cannot be read"):
+        load_images(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: zipped(path, {"..\\evil.png": saved(1), "2.png": saved(2)}), "points outside it"),
+        (lambda path: zipped(path, {"a/../../evil.png": saved(1), "2.png": saved(2)}), "points outside it"),
+        (lambda path: encrypted(zipped(path, {"1.png": saved(1), "2.png": saved(2)})), "is encrypted; pack it without a password"),
+    ],
+)
+def test_a_zip_that_points_outside_or_is_locked_is_refused(tmp_path, make, sentence):
+    with pytest.raises(UserInputError, match=sentence):
+        load_images(make(tmp_path / "a.zip"))
+
+
+def encrypted(path):
+    """The zip with the flag that says so, in both of its places."""
+    data = path.read_bytes()
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(mark) + offset
+        data = data[:at] + bytes([data[at] | 1]) + data[at + 1 :]
+    path.write_bytes(data)
+    return path
+
+
+def test_twenty_thousand_entries_are_within_limits_or_refused_before_any_is_read(tmp_path):
+    path = zipped(tmp_path / "many.zip", {f"{k}.png": b"x" for k in range(20_000)})
+    with pytest.raises(UserInputError, match="it has 20,000 images, more than the 10,000 allowed here"):
+        load_images(path, limits=Limits(images=10_000))
 
 
 def test_links_are_followed_and_never_round_in_a_circle(tmp_path):

@@ -213,3 +213,11 @@ def test_resolution_and_skip_bad_are_options_and_the_log_names_what_was_left_out
     for options in (AuditOptions(), PreviewOptions(), DebiasOptions(), TrainOptions(), CompareOptions(debiased="x")):
         assert (options.resolution, options.skip_bad) == (0, False)
     assert read_set(run, AuditOptions(resolution=16), "demo", "reference", 50).images.shape == (50, 16, 16, 3)
+
+
+def test_the_command_names_the_options_that_would_help(folder, tmp_path):
+    (folder / "dog" / "00.png").write_bytes(b"nonsense")
+    Image.new("RGB", (9, 20)).save(folder / "dog" / "03.png")
+    words = ["audit", "--out", str(tmp_path / "run"), "--biased", str(folder), "--reference", str(folder), "--baseline", "none"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2 and done.stderr.strip().endswith("(--skip-bad --resolution 16)"), done.stderr

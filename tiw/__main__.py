@@ -56,7 +56,8 @@ def _command(kind: str) -> None:
         if processes.is_first() and code == 0:
             _say(run)
         elif processes.is_first():
-            print(run.status()["message"], file=sys.stderr)
+            status = run.status()
+            print(status["message"] + _would_help(status["offers"] or {}), file=sys.stderr)
         raise typer.Exit(code)
 
     def parameter(name: str, default: object, type_: object, option: object) -> inspect.Parameter:
@@ -89,6 +90,12 @@ def _run_folder(out: Path, kind: str, options: object) -> Iterator[RunFolder]:
         RunFolder.create(out, kind, options)  # complains as it does to the first
     with tempfile.TemporaryDirectory() as folder:
         yield replace(RunFolder.create(folder, kind, options), leader=out)
+
+
+def _would_help(offers: dict) -> str:
+    """The options that an error says would mend it, as they are typed."""
+    words = [f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in offers.items()]
+    return f" ({' '.join(words)})" if words else ""
 
 
 def _say(run: RunFolder) -> None:

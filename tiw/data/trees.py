@@ -50,7 +50,7 @@ class Tree:
         """A file that describes the images. Raises UserInputError if it cannot be read."""
         try:
             return self.read(name)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserInputError(field, f"{name} in {self.where} cannot be read ({reason})", "copy or pack it again") from error
 

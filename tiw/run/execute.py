@@ -103,7 +103,7 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
     except (Stopped, processes.FirstEnded):
         return 0, {"state": "stopped", "stage": "Stopped"}
     except UserInputError as error:
-        return 2, {"state": "failed", "stage": "Failed", "message": str(error)}
+        return 2, {"state": "failed", "stage": "Failed", "message": str(error), "offers": error.offers}
     except Exception as error:
         with suppress(OSError), (run.shared / names.LOG).open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)

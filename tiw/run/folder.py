@@ -257,6 +257,7 @@ def remove(path: Path) -> None:
 _BLANK = {
     **{"state": "queued", "stage": "", "done": 0, "total": 0, "eta_seconds": None, "message": "", "pid": None, "started": None},
     "saved": None,  # last step that a checkpoint holds
+    "offers": None,  # options that would mend what a user's error says, by name
     "created": "",
     "updated": None,
 }
@@ -300,6 +301,8 @@ def _sound(raw: dict, path: Path) -> dict:
         value = given.get(key)
         if not isinstance(value, kinds) or isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
             given.pop(key, None)
+    if not isinstance(given.get("offers"), dict):
+        given.pop("offers", None)
     for key in _TIMES:
         try:
             known = datetime.fromisoformat(given[key]).tzinfo is not None
