@@ -101,3 +101,12 @@ def test_labels_are_asked_for():
         fit_attribute_classifier(ImageSet(images.images, None, "bare"))
     with pytest.raises(UserInputError, match="every image"):
         fit_attribute_classifier(ImageSet(images.images, pd.DataFrame({"a": ["same"] * 50}), "same"))
+
+
+def test_a_target_that_was_counted_widens_the_interval_as_both_draws_do():
+    counts, target = np.array([60, 40]), np.array([0.4, 0.6])
+    rng = np.random.default_rng(5)
+    drawn, targets = rng.multinomial(100, [0.6, 0.4], 20_000) / 100, rng.multinomial(50, target, 20_000) / 50
+    truth = np.quantile(np.abs(drawn - targets).sum(1) / 2, [0.025, 0.975])
+    assert total_variation(counts, target, 50).interval == pytest.approx(truth, abs=0.02)
+    assert shares(pd.DataFrame({"a": ["x", "x", "y"]}), {"a": ["x"]})[0].share == 2 / 3

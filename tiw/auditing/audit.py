@@ -146,8 +146,7 @@ def scored_rows(
 
 def sources(images: ImageSet, rows: np.ndarray) -> list[str]:
     """Where each of these rows came from: its file, or its row in the set."""
-    known = getattr(images, "sources", None)
-    return [f"row {row}" for row in rows] if known is None else [str(name) for name in np.asarray(known, object)[rows]]
+    return [str(name) for name in images.sources[rows]]
 
 
 def _flat(level: LevelDiagnostics) -> dict[str, float]:
