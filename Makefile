@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help app test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality example screenshots clean
+FAST := $(patsubst %,tests/test_%.py,structure options cli damaged gate shares noise objectives power wheel)
+
+.PHONY: help app check test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality example screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,6 +29,10 @@ test-gpu: $(VENV)/dev  ## the tests that need a GPU
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: $(VENV)/dev lint  ## what a change needs, in under two minutes: lint, and the tests of rules, seams and closed forms
+	$(BIN)/python -m pytest $(FAST)
 
 bench: $(VENV)/app  ## what a training step costs, results into benchmarks/results/
 	$(BIN)/python benchmarks/step.py

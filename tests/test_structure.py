@@ -111,3 +111,24 @@ def test_the_table_of_contents_is_complete():
     code = "import tiw; print([n for n in tiw.__all__ if not callable(getattr(tiw, n))])"
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def public(path: Path) -> list[tuple[str, ast.AST, str]]:
+    """(name, node, docstring) of the public functions, classes and methods of a file; a property's name says enough."""
+    found = []
+    for node in ast.parse(path.read_text()).body:
+        members = [node, *(node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else [])]
+        for member in members:
+            named = isinstance(member, ast.FunctionDef | ast.ClassDef) and not member.name.startswith("_")
+            if named and not any("property" in ast.unparse(how) for how in member.decorator_list):
+                found.append((member.name, member, ast.get_docstring(member) or ""))
+    return found
+
+
+def test_everything_public_says_what_it_does():
+    """A method may leave that to another class's of the same name, which it stands in for."""
+    everything = {path: public(path) for path in sorted((ROOT / "tiw").rglob("*.py"))}
+    told = {name for names in everything.values() for name, _, said in names if said}
+    silent = [f"{path.name}: {name}" for path, names in everything.items() for name, _, said in names if not said and name not in told]
+    assert not silent
+    assert all(ast.get_docstring(ast.parse(path.read_text())) for path in everything)

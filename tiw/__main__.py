@@ -249,6 +249,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """What comes before every command: progress on standard error, by the first process alone."""
     if processes.is_first():
         run_folder.ON_PROGRESS = _Bar() if sys.stderr.isatty() else _Lines()
 

@@ -56,7 +56,7 @@ class Checked:
 
     def __post_init__(self) -> None:
         """Raises UserInputError for the first field of the wrong type or out of range."""
-        for f in fields(self):  # type: ignore[arg-type]  (whoever inherits is a dataclass)
+        for f in fields(self):  # whoever inherits is a dataclass
             if "described" in f.metadata and f.default is not MISSING:
                 check(f.name, getattr(self, f.name), f.default, f.metadata["described"])
 

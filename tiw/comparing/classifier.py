@@ -174,7 +174,7 @@ def fit_attribute_classifier(
     )
     found = replace(found, encoder=encoder)
     if test is not None:
-        return found.counted_on(test)
+        return found.counted_on(test)  # type: ignore[return-value]
     return replace(found, **_counts(labels, out_of_fold, classes))
 
 

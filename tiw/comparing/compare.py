@@ -204,6 +204,7 @@ def check_comparison(
 
 
 def open_encoder_for(name: str, reference: ImageSet, heldout: ImageSet | None, denoiser: Denoiser | None, seed: int) -> Encoder:
+    """The encoder of this name for the quality measures, fitted where it has to be to the images that they are measured against."""
     real, of = (reference, "the reference images") if heldout is None else (heldout, "the held-out images")
     return open_encoder(name, real.images, of, denoiser, seed)
 

@@ -28,6 +28,7 @@ class Counted:
     not_measurable: dict[str, str]  # attribute -> why its shares are not corrected
 
     def corrected(self, set_: str, name: str, seed: int) -> CorrectedShares | None:
+        """Shares of one attribute in one set, corrected for the classifier's errors; None where these are not known."""
         return corrected_shares(self.counts[set_][name], self.confusion[name], seed=seed) if name in self.confusion else None
 
 

@@ -50,5 +50,5 @@ def class_folders(names: Sequence[str]) -> tuple[list[str] | None, tuple[str, ..
 
 def _common(paths: Sequence[Sequence[str]]) -> int:
     """How many of their first folders all paths share."""
-    first, last = (min(paths), max(paths)) if paths else ([], [])
+    first, last = (min(paths, key=tuple), max(paths, key=tuple)) if paths else ([], [])
     return next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))

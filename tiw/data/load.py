@@ -68,6 +68,7 @@ def load_images(
 
 def _from_pixels(listing: Listing, resolution: int, name: str, field: str, limits: Limits) -> np.ndarray:
     pixels = listing.pixels
+    assert pixels is not None
     n, height, width, _ = pixels.shape
     if n < FEWEST:
         raise UserInputError(field, f"{name} has {n} usable image(s)", f"give at least {FEWEST}")

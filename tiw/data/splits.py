@@ -112,6 +112,7 @@ def apportion(shares: np.ndarray, n: int) -> np.ndarray:
 
 
 def group_columns(attributes: pd.DataFrame | None, kind: str, attribute: str) -> list[str]:
+    """Names of the columns that a split of this kind is made by. Raises UserInputError where there are too few, or not these."""
     if kind not in SPLITS:
         raise UserInputError("kind", f"it is {kind!r}", f"choose one of {', '.join(SPLITS)}")
     if attributes is None:

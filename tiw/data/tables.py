@@ -128,4 +128,5 @@ def named(values: list, names: list[str] | None) -> list:
 
 
 def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

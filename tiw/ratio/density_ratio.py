@@ -119,6 +119,7 @@ class DensityRatio:
         return SharedPass(self)
 
     def to(self, device: torch.device | str) -> DensityRatio:
+        """The same on another device; the denoiser stays where it is."""
         moved = {name: getattr(self, name).to(device) for name in _TENSORS}
         head = replace(self.head, **{name: tensor.to(device) for name, tensor in tensors_of(self.head).items()})
         return replace(self, head=head, **moved, offsets=None if self.offsets is None else self.offsets.to(device))

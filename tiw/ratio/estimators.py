@@ -44,6 +44,7 @@ class ConvexHead:
         return ConvexHead(self.weights * slope[:, None, None], self.biases * slope[:, None] + intercept[:, None])
 
     def of_fold(self, fold: int) -> ConvexHead:
+        """The head of one fold alone."""
         return ConvexHead(self.weights[:, fold : fold + 1], self.biases[:, fold : fold + 1])
 
     @property

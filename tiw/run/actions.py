@@ -250,4 +250,4 @@ def _stage(run: RunFolder, kind: str, options: object) -> dict:
         part.write_status(state="running", started=now())
         part.write_result(EXECUTE[kind](part, options))
         part.write_status(state="finished", stage="Finished")
-    return part.result()
+    return part.result() or {}

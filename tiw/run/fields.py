@@ -48,6 +48,8 @@ GLOSSARY = (
 
 @dataclass(frozen=True)
 class Table:
+    """One table of a report: its head and its rows, as text."""
+
     head: list[str]
     rows: list[list[str]]
 
@@ -196,7 +198,7 @@ def _shares(compare: dict) -> Table | None:
     for row in order:
         key = (row["attribute"], row["value"])
         for set_ in ("baseline", "debiased", "reference"):
-            s = cells[(*key, set_)]
+            s = cells[key[0], key[1], set_]
             fixed = s["corrected"] and _percent(s["corrected"]["share"], s["corrected"]["simultaneous"])
             rows.append([*key, set_, _percent(s["share"], s["interval"]), fixed or "not measurable", f"{s['n']:,}"])
     return Table(["Attribute", "Value", "Set", "Raw", "Corrected", "n"], rows)

@@ -7,10 +7,12 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..errors import UserInputError
@@ -38,7 +40,7 @@ class RunFolder:
 
     path: Path
     kind: str
-    options: object  # of tiw.run.options.OPTIONS[kind]
+    options: Any  # of tiw.run.options.OPTIONS[kind]
     parent: RunFolder | None = None  # the run that this one is a part of
     leader: Path | None = None  # the first process's run folder, where this is the throw-away one of another process
 
@@ -48,7 +50,7 @@ class RunFolder:
         return self.leader or self.path
 
     @classmethod
-    def create(cls, path: str | Path, kind: str, options: object) -> RunFolder:
+    def create(cls, path: str | Path, kind: str, options: Any) -> RunFolder:
         """Start a run in `path`, or take up the one that is there with the same options.
 
         Raises UserInputError for bad options, for a folder that holds a run with other options, and for one that cannot be written.
@@ -165,9 +167,11 @@ class RunFolder:
                 os.utime(self.path / names.STATUS)  # those who watch the file learn of it
 
     def stop_requested(self) -> bool:
+        """Whether somebody asked this run, or the one that it is a part of, to stop."""
         return (self.path / names.STOP).exists() or (self.parent is not None and self.parent.stop_requested())
 
     def forget_stop(self) -> None:
+        """Take a request to stop back, before the run is taken up again."""
         (self.path / names.STOP).unlink(missing_ok=True)
 
     def append(self, name: str, line: dict) -> None:
@@ -264,7 +268,7 @@ _BLANK = {
 _LOST = {"state": "interrupted", "stage": "Interrupted", "pid": None, "eta_seconds": None}
 _NUMBERS, _WORDS, _TIMES = ("done", "total", "eta_seconds", "pid", "saved"), ("stage", "message"), ("created", "started", "updated")
 _PROGRESS: dict[str, tuple[str, float, float]] = {}  # per folder: stage, time of the last write, when the stage began
-ON_PROGRESS = None  # the command line puts its progress bar here
+ON_PROGRESS: Callable[[str, int, int], None] | None = None  # the command line puts its progress bar here
 
 
 def _json(value: dict, indent: int | None = 2) -> bytes:

@@ -66,6 +66,7 @@ def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 
 def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
     """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
     biased, reference, denoiser = open_inputs(run, o)
+    assert isinstance(denoiser, Denoiser)
     if o.audit:
         about = _audit("audit", o.audit).options
         for field in ("biased", "reference", "baseline", "class_label", "references", "resolution", "skip_bad"):
