@@ -1,6 +1,6 @@
 """How often do the intervals of corrected shares, and of differences, hold the truth? Monte Carlo over the whole range of use.
 
-python benchmarks/coverage.py [--repeats 600]
+python benchmarks/coverage.py [--repeats 600]  (goes on with the cells that are missing in the results)
 
 Writes benchmarks/results/coverage.json: per cell the share of 95 % intervals that hold the truth (mean and least over the values), of
 simultaneous intervals that hold all values, the bias of the corrected and of the raw shares, and how many repeats were refused.
@@ -74,13 +74,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=600)
     args = parser.parse_args()
-    rows = []
+    rows = json.loads(RESULTS.read_text())["cells"] if RESULTS.is_file() else []
+    known = {(r["values"], r["accuracy"], r["n"], tuple(r["shares"])) for r in rows}
     for k, accuracy, n in product(SHARES, ACCURACIES, SAMPLES):
         for truth in SHARES[k]:
+            if (k, accuracy, n, tuple(truth)) in known:
+                continue
             rows.append(cell(k, accuracy, n, truth, args.repeats))
             print({name: rows[-1][name] for name in ("values", "accuracy", "n", "shares")}, rows[-1]["coverage"], flush=True)
-    error = np.sqrt(0.95 * 0.05 / args.repeats)
-    RESULTS.write_text(json.dumps({"labels_a_value": LABELS, "monte_carlo_error": error, "cells": rows}, indent=1) + "\n")
+            error = np.sqrt(0.95 * 0.05 / args.repeats)
+            RESULTS.write_text(json.dumps({"labels_a_value": LABELS, "monte_carlo_error": error, "cells": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

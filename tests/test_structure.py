@@ -19,7 +19,19 @@ ROOMS = {
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["camera", "even_out", "groups", "map", "finding", "verdict", "power", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune"],
-    "comparing": ["attributes", "corrected", "residual", "encoders", "classifier", "plugins", "transfer", "tables", "quality", "compare"],
+    "comparing": [
+        "attributes",
+        "corrected",
+        "residual",
+        "encoders",
+        "classifier",
+        "plugins",
+        "transfer",
+        "spot",
+        "tables",
+        "quality",
+        "compare",
+    ],
     "run": [
         *(
             "names",

@@ -26,6 +26,7 @@ CONTENTS = {
     "comparing.classifier": ["AttributeClassifier", "fit_attribute_classifier"],
     "comparing.corrected": ["CorrectedShares", "corrected_shares", "share_difference"],
     "comparing.residual": ["Residual", "residual_test"],
+    "comparing.spot": ["draw_strata", "post_stratified"],
     "comparing.compare": ["Comparison", "compare"],
 }
 _HOME = {name: module for module, names in CONTENTS.items() for name in names}
