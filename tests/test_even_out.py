@@ -70,7 +70,7 @@ def test_what_the_check_names_is_mended_and_the_people_stay(change, name, kind):
     biased, reference = broken(change)
     assert name in [s.name for s in camera_check(biased, reference)]
     done = even_out(biased, reference)
-    assert done.steps[0].kind == kind, [step.sentence for step in done.steps]
+    assert kind in [step.kind for step in done.steps], [step.sentence for step in done.steps]
     assert done.left == () and camera_check(done.biased, done.reference) == []
     assert skin(done.biased) > 0.95
     assert done.biased.attributes.equals(biased.attributes) and done.reference.attributes.equals(reference.attributes)
@@ -122,7 +122,11 @@ def test_a_written_set_is_read_back(tmp_path):
     labels = pd.DataFrame({"image": np.arange(700), "size": ["small", "large"] * 350})
     files = write_parquet(tmp_path / "set.parquet", ImageSet(images, labels))
     read = load_images(tmp_path / "set.parquet")
-    assert np.array_equal(read.images, images) and read.attributes.equals(labels.astype(str)) and np.array_equal(read.files, files)
+    assert (
+        np.array_equal(read.images, images)
+        and read.attributes.equals(labels.astype(str).astype(object))
+        and np.array_equal(read.files, files)
+    )
 
 
 def test_the_command_leaves_two_sets_that_every_command_reads(tmp_path):
