@@ -25,7 +25,7 @@ from served import APP, Visitor, studio  # noqa: E402
 
 ENDED = ("finished", "failed", "stopped", "interrupted")
 # The same app, whose run's process can write no file beyond a size: what a full disk or a quota looks like from within.
-SMALL_DISK = APP.replace("app.main()", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT)); app.main()")
+SMALL_DISK = APP.replace("app.main()", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST)); app.main()")
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def kill_app(home: Path, images: Path) -> tuple[str, bool]:
 
 def full_disk(home: Path, images: Path) -> tuple[str, bool]:
     """The run fails with a sentence about the disk and is not left running; other runs are still shown."""
-    with studio(home, child="", code=SMALL_DISK.replace("LIMIT", str(200_000))) as address, closing(Visitor(address)) as visitor:
+    with studio(home, child="", code=SMALL_DISK.replace("MOST", str(200_000))) as address, closing(Visitor(address)) as visitor:
         run = visitor.api("train", data=str(images), preset="tiny", steps=40, batch_size=16)
         status = ended(visitor, run)
         listed = visitor.api("runs")
@@ -133,7 +133,7 @@ def run_deleted(home: Path, images: Path) -> tuple[str, bool]:
         answer = visitor.api("run_status", run=run)
         new = visitor.api("train", data=str(images), preset="tiny", steps=20, batch_size=16)
         status = ended(visitor, new)
-        return f"{answer}; the next run {status['state']}", "error" in answer and status["state"] == "finished"
+        return f"{answer}; the next run {status['state']}: {status['message']}", "error" in answer and status["state"] == "finished"
 
 
 def clock_jump(home: Path, images: Path) -> tuple[str, bool]:

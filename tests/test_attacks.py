@@ -305,6 +305,22 @@ def test_a_public_app_takes_zips_only(mallory):
     assert "upload:" not in json.dumps(mallory.call("take_upload", [{"path": path, "meta": {"_type": "gradio.FileData"}}]))
 
 
+def test_a_bomb_of_pixels_reaches_neither_page_nor_run(alice, home, hers):
+    """28 KB that would decode to 12 GB; seen to take 2 GB and 34 s of the page's own process."""
+    packed, png = io.BytesIO(), io.BytesIO()
+    Image.new("1", (8000, 8000)).save(png, "PNG")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for k in range(64):
+            archive.writestr(f"{k}.png", png.getvalue())
+    (path,) = alice.upload("bomb.zip", packed.getvalue())
+    named = alice.call("take_upload", [{"path": path, "meta": {"_type": "gradio.FileData"}}])["data"][0]
+    runs = len(list((home / "runs").iterdir()))
+    for resolution in (0, 64):
+        assert "error" in alice.api("audit", biased=named, reference=named, baseline="none", resolution=resolution)
+    assert "error" in alice.api("load_images", biased=named, reference=named)
+    assert len(list((home / "runs").iterdir())) == runs
+
+
 def zipped(images=12):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

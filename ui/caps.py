@@ -56,11 +56,12 @@ class Caps:
     reserve: int = 500 * MB  # of the disk that uploads leave free
     images: int = 10_000_000  # of a set
     pixels: int = 1 << 40  # of a set, all its images together
+    reading: float = 1800.0  # seconds that a set may take to be read
     kept_hours: float = math.inf  # of runs and uploads
 
     def of_sets(self) -> Limits:
         """What reading a set may cost."""
-        return Limits(images=self.images, pixels=self.pixels, result_bytes=3 * self.pixels)
+        return Limits(images=self.images, pixels=self.pixels, result_bytes=3 * self.pixels, seconds=self.reading)
 
 
 PRIVATE = Caps()
@@ -88,6 +89,7 @@ PUBLIC = Caps(
     disk_all=4096 * MB,
     images=20_000,
     pixels=100_000_000,
+    reading=60.0,
     kept_hours=24.0,
 )
 

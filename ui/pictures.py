@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tiw.data import ImageSet, load_set
+from tiw.data import ImageSet, load_in_child, load_set
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 from tiw.run.thumbnails import Thumbnails
@@ -36,7 +36,10 @@ def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
 @lru_cache(maxsize=4)
 def image_set(path: str, role: str, references: int, resolution: int, skip_bad: bool, changed: str) -> ImageSet:
     """A set by its path, kept while it is on screen. `changed` is the path's time stamp."""
-    return load_set(path, role, references, resolution, skip_bad, gate.limits().of_sets())
+    limits = gate.limits().of_sets()
+    if gate.public() and path != "demo":  # a stranger's images are not decoded in the page's own process
+        return load_in_child(path, role, references, resolution, skip_bad, limits=limits)
+    return load_set(path, role, references, resolution, skip_bad, limits)
 
 
 def open_set(sets: dict, role: str) -> ImageSet:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tiw.data import load_in_child
 from tiw.errors import UserInputError
 from tiw.files import shipped
 from tiw.run.folder import RunFolder
@@ -179,11 +180,19 @@ def submit(kind: str, **fields: object) -> str:
     """Queue a run with these options (those not named keep their defaults); its id at once. Raises UserInputError for what this visitor
     may not ask for: nothing has been done then."""
     options = caps.options(kind, fields, gate.limits(), located)
+    _check_sets(options)
     with _STARTING:
         _check_waiting()
         run_id = jobs().submit(kind, options, gate.visitor())
     gate.log("submit", kind=kind, run=run_id, visitor=gate.short(gate.visitor()))
     return run_id
+
+
+def _check_sets(options: object) -> None:
+    """In a public app a visitor's images are read with bounds on time and memory before a run, which has none, may read them."""
+    for role in ("biased", "reference", "data", "labels", "heldout") if gate.public() else ():
+        if (place := getattr(options, role, "")) not in caps.NAMED:
+            load_in_child(place, role, resolution=options.resolution, skip_bad=options.skip_bad, limits=gate.limits().of_sets())
 
 
 def _check_waiting() -> None:
