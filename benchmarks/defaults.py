@@ -23,6 +23,7 @@ import sets  # noqa: E402
 
 import tiw  # noqa: E402
 from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, neighbour_shares  # noqa: E402
+from tiw.debiasing.strength import gap_closed  # noqa: E402
 from tiw.model.device import pick_device  # noqa: E402
 from tiw.ratio.features import RatioConfig  # noqa: E402
 from tiw.shares import fairness_discrepancy  # noqa: E402

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from tiw.data import ImageSet
+from tiw.debiasing import lagging
 from tiw.model.denoiser import Denoiser
 from tiw.model.networks import PRESETS
 from tiw.run import folder
@@ -26,6 +27,12 @@ def blobs(n: int, share: float, seed: int) -> ImageSet:
 def _quiet(monkeypatch) -> None:
     """The command line leaves its progress lines switched on for the process; the next test starts without them."""
     monkeypatch.setattr(folder, "ON_PROGRESS", None)
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch) -> None:
+    """What lags is looked for in fewer samples than a user's run takes."""
+    monkeypatch.setattr(lagging, "COUNT", 30)
 
 
 @pytest.fixture(scope="session")

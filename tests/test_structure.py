@@ -18,7 +18,7 @@ ROOMS = {
     ],
     "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["camera", "even_out", "groups", "map", "finding", "verdict", "power", "audit"],
-    "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune"],
+    "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune", "lagging"],
     "comparing": [
         "attributes",
         "corrected",

@@ -23,6 +23,7 @@ CONTENTS = {
     "debiasing.objectives": ["dsm", "iw_dsm", "tiw_dsm"],
     "debiasing.config": ["DebiasConfig"],
     "debiasing.fine_tune": ["TrainStep", "debias"],
+    "debiasing.lagging": ["measure_lagging"],
     "comparing.classifier": ["AttributeClassifier", "fit_attribute_classifier"],
     "comparing.corrected": ["CorrectedShares", "corrected_shares", "share_difference"],
     "comparing.residual": ["Residual", "residual_test"],

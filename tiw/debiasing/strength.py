@@ -69,7 +69,7 @@ def gap_closed(
     `folds` [N] names the fold whose ratio guided each sample. Without it (samples of a model that all folds have steered) every
     sample is measured against every fold, which flatters a little: a progress meter, not a verdict.
     """
-    found = _projected(ratio, images, labels, seed)
+    found = in_gap_components(ratio, images, labels, seed)
     reference = ratio.gap_reference.cpu().double().numpy()  # [n, Q]
     biased = ratio.gap_biased.cpu().double().numpy()  # [K, Q]
     n_folds = len(biased)
@@ -143,7 +143,9 @@ def match_strength(
     folds = np.repeat(np.arange(n_folds), 2 * pairs)
     all_labels = None if reference.labels is None else np.concatenate(labels)
     readings = [gap_closed(ratio, np.concatenate(images), seed, folds, all_labels) for images in (plain, guided)]
-    moved = [_projected(ratio, b, c, seed) - _projected(ratio, a, c, seed) for a, b, c in zip(plain, guided, labels, strict=True)]
+    moved = [
+        in_gap_components(ratio, b, c, seed) - in_gap_components(ratio, a, c, seed) for a, b, c in zip(plain, guided, labels, strict=True)
+    ]
     nearest, interval = _nearest(ratio, moved, seed)
     beyond = (BEYOND + FEW / len(reference)) * trial
     strength, *ends = (float(np.clip(beyond * t, 0.0, highest)) for t in (nearest, *interval))
@@ -177,7 +179,7 @@ def _nearest(ratio: DensityRatio, moved: list[np.ndarray], seed: int) -> tuple[f
     return nearest(False), (float(low), float(high))
 
 
-def _projected(ratio: DensityRatio, images: np.ndarray, labels: np.ndarray | None, seed: int) -> np.ndarray:
+def in_gap_components(ratio: DensityRatio, images: np.ndarray, labels: np.ndarray | None, seed: int) -> np.ndarray:
     """Images uint8 [N,H,W,3] in the whitened components where the gap is measured, [N, Q]; `labels` [N] as in `gap_closed`."""
     level = ratio.sigmas[clear_level(ratio.sigmas)]
     items = np.arange(len(images)) + (1 << 32)  # noise of their own, no item's

@@ -13,7 +13,8 @@ from ..auditing.audit import audit as run_audit
 from ..auditing.camera import camera_check
 from ..auditing.even_out import even_out as run_even_out
 from ..choices import WITH_RATIO
-from ..data import check_sets, demo_path, parse_shares, write_parquet, write_split
+from ..data import ImageSet, check_sets, demo_path, parse_shares, write_parquet, write_split
+from ..debiasing import lagging as lagging_module
 from ..debiasing.config import DebiasConfig
 from ..debiasing.fine_tune import TrainStep
 from ..debiasing.fine_tune import debias as run_debias
@@ -27,7 +28,7 @@ from ..model.networks import PRESETS
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
-from ..ratio.density_ratio import fit_to_features
+from ..ratio.density_ratio import DensityRatio, fit_to_features
 from ..ratio.features import RatioConfig, levels, ratio_features
 from ..sentences import about_time
 from . import names
@@ -143,6 +144,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     trained = train_to_folder(run, o, config, denoiser, steps_of, gap, reference.labels)
     return {
         "objective": o.objective,
+        "lagging": None if ratio is None or denoiser.classes else _lagging(run, denoiser, ratio, biased, reference, o),
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
         "anchor": config.anchor,
@@ -150,6 +152,20 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "baseline_check": None if check is None else asdict(check),
         **trained,
     }
+
+
+def _lagging(run: RunFolder, denoiser: Denoiser, ratio: DensityRatio, biased: ImageSet, reference: ImageSet, o: DebiasOptions) -> dict:
+    """What the debiased model still lacks, with the reference images of each group that lags as RUN/lagging/GROUP.webp."""
+    if not processes.is_first():
+        return {}
+    model = open_denoiser(str(run.path / names.MODEL), o.device, o.precision)
+    said = report_of(run, "Looking for what lags", 2 * lagging_module.COUNT)
+    found = lagging_module.measure_lagging(model, denoiser, ratio, biased, o.seed, said)
+    for group in found.lagging:
+        (run.path / names.LAGGING).mkdir(exist_ok=True)
+        sheet = contact_sheet(reference.images[list(group.reference_rows)])
+        write_atomic(run.path / names.LAGGING / f"{group.group}.webp", sheet)
+    return found.to_json()
 
 
 def train(run: RunFolder, o: TrainOptions) -> dict:

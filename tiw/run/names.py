@@ -23,6 +23,7 @@
 | budget.json | train_in_folder, at the start and when it plans again | train_in_folder |
 | checkpoint.pt | train_in_folder | train_in_folder, to resume |
 | steps.jsonl, previews.jsonl, previews/ | train_in_folder | page |
+| lagging/ | actions.debias: reference images of each group that lags | page |
 | trained.json | train_in_folder, when the models are whole | train_in_folder |
 | model/, raw/ | train_in_folder: moving average, last weights | every command, as a model |
 """
@@ -56,6 +57,7 @@ CHECKPOINT = "checkpoint.pt"
 STEPS = "steps.jsonl"
 PREVIEWS = "previews.jsonl"
 PREVIEW_SHEETS = "previews"  # folder
+LAGGING = "lagging"  # folder
 TRAINED = "trained.json"
 MODEL = "model"
 RAW = "raw"
