@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("name", choices=list(sets.MAKERS))
     parser.add_argument("--references", type=int, nargs="+", default=[100])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--budgets", type=int, nargs="+", default=[100])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     args = parser.parse_args()
@@ -61,7 +62,7 @@ def main() -> None:
     baseline = tiw.Denoiser.from_pretrained(made.folder(args.name)).prepare(pick_device(), made.PRECISION).requires_grad_(False).eval()
     encoder = fit_encoder(parts["heldout"].images, "the held-out images")
     real = encoder(parts["heldout"].images)
-    done = {json.dumps(json.loads(line)["cell"]) for line in RESULTS.read_text().splitlines()} if RESULTS.is_file() else set()
+    done = {json.dumps(json.loads(line)["cell"]) for line in args.out.read_text().splitlines()} if args.out.is_file() else set()
 
     def measure(cell: dict, images: np.ndarray, reference, more: dict) -> None:
         found = encoder(images)
@@ -76,7 +77,7 @@ def main() -> None:
             "closer_to_reference": closer_to_reference(found, encoder(reference.images), real, cell["seed"]).value,
             **more,
         }
-        with RESULTS.open("a") as file:
+        with args.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
 
@@ -100,9 +101,12 @@ def main() -> None:
                     )
                     *_, last = tiw.debias(baseline, parts["biased"], reference, ratio, config, ema=0.95)
                     first = 10_000_000 + 10_000 * seed
-                    measure(
-                        cell, tiw.sample(last.average, range(first, first + SAMPLES)), reference, {"steps": steps, "strength": strength}
-                    )
+                    images, more = tiw.sample(last.average, range(first, first + SAMPLES)), {"steps": steps, "strength": strength}
+                    if fitted is not None:
+                        lags = tiw.measure_lagging(last.average, baseline, fitted[0], parts["biased"], seed)
+                        more["lagging"] = [(g.samples.value, g.reference.value, g.part.value) for g in lags.lagging]
+                        more["gap_closed"] = match.closed(gap_closed(fitted[0], images, seed)).value
+                    measure(cell, images, reference, more)
 
 
 if __name__ == "__main__":
