@@ -26,7 +26,7 @@ from ..intervals import Estimate, wilson
 from ..model.denoiser import Denoiser
 from ..model.sampling import sample
 from ..ratio.density_ratio import DensityRatio
-from ..ratio.estimators import CLEAR
+from ..ratio.estimators import CARRIED_FROM
 from .strength import in_gap_components
 
 COUNT = 480  # samples of either model
@@ -60,7 +60,7 @@ def measure_lagging(
         for each, before in ((model, 0), (baseline, COUNT))
     ]
     rows = slice(0, BIASED)
-    clear = ratio.log_ratio_biased[ratio.sigmas <= CLEAR] if (ratio.sigmas <= CLEAR).any() else ratio.log_ratio_biased[:1]
+    clear = ratio.log_ratio_biased[ratio.sigmas <= CARRIED_FROM] if (ratio.sigmas <= CARRIED_FROM).any() else ratio.log_ratio_biased[:1]
     own, of_baseline, of_biased = (
         in_gap_components(ratio, images, None, seed) for images in (*drawn, biased.take(ratio.scored[rows]).images)
     )
