@@ -118,7 +118,8 @@ def _plainly(error: Exception) -> str:
         return f"The training diverged: {said}. {kept}"
     if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
         return "There was not enough memory. Use fewer images, or a smaller batch_size where there is one."
-    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or re.search("No space left|quota exceeded", said):
+    full = "No space left|quota exceeded|File too large|unexpected pos"  # the last: torch's words for a file that was cut off
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or re.search(full, said):
         return "The disk is full: delete old runs, then start this one again; training goes on from its last checkpoint."
     if re.search("Connection (closed|reset) by peer", said):  # gloo's words
         return "Another process of this run has ended. log.txt in the run folder has the details."
