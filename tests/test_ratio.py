@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tiw.debiasing.strength import gap_closed
+from tiw.errors import UserInputError
 from tiw.model.correction import correction_at
 from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio, fit_to_features
 from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
@@ -147,3 +148,24 @@ def test_the_fit_is_deterministic(fitted, blob_sets):
     assert torch.equal(again.head.weights, fitted.head.weights)
     other = fit_density_ratio(*blob_sets, fitted.denoiser, replace(CONFIG, seed=1))
     assert not torch.equal(other.head.weights, fitted.head.weights)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("estimator", "linear"),
+        ("folds", 1),
+        ("components", 0),
+        ("biased_images", 0),
+        ("reference_draws", 0),
+        ("batch_size", 0),
+        ("sigmas", ()),
+        ("sigmas", (0.5, 0.1)),
+        ("sigmas", (0.0, 1.0)),
+        ("ridges", ()),
+    ],
+)
+def test_a_wrong_field_of_the_ratio_is_named_before_any_work(field, value):
+    with pytest.raises(UserInputError) as error:
+        RatioConfig(**{field: value})
+    assert error.value.field == field

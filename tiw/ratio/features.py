@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data import ImageSet
+from ..described import Checked, option
 from ..errors import UserInputError
 from ..model.memory import batch_for
 from ..model.noise import expand, to_x0
@@ -23,24 +25,29 @@ FEWEST_A_FOLD = 2  # different images of each set: with one, a fold's mean has n
 
 
 @dataclass(frozen=True)
-class RatioConfig:
-    """How the ratio is fitted."""
+class RatioConfig(Checked):
+    """How the ratio is fitted. Raises UserInputError for a field out of range."""
 
-    sigmas: tuple[float, ...] = (0.03, 0.08, 0.2, 0.5, 1.3, 3.2, 8.0, 20.0)
-    folds: int = 5
-    estimator: str = "auto"  # auto, convex, network
-    components: int = 200  # principal components of the features
-    ridges: tuple[float, ...] = (
-        1.5e-2,
-        2e-3,
-        5e-3,
-        5e-2,
-        1.5e-1,
-    )  # of the features' variance; the first, unless one is clearly better
-    biased_images: int = 2000  # scored and fitted; the others are scored by the mean of the folds
-    reference_draws: int = 3  # noise draws of each reference image in the fit: they are few, noise is free
-    batch_size: int = 128  # at most: fewer where memory is short
-    seed: int = 0
+    sigmas: tuple[float, ...] = (0.03, 0.08, 0.2, 0.5, 1.3, 3.2, 8.0, 20.0)  # noise levels, ascending
+    folds: int = option(5, "Folds of the cross-fit.", low=2)
+    estimator: str = option("auto", "Of the ratio:", choices=("auto", "convex", "network"))
+    components: int = option(200, "Principal components of the features.", low=1)
+    # Of the features' variance; the first, unless one is clearly better.
+    ridges: tuple[float, ...] = (1.5e-2, 2e-3, 5e-3, 5e-2, 1.5e-1)
+    biased_images: int = option(2000, "Scored and fitted; the others are scored by the mean of the folds.", low=1)
+    # They are few, noise is free.
+    reference_draws: int = option(3, "Noise draws of each reference image in the fit.", low=1)
+    batch_size: int = option(128, "At most: fewer where memory is short.", low=1)
+    seed: int = option(0, "Everything random follows from it.", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("sigmas", "ridges"):
+            values = getattr(self, name)
+            if not values or not all(0 < value < np.inf for value in values):
+                raise UserInputError(name, f"it is {values}", "give one finite number above 0 or more")
+        if any(low >= high for low, high in pairwise(self.sigmas)):
+            raise UserInputError("sigmas", f"it is {self.sigmas}", "give the noise levels in ascending order")
 
 
 def levels(count: int) -> tuple[float, ...]:
