@@ -261,7 +261,10 @@ def _quality(
     drawn = real[rng.permutation(len(real))[:n]]
     equal = {name: x[:n] for name, x in features.items()}
     frechet = {name: asdict(frechet_distance(x, drawn, seed)) for name, x in equal.items()}
-    kernel = {name: asdict(kernel_distance(x, drawn)) for name, x in equal.items()}
+    # The cubic kernel knows a scale, 1 a feature; unscaled components are so large that a few images outweigh all others.
+    unit = max(float(np.sqrt((real**2).mean())), 1e-12)
+    scaled = {name: x / unit for name, x in features.items()}
+    kernel = {name: asdict(kernel_distance(x / unit, drawn / unit)) for name, x in equal.items()}
     half = len(real) // 2
     if weights is not None and weights[:n].sum() > 0:
         rows = rng.choice(n, n, p=weights[:n] / weights[:n].sum())
@@ -274,10 +277,14 @@ def _quality(
     order = rng.permutation(len(real))
     floor_n = min(n, half)
     return {
-        "kernel_distance": {**about, **kernel, "floor": asdict(kernel_distance(real[order[:floor_n]], real[order[floor_n : 2 * floor_n]]))},
+        "kernel_distance": {
+            **about,
+            **kernel,
+            "floor": asdict(kernel_distance(*(real[part] / unit for part in (order[:floor_n], order[floor_n : 2 * floor_n])))),
+        },
         "frechet_distance": {**about, **frechet, "floor": {**asdict(frechet_floor(real, n, seed)), "n": floor_n}},
         "neighbours": {name: asdict(neighbour_shares(x, drawn)) for name, x in equal.items()},
-        "groups": [] if groups is None or classifier is None else _of_groups(features, real, target, groups, classifier),
+        "groups": [] if groups is None or classifier is None else _of_groups(scaled, real / unit, target, groups, classifier),
         "closer_to_reference": closer,
     }
 
