@@ -11,6 +11,9 @@ their density ratio, each slice as heavy as the next; the mean features of the s
 **What painting does.** A baseline that paints earrings badly shows few of them, and no training towards the reference mends that. So the
 shares of the samples are held against the reference on the scale of logarithms less what the baseline's own samples show against the biased
 images, drawn towards nought by a prior: a group is said to lag only where the model makes too few of it.
+
+**What it cannot see.** The groups lie along the directions of the ratio. An attribute that the ratio hardly knows, as with few references,
+forms no group, and its lagging is not named.
 """
 
 from __future__ import annotations
@@ -147,8 +150,10 @@ def lagging(
 
 def _sentence(named: list[GroupShare], n: int, smallest: float) -> str:
     if not named:
-        could = f"A group at {100 * min(smallest, LAGS):.0f} % of its share would be found in four runs of five."
-        return f"None of {n} groups of images was found to lag. {could}"
+        could = f"Of these, one at {100 * min(smallest, LAGS):.0f} % of its share would be found in four runs of five."
+        return (
+            f"None of {n} groups of images was found to lag. {could} What the ratio does not see is not among them: compare the shares too."
+        )
     first = "One group of images still lags." if len(named) == 1 else f"{len(named)} of {n} groups of images still lag."
     return " ".join([first, *(g.sentence for g in named)])
 
