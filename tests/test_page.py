@@ -87,7 +87,7 @@ def page(address: str, problems: list[str]) -> Iterator[Any]:
 
 def test_first_page_shows_both_sets_of_the_demo(page: Any) -> None:
     page.get_by_text("8,000", exact=True).wait_for()
-    assert page.get_by_role("tab").all_inner_texts() == ["Data", "Audit", "Debias", "Compare"]
+    assert page.get_by_role("tab").all_inner_texts() == ["Data", "Audit", "Debias", "Compare", "Learn"]
     assert page.get_by_role("img", name="images of the reference set").is_visible()
     assert page.get_by_role("img", name="images of the large set").evaluate("image => image.naturalWidth") > 300
 

@@ -103,7 +103,7 @@ def serve(args: argparse.Namespace, **more: object) -> str:
         inbrowser=has_display() and not args.no_browser,
         auth=args.auth or None,
         theme=theme.theme(),
-        css=theme.asset("style.css"),
+        css=theme.asset("style.css") + theme.asset("learn/learn.css"),
         favicon_path=str(theme.ASSETS / "icon.svg"),
         pwa=True,
         share=args.share,

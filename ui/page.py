@@ -12,7 +12,7 @@ import gradio as gr
 from tiw.errors import UserInputError
 from tiw.run.queue import BUSY
 
-from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, runs_list, store, theme, words
+from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, learn_tab, runs_list, store, theme, words
 from .panel import QUIET, Panel
 from .sets import read, show, uses
 
@@ -53,6 +53,8 @@ def build() -> gr.Blocks:
                 to_compare = gr.Button("Continue to the comparison  →", elem_classes="tiw-go", elem_id="debias-next")
             with gr.Tab("Compare", id="compare"):
                 compare = compare_tab.build(current)
+            with gr.Tab("Learn", id="learn", elem_id="learn"):
+                learn_tab.build()
         with gr.Accordion("Runs", open=False, elem_classes="tiw-runs", elem_id="runs"):
             runs = gr.HTML("", js_on_load=theme.asset("runs.js"), apply_default_css=False)
 
@@ -68,6 +70,7 @@ def build() -> gr.Blocks:
         for event in (*audit.started, *debias.started, *compare.started):
             event.then(**look, **QUIET)
         data.sets.change(**look, **QUIET)
+        demo.load(None, js=learn_tab.OPEN)
         demo.load(_reattach, current, [current, tabs], **QUIET).then(**look, **QUIET)
         demo.load(data_tab.restore, [data.sets, data.fields], data.restored, **QUIET)
         follow = [data.view, audit.uses, audit.go, debias.uses]
