@@ -32,7 +32,8 @@ def test_the_wheel_holds_the_package_the_page_and_what_the_demo_needs():
     assert done.returncode == 0, done.stderr
     placed = dict(line.split("\t") for line in done.stdout.splitlines())
     pages = {path: f"tiw/page/{path.removeprefix('ui/')}" for path in below("ui", "*.py")}
-    shipped = {path: f"tiw/shipped/{path}" for path in below("assets/app") | below("assets/demo") | below("assets/example")}
+    data = ("assets/app", "assets/demo", "assets/example", "docs/questions")
+    shipped = {path: f"tiw/shipped/{path}" for folder in data for path in below(folder)}
     shipped |= {path: f"tiw/shipped/{path}" for path in below("checkpoints") if not path.endswith(".md")}
     expected = {path: path for path in below("tiw", "*.py") | below("tiw", "*.html")} | pages | shipped
     assert {source: place for place, source in placed.items()} == expected

@@ -1,4 +1,4 @@
-"""Tab 5: two lessons with known truth, the questions students ask, a tour. All of it runs in the browser, from files in assets/app/learn."""
+"""Tab 5: two lessons with known truth, ten questions, a tour. All of it runs in the browser, from files in assets/app/learn."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import re
 
 import gradio as gr
 
-from tiw.files import shipped
-
 from . import html, learn_words, theme
 
-DOCS = shipped("docs")
-FIGURES = DOCS / "questions"
 # Files of a component's script, in the order they build on each other; the first ones of a lesson know no page.
 RATIO = ("random", "mixtures", "regression", "ratio", "training")
 MEASURING = ("random", "measuring")
@@ -36,7 +32,8 @@ def build() -> None:
     theme.html('<div class="tiw-lead"><h2>Lesson 1: what noise does to a density ratio</h2></div>')
     _part("lesson", *LESSON)
     theme.html(
-        '<div class="tiw-lead"><h2>Lesson 2: counting with a classifier that errs</h2><p>A share counted by a classifier carries its errors. '
+        '<div class="tiw-lead"><h2>Lesson 2: counting with a classifier that errs</h2>'
+        "<p>A share counted by a classifier carries its errors. "
         "Three ways to report it, each tried in 1,000 simulated studies.</p></div>"
     )
     _part("measuring", *MEASURING, "address", "measuring_view")
@@ -57,10 +54,7 @@ def _part(name: str, *scripts: str) -> gr.HTML:
 
 
 def questions() -> list[tuple[str, str]]:
-    """(question, answer in Markdown) of docs/questions.md, its figures at the address that the page serves them from."""
-    path = DOCS / "questions.md"
-    if not path.is_file():
-        return []
-    _, *parts = re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    figures = f"](gradio_api/file={FIGURES.as_posix()}/"
-    return [(part.partition("\n")[0], part.partition("\n")[2].replace("](questions/", figures)) for part in parts]
+    """(question, answer in Markdown) of docs/questions, its figures at the address that the page serves them from."""
+    _, *parts = re.split(r"^## ", (theme.FIGURES / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    answers = [re.sub(r"\]\((\w+\.webp)\)", r"](tiw/figures/\1)", part) for part in parts]
+    return [(title, text) for title, _, text in (answer.partition("\n") for answer in answers)]

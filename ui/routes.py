@@ -30,6 +30,7 @@ def routes() -> list[Route]:
     return [
         Route("/tiw/health", _health),
         Route("/tiw/plotly.min.js", _plotly),
+        Route("/tiw/figures/{name}.webp", _figure),
     ] + [Route(f"/tiw/{{run_id}}/{path}", _gate(answer), methods=["POST" if path in POSTED else "GET"]) for path, answer in ANSWERS.items()]
 
 
@@ -40,6 +41,12 @@ async def _health(_request: Request) -> Response:
 
 async def _plotly(_request: Request) -> Response:
     return FileResponse(theme.PLOTLY, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
+
+
+async def _figure(request: Request) -> Response:
+    """A figure of the ten questions: one of those that ship, by its name."""
+    found = {path.stem: path for path in theme.FIGURES.glob("*.webp")}.get(request.path_params["name"])
+    return FileResponse(found, headers=_kept()) if found else Response("There is no such figure.", 404, media_type="text/plain")
 
 
 def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Callable:

@@ -10,6 +10,7 @@ import gradio as gr
 from tiw.files import shipped
 
 ASSETS = shipped("assets") / "app"
+FIGURES = shipped("docs") / "questions"  # the ten questions of the Learn tab, text and pictures
 PLOTLY = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
 PLOTLY_HEAD = '<script src="tiw/plotly.min.js"></script>'  # our own route: its place on this machine is nobody's business
 

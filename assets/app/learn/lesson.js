@@ -23,6 +23,8 @@ function quick_fit(old, level) {
   return fit_ratio(sets.biased, sets.reference, LEVELS[level], 100 + level, old && old.sigma === LEVELS[level] ? old.coefficients : null, old ? 3 : 6, 600);
 }
 
+const full_fit = (level) => fit_ratio(sets.biased, sets.reference, LEVELS[level], 100 + level);
+
 // Within a frame of the movement: the sets, the two ratios on screen, their pictures.
 function answer() {
   draw_sets();
@@ -45,8 +47,7 @@ async function settle() {
   const own = ++generation;
   fits = []; curves = null;
   for (let level = 0; level < LEVELS.length; level++) {
-    const fit = fit_ratio(sets.biased, sets.reference, LEVELS[level], 100 + level, level ? fits[level - 1].coefficients : null);
-    fits.push(fit);
+    fits.push(full_fit(level));
     await pause();
     if (own !== generation) return;
   }

@@ -96,6 +96,7 @@ function move(k, dx, dy) {
 }
 
 function wire_lesson() {
+  make_panels();
   $("level").oninput = (e) => { state.level = Number(e.target.value); level_fit = fits[state.level] || null; if (curves) { draw_planes(); draw_curves(); show_settings(); touch(); } else follow(); };
   const touch = () => { touched = true; write_address("ratio", address_fields()); };
   element.addEventListener("input", () => { touched = true; });

@@ -39,18 +39,17 @@ function denoiser_of(name, trained) {
 async function train(own) {
   models = {};
   const trained = {}, started = performance.now(), names = Object.keys(METHODS);
-  const fresh = sample_mixture(sets.pair.reference, state.n, random_stream(78)), target = sample_mixture(sets.pair.reference, SAMPLES, random_stream(79));
   for (const name of names) {
     $("training").textContent = `Training ${METHODS[name][0]}`;
     if (OBJECTIVES[name]) {
       trained[name] = [];
       for (let l = 0; l < LEVELS.length; l++) {
-        trained[name].push(fit_denoiser(name, sets.biased, sets.reference, LEVELS[l], fits[l], fits[0], 300 + l));
+        trained[name].push(fit_level(name, l));
         await pause();
         if (own !== generation) return;
       }
     }
-    models[name] = judged(sample_ode(denoiser_of(name, trained), LEVELS, SAMPLES, 5), fresh, target);
+    models[name] = judged(sample_ode(denoiser_of(name, trained), LEVELS, SAMPLES, 5));
     draw_panels(name);
     await pause();
     if (own !== generation) return;
@@ -59,7 +58,10 @@ async function train(own) {
   models_are_ready();
 }
 
-function judged(points, fresh, target) {
+const fit_level = (name, l) => fit_denoiser(name, sets.biased, sets.reference, LEVELS[l], fits[l], fits[0], 300 + l);
+
+function judged(points) {
+  const fresh = sample_mixture(sets.pair.reference, state.n, random_stream(78)), target = sample_mixture(sets.pair.reference, SAMPLES, random_stream(79));
   const right = groups(points, sets.pair.reference).reduce((sum, group) => sum + group, 0);
   return { points, right, distance: energy_distance(points, target), nearer: nearer_to(points, sets.reference, fresh) };
 }
@@ -112,4 +114,3 @@ function follow_noise(canvas, event) {
   }
   if (best !== followed) { followed = best; draw_panels(); }
 }
-make_panels();
