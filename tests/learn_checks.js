@@ -45,7 +45,7 @@ const checks = {
     return [[...points], energy_distance(points, sample_mixture(truth, 1000, random_stream(1)))];
   },
   measures: ({ a, b }) => [energy_distance(a, b), effective_share([Math.log(5), ...Array(9).fill(Math.log(5 / 9))]), nearer_to(b, a, b)],
-  counting: ({ settings }) => [[wilson(37, 300), wilson(0, 50)], rogan_gladen(0.3, 0.9, 0.8), settings.map((s) => coverage(s, 2000, 1, 4).held)],
+  counting: ({ settings }) => [[wilson(37, 300), wilson(0, 50)], rogan_gladen(0.3, 0.9, 0.8), corrected_interval(300, 1000, 0.9, 0.8, 200), settings.map((s) => coverage(s, 2000, 1, 4).held)],
   // The answers of the six predictions, worked out as the page does, without its pictures.
   predictions: () => ROUNDS.map((round) => {
     state = { ...state, ...PRESETS[round.preset], preset: round.preset, ...round.more };

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from tiw.comparing.corrected import corrected_shares
 from tiw.intervals import wilson
-from tiw.shares import corrected_shares
 from tiw.toys import GaussianMixture, MixturePair, chasm, two_modes
 from ui import learn_tab, learn_words
 
@@ -121,9 +121,11 @@ def test_measures_against_their_definitions():
 def test_shares_and_intervals_are_those_of_the_library_and_cover():
     settings = [(0.2, 0.1, 0.05, 1000, 200), (0.03, 0.1, 0.05, 1000, 200), (0.2, 0.1, 0.1, 2000, 25)]
     named = [dict(zip(("truth", "missed", "false_alarms", "n", "n_labelled"), s, strict=True)) for s in settings]
-    intervals, gladen, counted = js("counting", settings=named)
+    intervals, gladen, corrected, counted = js("counting", settings=named)
     np.testing.assert_allclose(intervals, [wilson(37, 300), wilson(0, 50)], atol=1e-9)
-    assert gladen == pytest.approx(corrected_shares(np.array([0.7, 0.3]), np.array([[0.8, 0.1], [0.2, 0.9]]))[1], abs=1e-6)
+    other = corrected_shares(np.array([700, 300]), np.array([[160, 20], [40, 180]]))  # specificity 0.8, sensitivity 0.9, on 200 each
+    assert gladen == pytest.approx(other.shares[1], abs=1e-6)
+    np.testing.assert_allclose(corrected, other.intervals[1], atol=0.015)
     for held in counted:
         assert 0.93 < held["corrected"] / 2000 < 0.995
         assert held["known"] < held["corrected"] and held["raw"] < 0.8 * 2000

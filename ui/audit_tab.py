@@ -11,7 +11,7 @@ from gradio.components import Component
 from tiw import __version__
 from tiw.errors import UserInputError
 
-from . import caps, data_tab, explorer, finding, gate, html, pictures, store, theme, words
+from . import caps, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 from .sets import read
@@ -43,6 +43,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
             + ", at several levels of noise. Noise blurs the two sets "
             "until they overlap, and there the ratio can be trusted. Each image is scored by a model that has not seen it.",
         )
+        + learn_words.what("audit")
     )
     with gr.Row(elem_classes="tiw-actions"):
         go = gr.Button("Audit", variant="primary", size="lg", elem_id="audit-go", elem_classes="tiw-go")

@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
-from . import charts, gate, html, pictures, store, theme, words
+from . import charts, gate, html, learn_words, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 
 NOTHING = html.empty(
@@ -33,6 +33,7 @@ def build(current: gr.BrowserState) -> CompareTab:
             "Both models paint from the same seeds. Shares are counted by a classifier and shown with their number of images and 95 % "
             "interval; quality is measured beside them, because a model can reach any share by painting badly.",
         )
+        + learn_words.what("compare")
     )
     with gr.Column(elem_classes="tiw-panel"):
         with gr.Row(elem_classes="tiw-stack"):

@@ -8,7 +8,7 @@ import gradio as gr
 
 from tiw.errors import UserInputError
 
-from . import caps, gate, html, pictures, reference_builder, store, theme, words
+from . import caps, gate, html, learn_words, pictures, reference_builder, store, theme, words
 from .panel import QUIET
 from .sets import DEMO, OWN, PORTRAITS, UNLOADED, matches, problems, read, typed, warnings
 
@@ -38,6 +38,7 @@ def build() -> DataTab:
             "of the people or things your model should show, in the shares it should show them. It needs no labels. Everything that "
             "follows asks where the large set departs from the small one.",
         )
+        + learn_words.what("data")
     )
     with gr.Column(elem_classes="tiw-panel"):
         source = gr.Radio([PORTRAITS, OWN], value=PORTRAITS, label="Images", elem_id="source")

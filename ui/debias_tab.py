@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.choices import WITH_ANCHOR, WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
-from . import gate, html, pictures, store, theme, training_view, words
+from . import gate, html, learn_words, pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 
@@ -39,6 +39,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
             "way the reference set would pull. Trained on the reference set alone, a model begins to memorise it; this way it "
             "keeps the variety of the large set.",
         )
+        + learn_words.what("debias")
     )
     with gr.Row(elem_classes="tiw-stack"):
         with gr.Column(scale=4, min_width=320):

@@ -1,4 +1,4 @@
-"""What each tab shows, in two sentences, with its equation behind a fold."""
+"""What each tab shows, in two sentences and an equation, behind a fold."""
 
 from __future__ import annotations
 
@@ -34,9 +34,6 @@ WHAT = {
 
 
 def what(tab: str) -> str:
-    """The block “What am I looking at?” of a tab."""
+    """The fold “What am I looking at?” of a tab."""
     text, equation = WHAT[tab]
-    return (
-        f'<aside class="tiw-what" aria-label="What am I looking at?"><h3>What am I looking at?</h3><p>{text}</p>'
-        f'<details><summary>The equation</summary><p class="eq">{equation}</p></details></aside>'
-    )
+    return f'<details class="tiw-what"><summary>What am I looking at?</summary><p>{text}</p><p class="eq">{equation}</p></details>'
