@@ -28,7 +28,6 @@ class Caps:
     scored: int = 100_000
     batch_size: int = 4096
     sampling_steps: int = 1000
-    levels: int = 8
     folds: int = 20
     levels: int = 8
     margin: float = 1.0
