@@ -42,7 +42,7 @@ def test_labels_behind_the_matrix_count():
 
 @pytest.mark.parametrize(("k", "accuracy", "n"), [(2, 0.9, 500), (4, 0.8, 300)])
 def test_intervals_hold_the_truth(k, accuracy, n):
-    """95 % intervals over 200 simulated comparisons; benchmarks/coverage.py does the whole range."""
+    """95 % intervals over 200 simulated comparisons; benchmarks/interval_coverage.py does the whole range."""
     rng = np.random.default_rng(k)
     matrix = np.full((k, k), (1 - accuracy) / (k - 1))
     np.fill_diagonal(matrix, accuracy)

@@ -1,6 +1,6 @@
 """How often do the intervals of corrected shares, and of differences, hold the truth? Monte Carlo over the whole range of use.
 
-python benchmarks/coverage.py [--repeats 600]  (goes on with the cells that are missing in the results)
+python benchmarks/interval_coverage.py [--repeats 600]  (goes on with the cells that are missing in the results)
 
 Writes benchmarks/results/coverage.json: per cell the share of 95 % intervals that hold the truth (mean and least over the values), of
 simultaneous intervals that hold all values, the bias of the corrected and of the raw shares, and how many repeats were refused.
