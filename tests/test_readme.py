@@ -1,10 +1,26 @@
 """What README and docs say is what was measured and what is there."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def headline():
+    spec = importlib.util.spec_from_file_location("headline", ROOT / "benchmarks" / "headline.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_is_the_committed_result():
+    module = headline()
+    result = json.loads(module.RESULT.read_text(encoding="utf-8"))
+    assert README.split(module.MARKS[0])[1].split(module.MARKS[1])[0].strip() == module.table(result)
+    assert set(result["rows"]) == set(module.NAMES) and all(row["n"] == module.COUNT for row in result["rows"].values())
 
 
 def test_links_and_pictures_lead_somewhere():
@@ -18,3 +34,10 @@ def test_the_page_of_commands_describes_the_options_as_they_are():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run python docs/commands.py"
+
+
+def test_every_room_and_shared_file_is_in_the_tree():
+    tree = README.split("## The code, in the order the data flows")[1].split("## ")[0]
+    for path in (ROOT / "tiw").iterdir():
+        if path.name not in ("__init__.py", "__pycache__"):
+            assert f"tiw/{path.name}{'/' if path.is_dir() else ''}" in tree, f"README's tree lacks {path.name}"
