@@ -218,13 +218,14 @@ def test_a_client_can_do_what_the_page_can(address: str) -> None:
 
 
 def test_a_run_is_reached_by_its_exact_id_only(address: str, home: Path) -> None:
-    (home / "secret").mkdir()
-    (home / "secret" / "result.json").write_text("{}")
+    (home / "hidden").mkdir()
+    (home / "hidden" / "result.json").write_text("{}")
     for path in (
-        "tiw/..%2fsecret/result.json",
+        "tiw/..%2fhidden/result.json",
         "tiw/0123/result.json",
         f"tiw/{'0' * 32}/result.json",
-        f"gradio_api/file={home}/secret/result.json",
+        f"gradio_api/file={home}/hidden/result.json",
+        f"gradio_api/file={home}/secret",  # the app's own
     ):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(address + path)
