@@ -2,7 +2,9 @@
 
 import io
 import os
+import sys
 import threading
+import time
 import zipfile
 
 import numpy as np
@@ -101,7 +103,7 @@ def test_nobody_waits_any_more(folder, home):
     ("limits", "sentence"),
     [
         (Limits(seconds=0.2), "biased: reading it took more than 0.2 seconds"),
-        (Limits(memory=-(1 << 29)), "more than .* of memory, or broke off"),
+        (Limits(memory=2 - child.OVERHEAD), "more than .* of memory, or broke off"),
         (Limits(pixels=1e6), "biased: its files have more than 1 million pixels together"),
         (Limits(images=10), "biased: it has 64 images, more than the 10 allowed here"),
         (Limits(result_bytes=1000, memory=4 << 30), "64 images of 16 pixels a side take 48 KiB, more than the 1 KiB allowed here"),
@@ -113,6 +115,24 @@ def test_what_costs_too_much_ends_in_a_sentence(limits, sentence, tmp_path, home
     with pytest.raises(UserInputError, match=sentence):
         load_in_child(str(path), "biased", resolution=16, limits=limits)
     assert not list(home.glob("*/about.json")) and not list(home.glob(".reading*"))
+
+
+def test_a_child_that_stands_still_is_given_up(folder, home, monkeypatch):
+    """One that ran out of memory while it started a thread waited for half an hour."""
+    monkeypatch.setattr(child, "STALLED", 0.5)
+    monkeypatch.setattr(child, "COMMAND", (sys.executable, "-c", "import time; time.sleep(100)"))
+    start = time.monotonic()
+    with pytest.raises(UserInputError, match=r"biased: reading it took more than .* of memory, or broke off"):
+        load_in_child(str(folder), "biased", limits=Limits())
+    assert time.monotonic() - start < 30 and not list(home.glob(".reading*"))
+
+
+def test_a_child_that_works_is_waited_for(folder, monkeypatch):
+    monkeypatch.setattr(child, "STALLED", 0.5)
+    work = "end = time.process_time() + 1.5\nwhile time.process_time() < end: pass"
+    slow = f"import time, runpy\n{work}\nrunpy.run_module('tiw.data.child', run_name='__main__')"
+    monkeypatch.setattr(child, "COMMAND", (sys.executable, "-W", "ignore", "-c", slow))
+    assert len(load_in_child(str(folder), "biased", skip_bad=True, limits=Limits())) == 6
 
 
 def test_the_longest_unused_sets_go_first(folder, home, monkeypatch):

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 from filelock import FileLock, Timeout
 
 from ..errors import UserInputError
@@ -36,6 +37,8 @@ PIXELS, TABLE, ABOUT = "pixels.npy", "table.parquet", "about.json"
 CACHE_BYTES = 8 << 30  # of all sets kept; the longest unused go first
 OVERHEAD = 1 << 30  # bytes of address space of a Python with its libraries before it reads anything; 0.6 GiB seen
 WAIT = 0.1  # seconds between looks at the child
+STALLED = 60.0  # seconds without a word and without work after which a child is given up: one that ran out of memory may wait for ever
+COMMAND = (sys.executable, "-W", "ignore", "-m", "tiw.data.child")
 
 
 class Cancelled(Exception):  # noqa: N818  (asked for, no error)
@@ -89,10 +92,9 @@ def _run(
         environment = {**os.environ, "TIW_HOME": made, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
         root = str(Path(__file__).parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
-        command = [sys.executable, "-W", "ignore", "-m", "tiw.data.child"]
         with (
             open(os.path.join(made, "errors.txt"), "wb") as errors,
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True) as child,
+            subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True) as child,
         ):
             said: dict = {}
             try:
@@ -126,9 +128,14 @@ def _watch(
     on_progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> None:
-    """Return when the child has ended. Raises Cancelled, and UserInputError when its time is over."""
+    """Return when the child has ended or stands still. Raises Cancelled, and UserInputError when its time is over."""
     start, last = time.monotonic(), None
+    lived, alive = start, None
     while child.poll() is None:
+        if (sign := (_work(child.pid), said.get("progress"))) != alive:
+            lived, alive = time.monotonic(), sign
+        elif time.monotonic() - lived > STALLED:
+            return
         if cancelled():
             raise Cancelled
         if time.monotonic() - start > limits.seconds:
@@ -137,6 +144,17 @@ def _watch(
             on_progress(*now)
             last = now
         time.sleep(WAIT)
+
+
+def _work(pid: int) -> tuple[float, int]:
+    """Seconds that a process has worked and the reads that it has made so far: both stand still where it does."""
+    try:
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        read = process.io_counters().read_count if hasattr(process, "io_counters") else 0  # macOS does not count them
+    except psutil.Error:
+        return 0.0, 0
+    return times.user + times.system, read
 
 
 def _mapped(folder: Path) -> ImageSet:
