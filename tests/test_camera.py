@@ -69,6 +69,24 @@ def test_what_the_images_show_is_not_the_cameras():
     assert camera_check(demo.biased.take(range(1500)), demo.reference) == []
 
 
+def dimmer(image):
+    return (image * 0.7 + 30).astype(np.uint8)  # without cutting anything off
+
+
+def cooler(image):
+    return (image * 0.7 + np.array([0, 30, 60])).astype(np.uint8)
+
+
+@pytest.mark.parametrize("change", [dimmer, cooler])
+def test_light_and_casts_are_not_taken_for_sharpness_or_compression(change):
+    """Neither property changes with them, so what the images show explains them as before."""
+    demo = load_demo(300)
+    biased = demo.biased.take(range(300))
+    changed = ImageSet(np.stack([change(x) for x in biased.images]))
+    found = camera_check(changed, replace(demo.reference, files=None))
+    assert found and all(suspect.subject for suspect in found), [suspect.sentence for suspect in found]
+
+
 def test_properties_see_what_they_are_named_for():
     flat = np.full((1, 32, 32, 3), 128, np.uint8)
     red = flat.copy()

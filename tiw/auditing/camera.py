@@ -140,9 +140,14 @@ def _pixels(images: ImageSet, rows: np.ndarray) -> np.ndarray:
 
 
 def _content(images: np.ndarray) -> np.ndarray:
-    """What the images show, coarsely: principal components of 16x16 pixels and their squares, [N, 2 Q]."""
-    small = np.stack([np.asarray(Image.fromarray(image).resize((16, 16), Image.Resampling.BOX)) for image in images])
-    flat = small.reshape(len(small), -1).astype(np.float32)
+    """What the images show, coarsely: principal components of 16x16 pixels and their squares, [N, 2 Q].
+
+    Whatever an image's brightness, contrast and casts are: a set that was brightened would lie where the regression has seen nothing, and
+    its sharpness, which brightness does not change, would not be explained.
+    """
+    small = np.stack([np.asarray(Image.fromarray(image).resize((16, 16), Image.Resampling.BOX)) for image in images]).astype(np.float32)
+    small -= small.mean((1, 2), keepdims=True)
+    flat = (small / (small.std((1, 2, 3), keepdims=True) + 1)).reshape(len(small), -1)
     q = PCA(min(64, len(flat) // 10), whiten=True, svd_solver="randomized", random_state=0).fit_transform(flat)
     return np.concatenate([q, q**2], 1)
 
