@@ -8,17 +8,25 @@ import numpy as np
 import pytest
 from conftest import blobs
 from filelock import FileLock
+from PIL import Image
 
+from tiw.data import load_set
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions, DebiasOptions, EvenOutOptions, TrainOptions
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """The page's store in an empty home."""
+    """The page's store in an empty home; sets are read in this process, which takes no second."""
     monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
-    from ui import store
+    from ui import loading, pictures, store
 
+    def here(*given, limits, on_progress=None, cancelled=None):
+        return load_set(*given, limits=limits, on_progress=on_progress)
+
+    for module in (loading, pictures):
+        monkeypatch.setattr(module, "load_in_child", here)
+    pictures.image_set.cache_clear()
     store.jobs.cache_clear()
     yield store
     store.jobs().close()
@@ -210,11 +218,24 @@ async def emptied(answer):
         pass
 
 
-def test_own_sets_are_read_before_anything_is_kept(store, sets):
-    from ui.data_tab import choose_own
+def choose_own(*fields):
+    """What the button "Load my images" leaves on the page."""
+    from ui import data_tab
 
-    chosen, message, resize, kept = choose_own(f'"{sets["biased"]}"', f" {sets['reference']}\n", "", "", 0, False)
-    assert chosen == sets and resize["visible"] is False and kept[1].endswith("\n")
+    *_, last = data_tab.choose_own(None, *fields)
+    return last
+
+
+def go_on(*fields):
+    from ui import data_tab
+
+    *_, last = data_tab.go_on(None, *fields)
+    return last
+
+
+def test_own_sets_are_read_before_anything_is_kept(store, sets):
+    chosen, message, *buttons, kept = choose_own(f'"{sets["biased"]}"', f" {sets['reference']}\n", "", "", 0, False)
+    assert chosen == sets and not any(button["visible"] for button in buttons) and kept[1].endswith("\n")
     assert "cannot" not in message
 
 
@@ -224,12 +245,12 @@ def test_own_sets_are_read_before_anything_is_kept(store, sets):
         (("", "", "", "", 0, False), ["Large set: nothing was given", "Reference set: nothing was given"]),
         (("/no/such", "https://x.org/a.zip", "/tmp", "", 0, False), ["does not exist", "is a web address", "holds neither"]),
         (("https://huggingface.co/datasets/a/b", "", "", "", 0, False), ["hub:a/b"]),
-        (("/no/such", "/nor/this", "", "", 5, False), ["Give 16 to 1024 pixels"]),
+        (("/no/such", "/nor/this", "", "", 5, False), ["Give 16 to 1024 pixels", "/no/such does not exist", "/nor/this does not exist"]),
         (("/no/" + "x" * 300, "/nor/this", "", "", 0, False), ["Large set", "Reference set"]),
     ],
 )
 def test_every_problem_is_said_at_once_and_nothing_stays_loaded(store, fields, said):
-    from ui.data_tab import UNLOADED, choose_own
+    from ui.data_tab import UNLOADED
 
     chosen, message, *_ = choose_own(*fields)
     assert chosen == UNLOADED
@@ -238,32 +259,66 @@ def test_every_problem_is_said_at_once_and_nothing_stays_loaded(store, fields, s
 
 
 def test_sizes_that_differ_are_resized_by_a_button(store, sets, tmp_path):
-    from ui.data_tab import choose_own, to_size
+    from ui.data_tab import to_size
 
     larger = np.repeat(np.repeat(blobs(30, 0.6, 1).images, 2, 1), 2, 2)
     np.savez(tmp_path / "larger.npz", images=larger)
-    chosen, message, resize, _ = choose_own(sets["biased"], str(tmp_path / "larger.npz"), "", "", 0, False)
+    chosen, message, resize, *_ = choose_own(sets["biased"], str(tmp_path / "larger.npz"), "", "", 0, False)
     assert "differ in size" in message and resize["visible"] and to_size(resize["value"]) == 16
     chosen, *_ = choose_own(sets["biased"], str(tmp_path / "larger.npz"), "", "", 16, False)
     assert chosen["resolution"] == 16
 
 
 def test_a_model_of_another_size_or_with_classes_is_said_at_load(store, sets, tmp_path):
-    from ui.data_tab import choose_own
-
     model = tmp_path / "model"
     (model / "unet").mkdir(parents=True)
     (model / "model_index.json").write_text("{}")
     (model / "unet" / "config.json").write_text(json.dumps({"sample_size": 32, "num_class_embeds": 2}))
-    _, message, resize, _ = choose_own(sets["biased"], sets["reference"], str(model), "colour", 0, False)
+    _, message, resize, *_ = choose_own(sets["biased"], sets["reference"], str(model), "colour", 0, False)
     assert "the model draws 32" in message and "no label &#x27;colour&#x27;" in message and resize["value"] == "Resize both to 32"
     chosen, message, *_ = choose_own(sets["biased"], sets["reference"], str(model), "light", 32, False)
     assert chosen["baseline"] == str(model)
+    (model / "unet" / "config.json").write_text(json.dumps({"sample_size": 32, "num_class_embeds": 3}))
+    _, message, *_ = choose_own(sets["biased"], sets["reference"], str(model), "light", 32, False)
+    assert "has 2 values" in message and "the model 3 classes" in message
+    _, message, *_ = choose_own(sets["biased"], "/no/such", str(model), "", 16, False)  # all at once
+    assert "the model draws 32" in message and "none is named" in message and "/no/such does not exist" in message
+
+
+def test_broken_files_are_left_out_by_a_button_and_read_in_another_process(tmp_path, monkeypatch):
+    """The real child: progress and cost are shown while it works, Cancel stops it, and what is wrong comes back with what mends it."""
+    monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
+    from ui import data_tab, loading, store
+
+    store.jobs.cache_clear()
+    for role, share in (("biased", 0.2), ("reference", 0.6)):
+        (tmp_path / role).mkdir()
+        for k, image in enumerate(blobs(6, share, 1).images):
+            Image.fromarray(image).save(tmp_path / role / f"{k}.png")
+    (tmp_path / "biased" / "broken.png").write_bytes(b"no image")
+    fields = [str(tmp_path / "biased"), str(tmp_path / "reference"), "", "", 0, False]
+    try:
+        monkeypatch.setattr(loading, "LOOK", 0.05)
+        *during, (chosen, message, _, leave_out, cancel, _) = data_tab.choose_own(None, *fields)
+        assert chosen == data_tab.UNLOADED and "broken.png" in message and leave_out["visible"] and not cancel["visible"]
+        assert all(shown[4]["visible"] and "Reading the large set" in shown[1] for shown in during) and len(during) > 3
+        assert any("7 images of 16 pixels a side will take" in shown[1] for shown in during)
+        loads = data_tab.choose_own(None, *fields[:5], True)
+        next(loads)
+        loading.cancel(None)
+        *_, stopped = loads
+        assert stopped[0] == data_tab.UNLOADED and "Cancelled" in stopped[1]
+        *_, (chosen, message, *_) = data_tab.choose_own(None, *fields[:5], True)
+        assert chosen["skip_bad"] and "1 file was left out: broken.png" in message
+        assert not loading._AT_WORK
+    finally:
+        store.jobs().close()
+        store.jobs.cache_clear()
 
 
 def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
     from ui import page, panel
-    from ui.data_tab import DEMO, OWN, PORTRAITS, UNLOADED, edited, go_on
+    from ui.data_tab import DEMO, OWN, PORTRAITS, UNLOADED, edited
     from ui.sets import chosen, uses
 
     fields = (sets["biased"], "/elsewhere", "", "", 0, False)
@@ -278,7 +333,8 @@ def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
     assert go_on(OWN, changed, *fields)[-1] is False
     loaded = go_on(OWN, changed, sets["biased"], sets["reference"], "", "", 0, False)
     assert loaded[0] == sets and loaded[-1] is True
-    assert unchanged(edited(sets, sets["biased"], sets["reference"], "", "", 0, False)[0])
+    called, *rest, _ = edited(sets, sets["biased"], sets["reference"], "", "", 0, False, " The  crowd ", "")
+    assert called == {**sets, "biased_name": "The crowd"} and all(map(unchanged, rest))  # a name needs no reading
     assert go_on(PORTRAITS, DEMO, *fields)[-1] is True
 
 

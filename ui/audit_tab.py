@@ -13,12 +13,12 @@ from tiw.errors import UserInputError
 
 from . import caps, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
+from .sets import NAMES, read
 from .sets import chosen as chosen_sets
-from .sets import read
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
 EXPLORER = [f"explorer_{part}.js" for part in ("state", "draw", "panel", "load")]
-OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad")  # options that say which images
+OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad", *NAMES)  # options that say which images
 NOTHING = html.empty(
     "No audit yet",
     "Press “Audit”. About a minute later you see how far the large set departs from the reference, where, and how far to believe it.",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import gradio as gr
 
+from tiw.data import Cancelled
 from tiw.errors import UserInputError
 
-from . import caps, gate, html, learn_words, pictures, reference_builder, store, theme, words
+from . import caps, gate, html, learn_words, loading, pictures, reference_builder, store, theme, words
 from .panel import QUIET
-from .sets import DEMO, OWN, PORTRAITS, UNLOADED, matches, problems, read, typed, warnings
+from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, typed
 
-BLANK = ("", "", "", "", 0, False)  # the fields for own images, before anything is typed
+BLANK = ("", "", "", "", 0, False, "", "")  # the fields for own images, before anything is typed
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def build() -> DataTab:
             )
         with gr.Column(visible=False) as own_box:
             with gr.Row(elem_classes="tiw-stack"):
-                (biased, from_biased), (reference, from_reference) = (_source(role) for role in pictures.ROLES)
+                (biased, from_biased, biased_name), (reference, from_reference, reference_name) = map(_source, pictures.ROLES)
             baseline = gr.Textbox(
                 "",
                 label="Diffusion model trained on the large set (folder with a diffusers checkpoint)",
@@ -80,13 +83,16 @@ def build() -> DataTab:
             built = reference_builder.build(biased)
             with gr.Row(elem_classes="tiw-actions"):
                 load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go", elem_id="load-own")
-                resize = gr.Button("", visible=False, elem_classes="tiw-go", elem_id="resize-own")
+                halt = gr.Button("Cancel", visible=False, elem_classes="tiw-go", elem_id="cancel-own")
     message = theme.html(elem_id="data-message")
+    with gr.Row(elem_classes="tiw-actions"):  # what would mend the problems that the message lists
+        resize = gr.Button("", visible=False, elem_classes="tiw-go", elem_id="resize-own")
+        leave_out = gr.Button("Leave the broken files out", visible=False, elem_classes="tiw-go", elem_id="leave-out-own")
     following = gr.Button("Continue to the audit  →", variant="primary", elem_classes="tiw-go", elem_id="data-next")
     view = theme.html(html.busy("Reading the demo"), elem_id="data-view")
 
-    own = [biased, reference, baseline, class_label, resolution, skip_bad]
-    loaded = [sets, message, resize, kept]
+    own = [biased, reference, baseline, class_label, resolution, skip_bad, biased_name, reference_name]
+    loaded = [sets, message, resize, leave_out, halt, kept]
     quiet = {**QUIET, "trigger_mode": "always_last"}
 
     def switch(kind: str, references: int) -> tuple:
@@ -103,14 +109,16 @@ def build() -> DataTab:
     built.click(reference_builder.from_labels, [biased, *built.inputs], [biased, reference, message], api_visibility="private").then(
         edited, [sets, *own], loaded, **QUIET
     )
-    load.click(choose_own, own, loaded, api_visibility="private", concurrency_limit=None)
-    resize.click(to_size, resize, resolution, **QUIET).then(choose_own, own, loaded, api_visibility="private", concurrency_limit=None)
+    load.click(choose_own, own, loaded, **QUIET)
+    halt.click(loading.cancel, None, None, **QUIET)
+    resize.click(to_size, resize, resolution, **QUIET).then(choose_own, own, loaded, **QUIET)
+    leave_out.click(lambda: True, None, skip_bad, **QUIET).then(choose_own, own, loaded, **QUIET)
     on_next = {"fn": go_on, "inputs": [source, sets, *own], "outputs": [*loaded, free]}
     return DataTab(sets, [source, sets, *own], kept, view, following, on_next, free, [source, references, demo_box, own_box, *own])
 
 
-def _source(role: str) -> tuple[gr.Textbox, gr.File]:
-    """Where a set comes from: a path here, or an upload, which becomes a path."""
+def _source(role: str) -> tuple[gr.Textbox, gr.File, gr.Textbox]:
+    """Where a set comes from: a path here, or an upload, which becomes a path; and what to call it."""
     with gr.Column(min_width=300):
         path = gr.Textbox(
             "",
@@ -130,7 +138,8 @@ def _source(role: str) -> tuple[gr.Textbox, gr.File]:
             elem_id=f"{role}-upload",
             elem_classes="tiw-drop",
         )
-    return path, upload
+        name = gr.Textbox("", label="Its name", placeholder="as its file is called", max_lines=1, max_length=80, elem_id=f"{role}-name")
+    return path, upload, name
 
 
 def restore(sets: dict, kept: list = BLANK) -> tuple:
@@ -140,7 +149,8 @@ def restore(sets: dict, kept: list = BLANK) -> tuple:
     fields = tuple(caps.shaped(dict(enumerate(kept)), dict(enumerate(BLANK))).values()) if len(kept) == len(BLANK) else BLANK
     if sets["biased"] not in ("", "demo"):
         model = "" if sets["baseline"] == "none" else sets["baseline"]
-        fields = (sets["biased"], sets["reference"], model, sets["class_label"], sets["resolution"], sets["skip_bad"])
+        named = ("class_label", "resolution", "skip_bad", *NAMES)
+        fields = (sets["biased"], sets["reference"], model, *(sets[name] for name in named))
     return PORTRAITS if demo else OWN, sets["references"], gr.update(visible=demo), gr.update(visible=not demo), *fields
 
 
@@ -149,30 +159,51 @@ def choose_demo(references: int) -> dict:
 
 
 def edited(sets: dict, *fields: object) -> tuple:
-    """Own images were typed: as long as they are not loaded no run can start, neither on them nor on what was there before."""
+    """Own images were typed: as long as they are not loaded no run can start, neither on them nor on what was there before. A name alone
+    needs no reading."""
+    sets = read(sets)
     if matches(sets, *fields):
-        return (*(gr.skip(),) * 3, list(fields))
-    return UNLOADED, "", gr.update(visible=False), list(fields)
+        return (renamed(sets, *fields), *(gr.skip(),) * 4, list(fields))
+    return (UNLOADED, "", *_buttons({}), list(fields))
 
 
-def choose_own(*fields: object) -> tuple:
-    """Read and check both sets; where anything is wrong nothing is loaded, and every problem is said, once."""
-    sets = typed(*fields)
-    found, side = problems(sets)
-    if found:
-        offer = gr.update(visible=side > 0, value=f"Resize both to {side}")
-        return UNLOADED, html.problems("These images cannot be used yet:", found), offer, list(fields)
-    look = warnings(sets)
-    listed = html.problems("These images can be used, but look at this first:", look) if look else ""
-    return sets, listed, gr.update(visible=False), list(fields)
+def choose_own(request: gr.Request | None, *fields: object) -> Iterator[tuple]:
+    """Read and check both sets, with progress; where anything is wrong nothing is loaded, and every problem is said, once."""
+    sets, chosen, said, offers = typed(*fields), UNLOADED, "", {}
+    try:
+        for reading in loading.read(sets, request):
+            if reading.found is None:
+                yield UNLOADED, reading.shown(), *_buttons({}, reading=True), list(fields)
+        chosen, said, offers = _read(sets, reading.found, reading.warnings)
+    except Cancelled:
+        said = html.card("<p>Cancelled. No images are loaded.</p>")
+    except Exception:  # a fault of ours or of the system: the page says so and goes on
+        traceback.print_exc()
+        said = html.error("Reading broke off with an error. The log of the app has it. Try again, or try fewer images.")
+    yield chosen, said, *_buttons(offers), list(fields)
 
 
-def go_on(source: str, sets: dict, *fields: object) -> tuple:
+def _read(sets: dict, found: Found, look: list[str]) -> tuple[dict, str, dict]:
+    """The sets, what is said of them, and what would mend them."""
+    if found.said:
+        return UNLOADED, html.problems("These images cannot be used yet:", found.said), found.offers
+    return sets, html.problems("These images can be used, but look at this first:", look) if look else "", {}
+
+
+def _buttons(offers: dict, reading: bool = False) -> tuple[dict, dict, dict]:
+    """What would mend the sets, and Cancel while they are read."""
+    side = offers.get("resolution", 0)
+    resize = gr.update(visible=side > 0, value=f"Resize both to {side}")
+    return resize, gr.update(visible="skip_bad" in offers), gr.update(visible=reading)
+
+
+def go_on(request: gr.Request | None, source: str, sets: dict, *fields: object) -> Iterator[tuple]:
     """“Continue”: what is typed is loaded first; the way is free when sets are loaded."""
-    if source == PORTRAITS or matches(sets, *fields):
-        return (*(gr.skip(),) * 4, True)
-    chosen = choose_own(*fields)
-    return (*chosen, bool(chosen[0]["biased"]))
+    if source == PORTRAITS or matches(read(sets), *fields):
+        yield (*(gr.skip(),) * 6, True)
+        return
+    for shown in choose_own(request, *fields):
+        yield (*shown, bool(shown[0]["biased"]))
 
 
 def to_size(button: str) -> int:

@@ -194,7 +194,7 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
     write_npz(folder / "reference.npz", moved)
     source = run.options["biased"]
     write_rows(folder / "biased.json", demo_path("biased") if source == "demo" else source, np.setdiff1d(np.arange(len(biased)), rows))
-    kept = {name: run.options[name] for name in ("class_label", "resolution", "skip_bad")}
+    kept = {name: run.options[name] for name in ("class_label", "resolution", "skip_bad", "biased_name", "reference_name")}
     kept["baseline"] = store.called(run.options["baseline"])
     made = {"biased": folder / "biased.json", "reference": folder / "reference.npz"}
     return {**kept, **{role: store.named(path) for role, path in made.items()}, "references": 0}

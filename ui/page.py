@@ -77,7 +77,7 @@ def build() -> gr.Blocks:
         gr.on([demo.load, data.sets.change], follow_sets, data.sets, follow, trigger_mode="always_last", **QUIET)
         runs.select(_open_run, current, [current, tabs], **QUIET).then(**look, **QUIET)
         runs.delete(_delete_run, current, current, **QUIET).then(**look, **QUIET)
-        data.next.click(**data.on_next, api_visibility="private", concurrency_limit=None).then(
+        data.next.click(**data.on_next, **QUIET).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
         )
         to_debias.click(lambda: gr.Tabs(selected="debias"), None, tabs, **QUIET)

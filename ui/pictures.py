@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from functools import lru_cache
 from html import escape
 from itertools import pairwise
@@ -22,6 +23,7 @@ ROLES = ("biased", "reference")
 SPRITE_COLUMNS = 50
 MOST_PIXELS = 16_383  # a side of a WebP picture
 PAGE = 24  # pairs on a page
+_DEMO = threading.Lock()  # thirty visitors at once read it once
 
 
 def data_address(webp: bytes) -> str:
@@ -33,13 +35,14 @@ def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
     return f'<img class="sheet" src="{data_address(contact_sheet(images, columns))}" alt="{alt}">'
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def image_set(path: str, role: str, references: int, resolution: int, skip_bad: bool, changed: str) -> ImageSet:
-    """A set by its path, kept while it is on screen. `changed` is the path's time stamp."""
-    limits = gate.limits().of_sets()
-    if gate.public() and path != "demo":  # a stranger's images are not decoded in the page's own process
-        return load_in_child(path, role, references, resolution, skip_bad, limits=limits)
-    return load_set(path, role, references, resolution, skip_bad, limits)
+    """A set by its path, kept while it is on screen. `changed` is the path's time stamp. Images that are not ours are decoded in a
+    process of their own, whose pixels this one maps: what is wrong with a file cannot take the page down."""
+    if path == "demo":
+        with _DEMO:
+            return load_set(path, role, references, resolution)
+    return load_in_child(path, role, references, resolution, skip_bad, limits=gate.limits().of_sets())
 
 
 def open_set(sets: dict, role: str) -> ImageSet:

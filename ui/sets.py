@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
 from tiw.auditing.power import power
-from tiw.data import ImageSet, check_sets, load_demo
+from tiw.data import ImageSet, check_sets, load_demo, source_stamp, with_classes
 from tiw.errors import UserInputError
 from tiw.model.glance import Glance, glance
 
 from . import caps, gate, html, pictures, store, words
 
 OWN, PORTRAITS = "My own images", "Demo portraits"
-DEMO = {"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
+NAMES = ("biased_name", "reference_name")  # what the sets are called; which images they are does not depend on it
+DEMO = {
+    **{"biased": "demo", "reference": "demo", "references": 0, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False},
+    **dict.fromkeys(NAMES, ""),
+}
 UNLOADED = {**DEMO, "biased": "", "reference": "", "baseline": "none"}  # own images that were typed and not read: no run may use the demo
 SHOWN = 40  # sample images of a set
 SIDES = (16, 1024)  # pixels a side that images can be resized to
@@ -31,11 +37,21 @@ def cleaned(text: str) -> str:
     return path.replace("\\ ", " ") if "\\ " in path and not Path(path).exists() else path
 
 
-def typed(biased: str, reference: str, baseline: str, class_label: str, resolution: float | None, skip_bad: bool) -> dict:
+def typed(
+    biased: str,
+    reference: str,
+    baseline: str,
+    class_label: str,
+    resolution: float | None,
+    skip_bad: bool,
+    biased_name: str = "",
+    reference_name: str = "",
+) -> dict:
     """The options that the fields for own images stand for, unchecked."""
     model = cleaned(baseline) or "none"
     named = {"biased": cleaned(biased), "reference": cleaned(reference), "references": 0, "baseline": model}
-    return {**named, "class_label": class_label.strip(), "resolution": int(resolution or 0), "skip_bad": bool(skip_bad)}
+    called = {"biased_name": " ".join(biased_name.split()), "reference_name": " ".join(reference_name.split())}
+    return {**named, "class_label": class_label.strip(), "resolution": int(resolution or 0), "skip_bad": bool(skip_bad), **called}
 
 
 def read(state: object) -> dict:
@@ -44,43 +60,78 @@ def read(state: object) -> dict:
 
 
 def matches(sets: dict, *fields: object) -> bool:
-    """Whether what is typed is what is loaded; a baseline that was trained here stands for an empty field."""
+    """Whether the images that are typed are those loaded; a baseline that was trained here stands for an empty field."""
     wanted = typed(*fields)
-    return wanted == (sets if wanted["baseline"] != "none" else {**sets, "baseline": "none"})
+    loose = NAMES if wanted["baseline"] != "none" else (*NAMES, "baseline")
+    return all(wanted[name] == sets[name] for name in wanted if name not in loose)
+
+
+def renamed(sets: dict, *fields: object) -> dict:
+    """The sets, called what the fields say now."""
+    wanted = typed(*fields)
+    return {**sets, **{name: wanted[name] for name in NAMES}}
 
 
 def chosen(source: str, sets: dict, *fields: object) -> dict:
     """The sets that a run may use: those loaded, unless the fields have changed since and the page has not heard of it yet."""
-    return read(sets) if source != OWN or matches(read(sets), *fields) else UNLOADED
+    sets = read(sets)
+    if source != OWN:
+        return sets
+    return renamed(sets, *fields) if matches(sets, *fields) else UNLOADED
 
 
-def problems(sets: dict) -> tuple[list[str], int]:
-    """Everything that keeps these options from being used, in the page's words; and the size to resize to where that would help, else 0."""
-    found, opened, model, resize = [], {}, None, False
+@dataclass
+class Found:
+    """Everything that keeps two sets from being used."""
+
+    said: list[str] = field(default_factory=list)  # in the page's words
+    offers: dict = field(default_factory=dict)  # options that would mend it, by name
+
+    def add(self, problem: UserInputError) -> None:
+        if (said := store.plain(problem)) not in self.said:
+            self.said.append(said)
+        sides = [offers["resolution"] for offers in (self.offers, problem.offers) if "resolution" in offers]
+        self.offers |= problem.offers | ({"resolution": min(sides)} if sides else {})
+
+
+def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.open_set) -> Found:
+    """What is wrong with these options, their sets and their model, all of it. `opening(sets, role)` reads a set."""
+    found, opened, model = Found(), {}, None
+    if sets["resolution"] and not SIDES[0] <= sets["resolution"] <= SIDES[1]:
+        fix = f"give {SIDES[0]} to {SIDES[1]} pixels, or 0 to leave the images as they are"
+        found.add(UserInputError("resolution", f"it is {sets['resolution']}", fix))
+        opening = _is_there  # no reading at a size that nobody meant
+    for role in pictures.ROLES:
+        try:
+            _check_named(sets, role)
+            opened[role] = opening(sets, role)
+        except UserInputError as problem:
+            found.add(problem)
+    if sets["baseline"] not in ("none", "demo"):
+        try:
+            _check_named(sets, "baseline")
+            model = glance(store.located(sets["baseline"], "baseline"))
+        except UserInputError as problem:
+            found.add(problem)
     try:
         caps.options("audit", sets, gate.limits(), store.located)
     except UserInputError as problem:
-        return [store.plain(problem)], 0
-    if sets["resolution"] and not SIDES[0] <= sets["resolution"] <= SIDES[1]:
-        return [f"Resolution: it is {sets['resolution']}. Give {SIDES[0]} to {SIDES[1]} pixels, or 0 to leave the images as they are."], 0
-    for role in pictures.ROLES:
-        try:
-            opened[role] = pictures.open_set(sets, role) if _named(sets, role) else None
-        except UserInputError as problem:
-            found.append(store.plain(problem))
-            resize = resize or "resolution" in problem.fix
-    if sets["baseline"] not in ("none", "demo"):
-        try:
-            model = glance(sets["baseline"]) if _named(sets, "baseline") else None
-        except UserInputError as problem:
-            found.append(store.plain(problem))
-    sized = _sizes(opened, model)
-    found += sized + _classes(sets["class_label"], opened, model)
-    side = model.side if model else min((images.resolution for images in opened.values()), default=USUAL_SIDE)
-    return found, max(side, SIDES[0]) if resize or sized else 0
+        found.add(problem)
+    opened = {role: images for role, images in opened.items() if images is not None}
+    if sized := _sizes(opened, model):
+        found.said += sized
+        side = model.side if model else min(images.resolution for images in opened.values())
+        found.offers["resolution"] = max(side, SIDES[0])
+    for problem in _classes(sets["class_label"], opened, model):
+        found.add(problem)
+    return found
 
 
-def _named(sets: dict, field: str) -> bool:
+def _is_there(sets: dict, role: str) -> None:
+    source_stamp(store.located(sets[role], role), role)
+
+
+def _check_named(sets: dict, field: str) -> None:
     """Raises UserInputError where nothing was typed, or a web address."""
     path = sets[field]
     if not path:
@@ -89,7 +140,6 @@ def _named(sets: dict, field: str) -> bool:
         data_set = re.match(r"https?://huggingface\.co/datasets/([\w.-]+/[\w.-]+)", path)
         fix = f"write hub:{data_set[1]} to read this data set" if data_set else "download it first, and give the folder or file"
         raise UserInputError(field, f"{path} is a web address", fix)
-    return True
 
 
 def _sizes(opened: dict[str, ImageSet], model: Glance | None) -> list[str]:
@@ -102,12 +152,22 @@ def _sizes(opened: dict[str, ImageSet], model: Glance | None) -> list[str]:
     return []
 
 
-def _classes(column: str, opened: dict[str, ImageSet], model: Glance | None) -> list[str]:
+def _classes(column: str, opened: dict[str, ImageSet], model: Glance | None) -> list[UserInputError]:
+    """What the labels of a class-conditional model lack: the column, some of its values, or the right number of them."""
     if model is None or not model.classes:
         return []
-    without = [role for role, images in opened.items() if images.attributes is None or column not in images.attributes]
-    fix = f"the model has {model.classes} classes, name the label of both sets that holds them."
-    return [f"Its classes: the {words.ROLES[role].lower()} has no label {column!r}; {fix}" for role in without]
+    found = []
+    fix = f"the model has {model.classes} classes, name the label of both sets that holds them"
+    for role, images in opened.items():
+        if images.attributes is None or column not in images.attributes:
+            lacks = f"has no label {column!r}" if column else "needs one, and none is named"
+            found.append(UserInputError("class_label", f"the {words.ROLES[role].lower()} {lacks}", fix))
+    if not found and opened:
+        try:
+            with_classes(column, model.classes, **opened)
+        except UserInputError as problem:
+            found.append(problem)
+    return found
 
 
 def warnings(sets: dict) -> list[str]:
@@ -116,8 +176,9 @@ def warnings(sets: dict) -> list[str]:
     found = [words.roles(str(problem)) for problem in check_sets(*opened.values())]
     for role, images in opened.items():
         if images.skipped:
-            first = ", ".join(images.skipped[:3])
-            found.append(f"{words.ROLES[role]}: {len(images.skipped):,} files were left out, for instance {first}.")
+            n, first = len(images.skipped), ", ".join(images.skipped[:3])
+            were = "1 file was left out:" if n == 1 else f"{n:,} files were left out, for instance"
+            found.append(f"{words.ROLES[role]}: {were} {first}.")
     return found
 
 
@@ -145,19 +206,19 @@ def uses(sets: dict) -> str:
         except UserInputError as problem:
             return html.error(store.plain(problem))
         strip = pictures.sheet(images.images[:4], f"Four images of the {words.ROLES[role].lower()}", 4)
-        name = f"{html.dot(role)}<b>{words.ROLES[role]}</b> {escape(_name(sets[role], images))}, {len(images):,} images"
+        name = f"{html.dot(role)}<b>{words.ROLES[role]}</b> {escape(_name(sets, role, images))}, {len(images):,} images"
         parts.append(f'<div class="use">{strip}<span>{name}</span></div>')
     return f'<div class="uses"><span class="hint">Uses</span>{"".join(parts)}</div>'
 
 
-def _name(path: str, images: ImageSet) -> str:
-    return images.name if path == "demo" else words.set_name(path)
+def _name(sets: dict, role: str, images: ImageSet) -> str:
+    return sets.get(f"{role}_name") or (images.name if sets[role] == "demo" else words.set_name(sets[role]))
 
 
 def _set_card(role: str, images: ImageSet, sets: dict) -> str:
     height, width = images.images.shape[1:3]
     title = words.ROLES[role] + (" (to be checked)" if role == "biased" else "")
-    about = f"<b>{len(images):,}</b> images · {width}×{height} pixels · {escape(_name(sets[role], images))}"
+    about = f"<b>{len(images):,}</b> images · {width}×{height} pixels · {escape(_name(sets, role, images))}"
     grid = pictures.sheet(images.images[:SHOWN], f"{min(SHOWN, len(images))} images of the {words.ROLES[role].lower()}")
     return html.card(f"<h3>{html.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
 

@@ -209,7 +209,7 @@ def matching_audit(sets: dict) -> str:
     with suppress(UserInputError):  # who may not use these inputs is told so when the run is submitted
         options = caps.options("audit", sets, gate.limits(), located)
         for run in all_runs("audit"):
-            if run.result is not None and all(run.options[name] == getattr(options, name) for name in sets):
+            if run.result is not None and all(run.options[name] == getattr(options, name) for name in sets if not name.endswith("_name")):
                 return named(run.path)
     return ""
 

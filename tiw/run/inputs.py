@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -56,6 +56,8 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
 def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
     """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
     images = load_set(path, role, references, o.resolution, o.skip_bad)
+    if called := getattr(o, f"{role}_name", ""):
+        images = replace(images, name=called)
     if images.skipped or images.notes:
         with (run.path / names.LOG).open("a", encoding="utf-8") as log:
             log.writelines(f"{role}: {note}\n" for note in images.notes)

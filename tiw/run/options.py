@@ -16,6 +16,8 @@ from ..errors import UserInputError
 MANY = 10_000_000  # images or steps: more is a slip of the hand
 STRENGTH = {"pattern": r"auto|\d{1,2}(\.\d{1,20})?|100(\.0{1,20})?", "rule": f"auto, or a number from 0 to {MAX_STRENGTH}"}
 
+CALLED = {"pattern": r"[^\x00-\x1f\x7f]{0,80}", "rule": "one line of 80 characters at most"}
+
 
 @dataclass(frozen=True)
 class _Seeded(Checked):
@@ -40,6 +42,8 @@ class _Sets(Checked):
     biased: str = option("demo", "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.")
     reference: str = option("demo", "The small set drawn from the distribution you want; a path like those of --biased, or demo.")
     references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
+    biased_name: str = option("", "What tables and reports call the biased set; empty: as its file is called.", **CALLED)
+    reference_name: str = option("", "What they call the reference set; empty: as its file is called.", **CALLED)
 
 
 @dataclass(frozen=True)
