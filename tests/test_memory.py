@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import blobs
 
+from tiw.debiasing import baseline_check, lagging, strength
 from tiw.debiasing.config import DebiasConfig
 from tiw.debiasing.fine_tune import debias
 from tiw.model import memory
@@ -14,9 +15,9 @@ from tiw.model.networks import PRESETS
 from tiw.model.sampling import sample
 from tiw.ratio.density_ratio import fit_to_features
 from tiw.ratio.features import PixelEncoder, RatioConfig, features_at, levels, passes, ratio_features
-from tiw.run import forecast
+from tiw.run import forecast, inputs, train_in_folder
 from tiw.run.folder import RunFolder
-from tiw.run.options import AuditOptions, validate
+from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, validate
 from tiw.sentences import about_time
 
 CONFIG = RatioConfig(sigmas=(0.1, 1.0), folds=3, components=20, biased_images=100, reference_draws=1)
@@ -102,7 +103,7 @@ def test_fewer_levels_keep_both_ends():
 
 
 def test_what_will_take_hours_is_said_with_the_ways_to_shorten_it(tiny_denoiser, tmp_path, monkeypatch, capsys):
-    clock = iter(np.arange(0, 1000, 40.0))  # 40 seconds a batch of 8
+    clock = iter(np.arange(0, 1000, 5.0))  # 5 seconds an image
     monkeypatch.setattr(forecast.time, "monotonic", lambda: next(clock))
     biased, reference, o = blobs(3000, 0.2, 0), blobs(80, 0.6, 1), AuditOptions()
     run = RunFolder.create(tmp_path / "run", "audit", o)
@@ -118,10 +119,89 @@ def test_what_takes_minutes_is_not_worth_a_word(tiny_denoiser, tmp_path, capsys)
     o = AuditOptions(scored=50)
     run = RunFolder.create(tmp_path / "run", "audit", o)
     found = forecast.forecast(run, o, blobs(60, 0.2, 0), blobs(40, 0.6, 1), tiny_denoiser, RatioConfig())
-    assert not found.long and not capsys.readouterr().err
+    assert not found.long and found.strength < 3600 and not capsys.readouterr().err
     assert forecast.forecast(run, o, blobs(60, 0.2, 0), blobs(40, 0.6, 1), PixelEncoder(), RatioConfig()).encoding == 0
 
 
 def test_times_in_words():
     found = [about_time(s) for s in (0.2, 40, 100, 7200, 50 * 3600, 5 * 86400)]
     assert found == ["about 1 second", "about 40 seconds", "about 2 minutes", "about 2 hours", "about 2 days", "about 5 days"]
+
+
+def test_the_forecast_counts_what_the_checks_compute(tiny_denoiser, blob_sets, monkeypatch):
+    """Against the calls of the checks themselves, for small and large images."""
+    painted = []
+
+    def record(model, seeds, *, steps=12, strength=0.0, antithetic=False, **_):
+        painted.append(len(seeds) * (2 if antithetic else 1) * steps * (1 if strength == 0 else forecast.GUIDED))
+        return np.zeros((len(seeds) * (2 if antithetic else 1), 16, 16, 3), np.uint8)
+
+    ratio = fit_to_features(ratio_features(*blob_sets, tiny_denoiser, CONFIG), tiny_denoiser, CONFIG)
+    for module in (baseline_check, strength, lagging, train_in_folder):
+        monkeypatch.setattr(module, "sample", record)
+    monkeypatch.setattr(baseline_check, "features_at", lambda *a, **k: (_ for _ in ()).throw(InterruptedError))
+    monkeypatch.setattr(lagging, "in_gap_components", lambda *a, **k: (_ for _ in ()).throw(InterruptedError))
+    monkeypatch.setattr(lagging, "COUNT", 480)
+    for side in (16, 256):
+        monkeypatch.setattr(Denoiser, "shape", (3, side, side))
+        with pytest.raises(InterruptedError):
+            baseline_check.check_baseline(tiny_denoiser, blob_sets[0])
+        assert forecast.testing_passes(tiny_denoiser) == sum(painted)
+        painted.clear()
+        strength.match_strength(tiny_denoiser, ratio, *blob_sets)
+        assert forecast.matching_passes(tiny_denoiser) == pytest.approx(sum(painted), rel=0.05)  # whole pairs in every fold
+        painted.clear()
+        with pytest.raises(InterruptedError):
+            lagging.measure_lagging(tiny_denoiser, tiny_denoiser, ratio, blob_sets[0])
+        assert forecast.lagging_passes(tiny_denoiser) == sum(painted)
+        painted.clear()
+
+
+def parts(o, denoiser, home):
+    return {part.name: part.passes for part in forecast.parts_of(o, denoiser, (300, 80), home)}
+
+
+def test_what_is_kept_is_not_computed_again(tiny_denoiser, tmp_path):
+    everything = parts(PreviewOptions(), tiny_denoiser, tmp_path)
+    assert list(everything) == ["encoding the images", "testing the baseline", "matching the strength", "sampling"]
+    assert "matching the strength" not in parts(PreviewOptions(strength="1.5"), tiny_denoiser, tmp_path)
+    (tmp_path / "ratio").mkdir()
+    for name in ("baseline_check.json", "strength.json"):
+        (tmp_path / name).write_text("{}")
+    assert list(parts(PreviewOptions(), tiny_denoiser, tmp_path)) == ["sampling"]
+    assert parts(PreviewOptions(count=5, sampling_steps=3), tiny_denoiser, tmp_path)["sampling"] == 5 * 3 * 4
+    trained = parts(DebiasOptions(steps=2, batch_size=8), tiny_denoiser, tmp_path)
+    assert trained["training"] == 2 * 8 * 6 and trained["image grids"] == 3 * 64 * 12
+    assert list(parts(DebiasOptions(steps=2, objective="dsm-ref"), tiny_denoiser, tmp_path)) == ["training", "image grids"]
+    compared = CompareOptions(debiased="x", count=10, sampling_steps=2, solver="heun")
+    assert parts(compared, tiny_denoiser, tmp_path) == {"sampling both models": 10 * 2 * 2 * 2}
+
+
+def test_hours_of_sampling_are_said_with_what_shortens_them(tiny_denoiser, tmp_path, monkeypatch, capsys):
+    o = CompareOptions(debiased="x", count=1000)
+    run = RunFolder.create(tmp_path / "run", "compare", o)
+    monkeypatch.setattr(forecast, "seconds_a_pass", lambda denoiser: 1.0)
+    forecast.say_beforehand(run, tiny_denoiser, forecast.parts_of(o, tiny_denoiser))
+    assert "about 7 hours" in run.status()["stage"]
+    assert capsys.readouterr().err.rstrip().endswith("sampling both models about 7 hours. Shorter with --count or --sampling-steps.")
+    monkeypatch.setattr(forecast, "seconds_a_pass", lambda denoiser: 0.001)
+    forecast.say_beforehand(run, tiny_denoiser, forecast.parts_of(o, tiny_denoiser))
+    assert "about 24 seconds" in run.status()["stage"] and not capsys.readouterr().err
+
+
+def test_a_check_that_takes_hours_is_left_out_and_said(tiny_denoiser, tmp_path, monkeypatch, capsys):
+    o = PreviewOptions(strength="1")
+    run = RunFolder.create(tmp_path / "run", "preview", o)
+    monkeypatch.setattr(forecast, "seconds_a_pass", lambda denoiser: 2.0)  # 240 samples of 12 steps
+    assert inputs.baseline_check(run, o, tiny_denoiser, blobs(60, 0.2, 0)) is None
+    assert capsys.readouterr().err == "The test of the baseline would take about 2 hours and is left out.\n"
+    assert not (run.path / "baseline_check.json").exists()
+
+
+def test_a_slow_pass_is_timed_once(tiny_denoiser, monkeypatch):
+    asked = []
+    clock = iter(np.arange(0, 100, 3.0))
+    monkeypatch.setattr(forecast.time, "monotonic", lambda: next(clock))
+    assert forecast._seconds_an_image(asked.append, 8) == 3.0 and asked == [1]
+    clock = iter(np.arange(0, 100, 0.5))
+    assert forecast._seconds_an_image(asked.append, 8) == 0.5 / 8 and asked == [1, 1, 8]

@@ -14,8 +14,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # loaded where a table is written: the command line asks this file where things lie
+    import numpy as np
+    import pandas as pd
 
 if os.name == "nt":
     import msvcrt
@@ -71,6 +74,14 @@ def whole(path: Path, lasting: bool = True) -> Iterator[Path]:
         partial.unlink(missing_ok=True)  # left over only where the disk is full
 
 
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays as an .npz file: whole or not at all."""
+    import numpy as np
+
+    with whole(path) as partial, partial.open("wb") as file:  # given a path, numpy adds a suffix
+        np.savez(file, **arrays)
+
+
 def take_in(source: Path, target: Path) -> None:
     """Move a file to `target`, over the border of two disks too: there whole or not at all. Raises OSError, and the source stays."""
     try:
@@ -115,6 +126,8 @@ def held(path: Path) -> bool:
 def as_csv(table: pd.DataFrame, head: bool = True) -> bytes:
     """The table as CSV, UTF-8, without its index. Text that a spreadsheet would run as a formula is made harmless, heads included; numbers
     stay numbers. Every CSV of a run is written here."""
+    import pandas as pd
+
     columns = [table.iloc[:, k] if table.iloc[:, k].dtype.kind in "biuf" else table.iloc[:, k].map(harmless) for k in range(table.shape[1])]
     text = io.StringIO(newline="")
     if head:

@@ -27,12 +27,14 @@ from scipy.stats import norm
 from ..data import ImageSet
 from ..intervals import Estimate, wilson
 from ..model.denoiser import Denoiser
+from ..model.memory import thinned
 from ..model.sampling import sample
 from ..ratio.density_ratio import DensityRatio
 from ..ratio.estimators import CARRIED_FROM
 from .strength import in_gap_components
 
-COUNT = 480  # samples of either model
+COUNT = 480  # samples of either model, fewer of large images
+LEAST = 80  # of them, however large the images
 BIASED = 1000  # images of the biased set, at most
 GROUPS = 4
 SLICES = 12
@@ -44,6 +46,11 @@ EXEMPLARS = 8
 TOO_FEW = 10  # images of a group in the reference: below, nothing is said of it
 
 
+def count_for(shape: tuple[int, int, int]) -> int:
+    """Samples of either model for images [C,H,W]."""
+    return thinned(COUNT, shape, LEAST)
+
+
 def measure_lagging(
     model: Denoiser,
     baseline: Denoiser,
@@ -52,15 +59,16 @@ def measure_lagging(
     seed: int = 0,
     on_batch: Callable[[int], None] | None = None,
 ) -> Lagging:
-    """Draw COUNT samples of the debiased `model` and of the `baseline` from the same seeds, and hold their groups against the reference.
+    """Draw samples of the debiased `model` and of the `baseline` from the same seeds, and hold their groups against the reference.
 
-    `ratio` and `biased` are those of the fine-tune; the model is not class-conditional. `on_batch` is called with the number of samples
-    done, 2 COUNT in all.
+    `count_for` says how many. `ratio` and `biased` are those of the fine-tune; the model is not class-conditional. `on_batch` is called with the number of samples
+    done, of both models together.
     """
-    seeds = range(seed + 3_000_000, seed + 3_000_000 + COUNT)
+    count = count_for(model.shape)
+    seeds = range(seed + 3_000_000, seed + 3_000_000 + count)
     drawn = [
         sample(each, seeds, on_batch=on_batch and (lambda done, before=before: on_batch(before + done)))
-        for each, before in ((model, 0), (baseline, COUNT))
+        for each, before in ((model, 0), (baseline, count))
     ]
     rows = slice(0, BIASED)
     clear = ratio.log_ratio_biased[ratio.sigmas <= CARRIED_FROM] if (ratio.sigmas <= CARRIED_FROM).any() else ratio.log_ratio_biased[:1]

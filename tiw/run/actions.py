@@ -20,7 +20,7 @@ from ..debiasing.fine_tune import TrainStep
 from ..debiasing.fine_tune import debias as run_debias
 from ..debiasing.strength import gap_closed
 from ..errors import UserInputError
-from ..files import write_atomic
+from ..files import write_atomic, write_npz
 from ..model import processes
 from ..model.denoiser import Denoiser
 from ..model.device import pick_device, pick_precision
@@ -35,7 +35,7 @@ from . import names
 from .audit_files import score_rest, write_audit, write_map
 from .comparison import compare
 from .folder import RunFolder, now
-from .forecast import LONG, forecast
+from .forecast import LONG, forecast, lagging_passes, parts_of, say_beforehand, too_long
 from .inputs import (
     baseline_check,
     check_disk,
@@ -105,12 +105,12 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
     plain = draw_samples(denoiser, seeds, on_batch=report_of(run, "Sampling the baseline", o.count), **common)
     report = report_of(run, "Sampling with guidance", o.count)
     guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
-    np.savez(run.path / names.SAMPLES, seeds=np.array(seeds), baseline=plain, debiased=guided)
+    write_npz(run.path / names.SAMPLES, seeds=np.array(seeds), baseline=plain, debiased=guided)
     return {
         "strength": match.strength,
         "strength_match": asdict(match),
         "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed, labels=labels))),
-        "baseline_check": asdict(check),
+        "baseline_check": None if check is None else asdict(check),
     }
 
 
@@ -122,6 +122,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         match = strength_of(run, ratio_home(run, o), o.strength, denoiser, ratio, biased, reference, o.seed)
     else:
         (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
+        say_beforehand(run, denoiser, parts_of(o, denoiser))
     # Chosen, the anchor is 1 unless the baseline is no model of this biased set: the anchored target hands on its errors.
     anchor = float(o.anchor) if o.anchor != "auto" else float(check is None or not check.differs)
     config = DebiasConfig(
@@ -156,12 +157,19 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     }
 
 
-def _lagging(run: RunFolder, denoiser: Denoiser, ratio: DensityRatio, biased: ImageSet, reference: ImageSet, o: DebiasOptions) -> dict:
-    """What the debiased model still lacks, with the reference images of each group that lags as RUN/lagging/GROUP.webp."""
+def _lagging(
+    run: RunFolder, denoiser: Denoiser, ratio: DensityRatio, biased: ImageSet, reference: ImageSet, o: DebiasOptions
+) -> dict | None:
+    """What the debiased model still lacks, with the reference images of each group that lags as RUN/lagging/GROUP.webp.
+
+    None where looking for it would take hours.
+    """
+    if too_long("The search for what lags", denoiser, lagging_passes(denoiser)):
+        return None
     if not processes.is_first():
         return {}
     model = open_denoiser(str(run.path / names.MODEL), o.device, o.precision)
-    said = report_of(run, "Looking for what lags", 2 * lagging_module.COUNT)
+    said = report_of(run, "Looking for what lags", 2 * lagging_module.count_for(model.shape))
     found = lagging_module.measure_lagging(model, denoiser, ratio, biased, o.seed, said)
     for group in found.lagging:
         (run.path / names.LAGGING).mkdir(exist_ok=True)
@@ -192,9 +200,10 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
     ratio, strength = open_guidance(o, denoiser) if o.guidance else (None, None)
     guided = {} if ratio is None else {"guidance": ratio, "strength": strength}
     seeds = range(o.seed, o.seed + o.count)
+    say_beforehand(run, denoiser, parts_of(o, denoiser))
     report = report_of(run, "Sampling", o.count)
     images = draw_samples(denoiser, seeds, steps=o.sampling_steps, solver=o.solver, on_batch=report, **guided)
-    np.savez(run.path / names.SAMPLES, images=images, seeds=np.array(seeds))
+    write_npz(run.path / names.SAMPLES, images=images, seeds=np.array(seeds))
     write_atomic(run.path / names.SHEET, contact_sheet(images[:64]))
     return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1], "strength": strength}
 

@@ -16,13 +16,14 @@ from ..comparing.encoders import check_encoder, denoiser_encoder
 from ..comparing.plugins import plugin
 from ..data import ImageSet, load_demo
 from ..errors import UserInputError
-from ..files import write_atomic
+from ..files import write_atomic, write_npz
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from . import names
 from .card import write_card
 from .folder import RunFolder
+from .forecast import parts_of, say_beforehand
 from .hand_on import collect, write_report
 from .inputs import CHECKPOINTS, open_denoiser, read_set, report, report_of, with_classes
 from .options import CompareOptions, DebiasOptions
@@ -51,12 +52,13 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
     classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
     biased, notes = floor_images(run, o, given, models["baseline"])
+    say_beforehand(run, models["baseline"], parts_of(o, models["baseline"]))
     seeds = range(o.seed, o.seed + o.count)
     labels, images = labels_like(reference.labels, seeds), {}
     for name, model in models.items():
         common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
         images[name] = draw_samples(model, seeds, labels=labels, **common)
-    np.savez(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
+    write_npz(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
     more = {"biased": biased, "encoder": o.encoder, "denoiser": models["baseline"], "margin": o.margin}
     found = measure(*images.values(), reference, classifier, heldout, truth, o.seed, on_progress=report(run, "Measuring"), **more)
     write_pairs(run.path / names.PAIRS, list(seeds), found)
@@ -81,7 +83,7 @@ def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference
         pairs = found.quality["closer_to_reference"]["debiased"]["pairs"]
         arrays["nearest_samples"] = samples[[row for row, _ in pairs]]
         arrays["nearest_references"] = reference.take([image for _, image in pairs]).images
-    np.savez(path, **arrays)
+    write_npz(path, **arrays)
 
 
 def debiasing_run(model: str) -> RunFolder | None:

@@ -25,6 +25,7 @@ from ..ratio.density_ratio import DensityRatio, fit_to_features
 from ..ratio.features import PixelEncoder, RatioConfig, ratio_features
 from . import names
 from .folder import RunFolder, Stopped
+from .forecast import parts_of, say_beforehand, testing_passes, too_long
 from .options import AuditOptions, DebiasOptions, PreviewOptions, SampleOptions, no_model
 
 OTHER_FILES = 20 << 20  # bytes: pictures, ratio, lines of a short run
@@ -75,6 +76,7 @@ def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> 
             if getattr(about, field) != getattr(o, field):
                 found = f"it was made with {field} {getattr(about, field)!r}, this run has {getattr(o, field)!r}"
                 raise UserInputError("audit", found, "run the audit again on these inputs, or leave audit empty")
+    say_beforehand(run, denoiser, parts_of(o, denoiser, (len(biased), len(reference)), ratio_home(run, o)))
     with processes.first_goes_first():
         return biased, reference, denoiser, _open_or_fit_ratio(run, o, biased, reference, denoiser)
 
@@ -163,9 +165,12 @@ def _kept_match(folder: Path) -> StrengthMatch | None:
         return None
 
 
-def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck:
-    """Whether the baseline is a model of the biased set, said on standard error if not; kept beside the ratio, and so done once."""
+def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck | None:
+    """Whether the baseline is a model of the biased set, said on standard error if not; kept beside the ratio, and so done once. None where
+    it would take hours."""
     kept = ratio_home(run, o) / names.BASELINE_CHECK
+    if not processes.agreed(kept.is_file()) and too_long("The test of the baseline", denoiser, testing_passes(denoiser)):
+        return None
     with processes.first_goes_first():
         try:
             raw = read_json(kept)

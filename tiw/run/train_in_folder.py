@@ -30,9 +30,10 @@ from ..pictures import contact_sheet
 from . import names
 from .budget import Plan, plan_for
 from .folder import RunFolder, Stopped
+from .forecast import preview_count
 from .options import DebiasOptions, TrainOptions
 
-PREVIEW_SEEDS = range(900_000, 900_064)  # all measure the gap closed, the first 16 are shown
+PREVIEW_SEEDS = range(900_000, 900_064)  # all (of large images fewer) measure the gap closed, the first 16 are shown
 CHECKPOINT_SECONDS = 600.0  # of training between two checkpoints at most, unless their steps are given: what a power cut can cost
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
@@ -47,7 +48,7 @@ class _Preview:
         self.last: Estimate | None = None
 
     def __call__(self, model: Denoiser, step: int) -> None:
-        seeds = PREVIEW_SEEDS if self.gap else PREVIEW_SEEDS[:16]
+        seeds = PREVIEW_SEEDS[: preview_count(model) if self.gap else min(16, preview_count(model))]
         labels = labels_like(self.like, seeds)
         images = sample(model, seeds, labels=labels, batch_size=16, on_batch=self._stop_if_asked)
         self.last = None if self.gap is None else self.gap(images, labels)
