@@ -61,8 +61,8 @@ def measure_lagging(
 ) -> Lagging:
     """Draw samples of the debiased `model` and of the `baseline` from the same seeds, and hold their groups against the reference.
 
-    `count_for` says how many. `ratio` and `biased` are those of the fine-tune; the model is not class-conditional. `on_batch` is called with the number of samples
-    done, of both models together.
+    `count_for` says how many. `ratio` and `biased` are those of the fine-tune; the model is not class-conditional. `on_batch` is called
+    with the number of samples done, of both models together.
     """
     count = count_for(model.shape)
     seeds = range(seed + 3_000_000, seed + 3_000_000 + count)
