@@ -46,6 +46,7 @@ ROOMS = {
             "fields",
             "hand_on",
             "card",
+            "spot_check",
             "comparison",
             "thumbnails",
             "audit_files",

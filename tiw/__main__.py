@@ -197,6 +197,33 @@ def report(
     print(made.findings.finding, made.findings.verdict, where / names.REPORT, sep="\n")
 
 
+@app.command("spot-check")
+def spot_check(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished compare run with attributes.")],
+    size: Annotated[int, typer.Option(help="Samples to draw the first time, 100 to 300.")] = 200,
+    attribute: Annotated[str, typer.Option(help="What is labelled, for instance hair; empty: all attributes at once.")] = "",
+    labels: Annotated[Path | None, typer.Option(help="A filled-in copy of RUN/spot_check.csv; empty: RUN/spot_check.csv itself.")] = None,
+) -> None:
+    """Draw samples for a person to label; called again, hold the labels against the corrected shares and make the report anew."""
+    from .run import names
+    from .run import spot_check as spot
+
+    with _said():
+        opened = RunFolder.open(run)
+        if spot.read_sheet(opened) is None and labels is None:
+            sheet = spot.draw_sheet(opened, size, attribute)
+            print(f"Fill in the column label of {run / names.SPOT_CHECK} with {', '.join(sheet.values)}, or {spot.UNSURE} if unsure.")
+            print(f"The {len(sheet.samples)} samples are in {spot.write_pictures(opened)}. Then give the same command, or use the page.")
+            return
+        if labels is not None:
+            spot.take_csv(opened, _read(labels))
+        found = spot.finish(opened)
+    for row in found["shares"]:
+        by_hand, counted = (_estimate(one["share"], one["interval"], "%") for one in (row, row["other"]))
+        print(f"{row['attribute']}: {row['value']}  labelled {by_hand}  {'corrected' if row['other']['corrected'] else 'raw'} {counted}")
+    print(f"{found['n']} labelled of {found['drawn']}, {found['unsure']} unsure.", *found["sentences"], run / names.REPORT, sep="\n")
+
+
 @app.command("replay")
 def replay(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
@@ -222,6 +249,13 @@ def push(
     typer.confirm(f"Send {run / names.MODEL} to {to}?", abort=True)
     with _said():
         print(card.push(run / names.MODEL, to))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserInputError("labels", f"{path} cannot be read ({error.strerror})", "give a CSV file") from error
 
 
 @contextmanager

@@ -22,6 +22,7 @@ STREAMS = (
     "corrected shares",
     "corrected difference",
     "residual",
+    "spot check",
 )
 
 

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from ..data.labels import text_of
 from ..errors import UserInputError
 
 FEWEST_OF_VALUE = 5  # labelled images: one for each fold of the cross-validation
 MOST_VALUES = 12
 MOST_UNNAMED = 2  # attributes that are taken without being named
-MISSING = ("", "nan", "None", "<NA>")
 
 
 def parse_attributes(text: str) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def usable_labels(labels: pd.DataFrame | None, names: Sequence[str] = (), source
 
 def _column(name: str, column: pd.Series) -> tuple[np.ndarray, list[str], str]:
     """(text or None [N], what was done, why it cannot be used or nothing)."""
-    values = np.array([None if pd.isna(v) or str(v) in MISSING else str(v) for v in column], object)
+    values = np.array([None if pd.isna(v) else text_of(v) for v in column], object)
     there = values != None  # noqa: E711  (elementwise)
     different = pd.unique(values[there])
     notes = []

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
 from ..errors import UserInputError
+from ..streams import stream
 
 FEWEST_A_STRATUM = 2
+NORMAL = NormalDist()
 
 
 def draw_strata(predicted: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
     """Rows to label, int [size] in random order: of each predicted value (codes [N]) in its share, but at least two where there are two."""
-    rng = np.random.default_rng([seed, 71])
+    rng = stream(seed, "spot check")
     values, counts = np.unique(predicted, return_counts=True)
     wanted = np.maximum(np.minimum(FEWEST_A_STRATUM, counts), np.floor(size * counts / counts.sum()).astype(int))
     rows = [rng.permutation(np.flatnonzero(predicted == value))[:n] for value, n in zip(values, wanted, strict=True)]
@@ -28,9 +31,21 @@ class PostStratified:
     intervals: np.ndarray
     n: int
 
-    def disagrees(self, intervals: np.ndarray) -> np.ndarray:
-        """Where these intervals and the corrected ones [K, 2] have nothing in common, bool [K]."""
-        return (self.intervals[:, 1] < intervals[:, 0]) | (self.intervals[:, 0] > intervals[:, 1])
+    def disagrees(self, shares: np.ndarray, intervals: np.ndarray, tested: int = 0) -> np.ndarray:
+        """Where other estimates of the same shares [K] with 95 % intervals [K, 2] differ from these by more than chance, bool [K].
+
+        Both errors are taken as independent and normal; Bonferroni's correction holds over `tested` shares (0: all K), at 5 % together.
+        """
+        return np.abs(self.shares - shares) > NORMAL.inv_cdf(1 - 0.025 / (tested or len(shares))) * self._deviation(intervals)
+
+    def smallest(self, intervals: np.ndarray, tested: int = 0) -> float:
+        """The disagreement, in [0, 1], that `disagrees` would see in four checks of five, for the share that is known worst."""
+        reach = NORMAL.inv_cdf(1 - 0.025 / (tested or len(intervals))) + NORMAL.inv_cdf(0.8)
+        return float(min(1.0, reach * self._deviation(intervals).max()))
+
+    def _deviation(self, intervals: np.ndarray) -> np.ndarray:
+        """Standard deviation of the difference from estimates with these intervals, [K]."""
+        return np.hypot(*(np.ptp(found, axis=1) / (2 * 1.96) for found in (self.intervals, intervals)))
 
 
 def post_stratified(predicted: np.ndarray, rows: np.ndarray, labels: np.ndarray, values: int) -> PostStratified:

@@ -16,7 +16,7 @@ from ..comparing.encoders import check_encoder, denoiser_encoder
 from ..comparing.plugins import plugin
 from ..data import ImageSet, load_demo
 from ..errors import UserInputError
-from ..files import write_atomic, write_npz
+from ..files import as_csv, write_atomic, write_npz
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
@@ -27,6 +27,7 @@ from .forecast import parts_of, say_beforehand
 from .hand_on import collect, write_report
 from .inputs import CHECKPOINTS, open_denoiser, read_set, report, report_of, with_classes
 from .options import CompareOptions, DebiasOptions
+from .spot_check import write_predicted
 
 FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
@@ -62,6 +63,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     more = {"biased": biased, "encoder": o.encoder, "denoiser": models["baseline"], "margin": o.margin}
     found = measure(*images.values(), reference, classifier, heldout, truth, o.seed, on_progress=report(run, "Measuring"), **more)
     write_pairs(run.path / names.PAIRS, list(seeds), found)
+    write_predicted(run.path / names.PREDICTED, list(seeds), {} if classifier is None else classifier.classes, found.predicted)
     write_examples(run.path / names.EXAMPLES, found, images["debiased"], reference)
     used = {name: getattr(o, name) for name in FROM_RUN}
     result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
@@ -180,4 +182,4 @@ def write_pairs(path: Path, seeds: list[int], found: Comparison) -> None:
     table = {"seed": seeds}
     for name, frame in found.predicted.items():
         table |= {f"{name}: {attribute}": frame[attribute].tolist() for attribute in frame}
-    write_atomic(path, pd.DataFrame(table).to_csv(index=False).encode())
+    write_atomic(path, as_csv(pd.DataFrame(table)))

@@ -98,6 +98,7 @@ def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str
         return [f"{ABOUT[key]}. {about.get(key) or NOT_STATED}" for key in keys]
 
     shares, differences = _shares(compare), _differences(compare)
+    spot_texts, spot_flags = _spot_check(compare)
     left = [row for row in compare.get("differences", []) if row["from"] == "target" and row["seen"]]
     residual = compare.get("residual")
     verdict = _verdict(compare, left, audit)
@@ -108,7 +109,9 @@ def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str
         ReportField(4, "Preparation", said("preparation"), [p["sentence"] for p in audit.get("problems", [])], _sets(audit, compare)),
         ReportField(5, "The reference set", [*said("reference_chosen_by", "reference_reason", "reference_gaps"), REFERENCE]),
         ReportField(6, "Groups", [*said("groups_note"), *_groups(compare)], list(compare.get("not_measurable", {}).values())),
-        ReportField(7, "The measuring instrument", _instrument(compare), _transfer(compare), _confusion(compare)),
+        ReportField(
+            7, "The measuring instrument", [*_instrument(compare), *spot_texts], [*_transfer(compare), *spot_flags], _confusion(compare)
+        ),
         ReportField(8, "Design", _design(audit, debias, compare)),
         ReportField(9, "Shares and differences", [RAW, *differences["words"]], differences["flags"], shares),
         ReportField(10, "What a test without labels still sees", *_residual(residual)),
@@ -169,7 +172,9 @@ def _next(left: list[dict], residual: dict | None, compare: dict) -> list[str]:
     steps = [f"Look at {row['attribute']}, {row['value']}: {row['words']}" for row in sorted(left, key=_size)[:3]]
     if compare.get("not_measurable"):
         steps.append("Label more images of the rare values, so that their shares can be corrected.")
-    if any(not t["fits"] for t in compare.get("transfer", [])):
+    if (compare.get("spot_check") or {}).get("disagrees"):
+        steps.append("Rely on the labels of the spot check where they disagree with the corrected shares, and label more samples.")
+    elif any(not t["fits"] for t in compare.get("transfer", [])) and not compare.get("spot_check"):
         steps.append("Label 100 to 300 samples in the spot check, since the classifier treats generated images in another way.")
     if residual and residual["verdict"] == "cannot tell at this n":
         steps.append("Sample more images, or give more references, to decide what the test without labels cannot tell yet.")
@@ -193,15 +198,20 @@ def _shares(compare: dict) -> Table | None:
     if not compare.get("shares"):
         return None
     cells = {(s["attribute"], s["value"], s["set"]): s for s in compare["shares"]}
+    checked = compare.get("spot_check") or {}
+    spot = {(row["attribute"], row["value"]): row for row in checked.get("shares", [])}
     order = sorted((row for row in compare["differences"] if row["from"] == "target"), key=_size)
     rows = []
     for row in order:
         key = (row["attribute"], row["value"])
         for set_ in ("baseline", "debiased", "reference"):
             s = cells[key[0], key[1], set_]
+            by_hand = spot.get(key) if set_ == "debiased" else None
             fixed = s["corrected"] and _percent(s["corrected"]["share"], s["corrected"]["simultaneous"])
             rows.append([*key, set_, _percent(s["share"], s["interval"]), fixed or "not measurable", f"{s['n']:,}"])
-    return Table(["Attribute", "Value", "Set", "Raw", "Corrected", "n"], rows)
+            if spot:
+                rows[-1].append(f"{_percent(by_hand['share'], by_hand['interval'])}, n {checked['n']:,}" if by_hand else "")
+    return Table(["Attribute", "Value", "Set", "Raw", "Corrected", "n", *(["Spot check, by a person"] if spot else [])], rows)
 
 
 def _differences(compare: dict) -> dict[str, list[str]]:
@@ -251,6 +261,18 @@ def _instrument(compare: dict) -> list[str]:
 
 def _transfer(compare: dict) -> list[str]:
     return [t["sentence"] for t in compare.get("transfer", []) if not t["fits"]]
+
+
+def _spot_check(compare: dict) -> tuple[list[str], list[str]]:
+    """(texts, flags) of the samples that a person labelled."""
+    found = compare.get("spot_check")
+    if not found:
+        return ["No spot check was made: nobody has looked whether the classifier’s errors hold for the samples."] if compare.get(
+            "shares"
+        ) else [], []
+    unsure = f" {found['unsure']:,} more could not be told and are left out." if found["unsure"] else ""
+    about = f"Spot check: a person labelled {found['n']:,} debiased samples, drawn in strata of what the classifier calls them.{unsure}"
+    return ([about], found["sentences"]) if found["disagrees"] else ([about, *found["sentences"]], [])
 
 
 def _confusion(compare: dict) -> Table | None:

@@ -14,7 +14,9 @@
 | strength.json, baseline_check.json | inputs | inputs |
 | scores.parquet, rest.parquet, map.parquet, *.csv | audit_files | page |
 | thumbs.json and its sheets | thumbnails | page |
-| pairs.csv, spot_check.csv | comparison; the page | page, comparison |
+| pairs.csv | comparison | people |
+| predicted.json | comparison: what the classifier calls every sample | page, spot_check |
+| spot_check.csv, spot_check/ | spot_check, the page | spot_check |
 | examples.npz | comparison | hand_on |
 | report.html, report.json, report-NN.csv | audit_files, hand_on | people |
 | samples.npz, sheet.webp | actions.preview, sample, compare | page |
@@ -52,6 +54,8 @@ PAIRS = "pairs.csv"
 EXAMPLES = "examples.npz"
 REPORT_JSON = "report.json"
 SPOT_CHECK = "spot_check.csv"
+SPOT_PICTURES = "spot_check"  # folder
+PREDICTED = "predicted.json"
 BUDGET = "budget.json"
 CHECKPOINT = "checkpoint.pt"
 STEPS = "steps.jsonl"

@@ -10,7 +10,16 @@ from ..errors import UserInputError
 from . import names
 from .folder import RunFolder
 
-UNLIKE = ("seconds", "training_seconds", "audit_seconds", "debias_seconds", "compare_seconds", "versions", "speed")  # of the machine's mood
+UNLIKE = (
+    "seconds",
+    "training_seconds",
+    "audit_seconds",
+    "debias_seconds",
+    "compare_seconds",
+    "versions",
+    "speed",
+    "spot_check",
+)  # of machine or person
 TOLERANCE = 1e-9
 
 
