@@ -1,5 +1,7 @@
 """Shares, intervals and the classifier, against formulas, published examples and simulation."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from tiw.comparing.classifier import AttributeClassifier, fit_attribute_classifier
 from tiw.data import ImageSet
 from tiw.errors import UserInputError
-from tiw.intervals import newcombe, wilson
+from tiw.intervals import Estimate, newcombe, wilson
 from tiw.shares import fairness_discrepancy, floor, shares, total_variation, with_crossings
 
 
@@ -110,3 +112,9 @@ def test_a_target_that_was_counted_widens_the_interval_as_both_draws_do():
     truth = np.quantile(np.abs(drawn - targets).sum(1) / 2, [0.025, 0.975])
     assert total_variation(counts, target, 50).interval == pytest.approx(truth, abs=0.02)
     assert shares(pd.DataFrame({"a": ["x", "x", "y"]}), {"a": ["x"]})[0].share == 2 / 3
+
+
+def test_a_number_of_a_result_file_is_written_as_it_was():
+    found = Estimate(0.1234, (0.101, 0.1451))
+    assert Estimate.of(asdict(found)) == found and Estimate.of({"share": 0.1234, "interval": [0.101, 0.1451]}, "share") == found
+    assert found.percent(1) == "12.3 % [10.1, 14.5]" and found.text("{:.3g}") == "0.123 [0.101, 0.145]"

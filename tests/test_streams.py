@@ -29,7 +29,9 @@ def test_no_name_shares_an_images_noise():
 
 def test_nothing_in_the_library_makes_a_stream_from_a_number():
     """`default_rng([seed, 5])` and the like. Only an item's own noise has its item for a key."""
-    for path in (path for room in ("model", "ratio", "auditing", "debiasing", "run") for path in (ROOT / "tiw" / room).rglob("*.py")):
+    for path in (
+        path for room in ("model", "ratio", "auditing", "debiasing", "comparing", "run") for path in (ROOT / "tiw" / room).rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "default_rng" and node.args:
                 key = node.args[0]

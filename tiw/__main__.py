@@ -19,6 +19,7 @@ from . import __version__
 from .choices import TRAINING
 from .described import described
 from .errors import UserInputError
+from .intervals import Estimate
 from .model import processes
 from .run import folder as run_folder
 from .run.execute import execute
@@ -121,25 +122,18 @@ def _table(result: dict) -> str:
     cells = {(s["attribute"], s["value"], s["set"]): s for s in result["shares"]}
     for attribute, value in dict.fromkeys((s["attribute"], s["value"]) for s in result["shares"]):
         found = [cells.get((attribute, value, name)) for name in columns]
-        rows.append([f"{attribute}: {value}", *(_estimate(s["share"], s["interval"], "%") + f" n {s['n']}" if s else "" for s in found)])
+        rows.append([f"{attribute}: {value}", *(f"{Estimate.of(s, 'share').percent(1)} n {s['n']}" if s else "" for s in found)])
     for name in ("fairness_discrepancy", "frechet_distance"):
         if measured := result.get(name):
-            shown = [_estimate(measured[set_]["value"], measured[set_]["interval"]) for set_ in ("baseline", "debiased", "floor")]
+            shown = [Estimate.of(measured[set_]).text("{:.3g}") for set_ in ("baseline", "debiased", "floor")]
             rows.append([name.replace("_", " "), *shown[:2], f"same-n floor {shown[2]}"])
     if resampled := (result.get("frechet_distance") or {}).get("baseline_resampled"):
-        rows.append(["  resampled to the shares", _estimate(resampled["value"], resampled["interval"])])
+        rows.append(["  resampled to the shares", Estimate.of(resampled).text("{:.3g}")])
     if gap := result.get("gap_closed"):
-        rows.append(["gap closed", "", _estimate(gap["value"], gap["interval"], "%")])
+        rows.append(["gap closed", "", Estimate.of(gap).percent(1)])
     widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
     return "\n".join([*lines, f"{result['seconds']:.0f} seconds, 95 % intervals in brackets"])
-
-
-def _estimate(value: float, interval: list[float], unit: str = "") -> str:
-    """'12.3 % [10.1, 14.5]', or '0.123 [0.101, 0.145]'."""
-    if unit:
-        return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-    return f"{value:.3g} [{interval[0]:.3g}, {interval[1]:.3g}]"
 
 
 class _Bar:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,11 @@ class Estimate:
 
     value: float
     interval: tuple[float, float]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], key: str = "value") -> Estimate:
+        """From a result.json, where the number is called `key` and its interval `interval`."""
+        return cls(found[key], tuple(found["interval"]))
 
     def text(self, form: str = "{:.2f}") -> str:
         """`0.72 [0.69, 0.75]`; `form` writes each number."""
@@ -28,6 +34,8 @@ class Estimate:
 
 def wilson(count: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share (Wilson 1927)."""
+    from scipy.stats import binomtest  # a second to load: the page reads what this file writes
+
     interval = binomtest(count, n).proportion_ci(method="wilson")
     return (float(interval.low), float(interval.high))
 

@@ -23,6 +23,10 @@ STREAMS = (
     "corrected difference",
     "residual",
     "spot check",
+    "quality",
+    "neighbours",
+    "painting floor",
+    "transfer check",
 )
 
 

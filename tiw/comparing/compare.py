@@ -10,10 +10,11 @@ import pandas as pd
 
 from ..data import ImageSet
 from ..errors import UserInputError
-from ..intervals import wilson
+from ..intervals import Estimate, wilson
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like, sample
-from ..shares import Distance, fairness_discrepancy, floor, total_variation
+from ..shares import fairness_discrepancy, floor, total_variation
+from ..streams import stream
 from .attributes import codes, crossed_classes
 from .classifier import AttributeClassifier
 from .corrected import share_difference
@@ -38,9 +39,9 @@ class Comparison:
     differences: list[dict]  # see tables.difference_rows
     not_measurable: dict[str, str]
     target: dict[str, float] | None  # known shares of the joint, else what is counted in the reference is the target
-    fairness_discrepancy: dict[str, Distance] | None  # baseline, debiased, floor; of the raw shares
-    corrected_discrepancy: dict[str, Distance] | None  # baseline, debiased; None: not measurable
-    total_variation: dict[str, Distance] | None  # baseline, debiased
+    fairness_discrepancy: dict[str, Estimate] | None  # baseline, debiased, floor; of the raw shares
+    corrected_discrepancy: dict[str, Estimate] | None  # baseline, debiased; None: not measurable
+    total_variation: dict[str, Estimate] | None  # baseline, debiased
     transfer: list[Transfer]
     quality: dict  # see `_quality`
     residual: Residual | None
@@ -222,7 +223,7 @@ def _of_every_attribute(truth: dict[str, float], classes: dict[str, list[str]], 
     return found
 
 
-def _corrected_discrepancy(counted: Counted, joint: str, target: np.ndarray | None, seed: int) -> dict[str, Distance] | None:
+def _corrected_discrepancy(counted: Counted, joint: str, target: np.ndarray | None, seed: int) -> dict[str, Estimate] | None:
     """The discrepancy of the corrected shares; the interval is of the draws, which share the confusion matrix with the target's."""
     if joint not in counted.confusion:
         return None
@@ -235,7 +236,7 @@ def _corrected_discrepancy(counted: Counted, joint: str, target: np.ndarray | No
             two = share_difference(counted.counts["reference"][joint], counted.counts[name][joint], counted.confusion[joint], seed=seed)
             value, draws = two.shares, two.draws
         low, high = np.quantile(np.sqrt((draws**2).sum(1)), [0.025, 0.975])
-        found[name] = Distance(float(np.sqrt((value**2).sum())), (float(low), float(high)))
+        found[name] = Estimate(float(np.sqrt((value**2).sum())), (float(low), float(high)))
     return found
 
 
@@ -257,7 +258,7 @@ def _quality(
     target = reference if heldout is None else heldout
     real = encoder(target.images)
     features = {name: encoder(images) for name, images in samples.items()}
-    rng, n = np.random.default_rng([seed, 61]), min(len(real), len(features["baseline"]))
+    rng, n = stream(seed, "quality"), min(len(real), len(features["baseline"]))
     drawn = real[rng.permutation(len(real))[:n]]
     equal = {name: x[:n] for name, x in features.items()}
     frechet = {name: asdict(frechet_distance(x, drawn, seed)) for name, x in equal.items()}
@@ -330,7 +331,7 @@ def _residual(
     encode = (lambda images: images) if denoiser is None else denoiser_encoder(denoiser)
     drawn = None
     if biased is not None and len(biased) >= FEWEST_FOR_RESIDUAL[0]:
-        drawn = biased.take(np.random.default_rng([seed, 62]).permutation(len(biased))[: len(reference)]).images
+        drawn = biased.take(stream(seed, "painting floor").permutation(len(biased))[: len(reference)]).images
     sets = [encode(images) for images in (*samples.values(), reference.images)]
     return residual_test(*sets, None if drawn is None else encode(drawn), margin=margin, seed=seed)
 
@@ -351,7 +352,7 @@ def _classifier_error(classifier: AttributeClassifier) -> dict:
     return {"name": classifier.source, "licence": classifier.licence, "attributes": attributes}
 
 
-def _with_fall(distances: dict[str, Distance] | None, joint: str) -> dict | None:
+def _with_fall(distances: dict[str, Estimate] | None, joint: str) -> dict | None:
     """As JSON, with the share by which it fell; None where the baseline was perfect, which leaves nothing to fall."""
     if distances is None:
         return None
@@ -359,5 +360,5 @@ def _with_fall(distances: dict[str, Distance] | None, joint: str) -> dict | None
     return {**_plain(distances), "of": joint, "fall": 1 - after / before if before > 0 else None}
 
 
-def _plain(distances: dict[str, Distance]) -> dict:
+def _plain(distances: dict[str, Estimate]) -> dict:
     return {name: asdict(distance) for name, distance in distances.items()}

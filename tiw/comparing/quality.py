@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from ..intervals import wilson
-from ..shares import Distance
+from ..intervals import Estimate, wilson
+from ..streams import stream
 from .encoders import Encoder, fit_encoder
 
 __all__ = ["Encoder", "fit_encoder"]  # beside the measures below
@@ -17,7 +17,7 @@ BOOTSTRAP = 24
 NEAREST_PAIRS = 12
 
 
-def kernel_distance(a: np.ndarray, b: np.ndarray) -> Distance:
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> Estimate:
     """Squared maximum mean discrepancy of features [N, F] and [M, F] without bias, with a 95 % interval; 0 for one distribution.
 
     The cubic polynomial kernel of Binkowski et al. (2018), over all images instead of subsets. The variance is the first-order term of the
@@ -26,7 +26,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> Distance:
     a, b = np.asarray(a, float), np.asarray(b, float)
     n, m, f = len(a), len(b), a.shape[1]
     if min(n, m) < 2:
-        return Distance(float("nan"), (float("nan"), float("nan")))
+        return Estimate(float("nan"), (float("nan"), float("nan")))
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / f + 1) ** 3
@@ -41,10 +41,10 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> Distance:
     np.fill_diagonal(centred, 0)
     second = 2 * (1 / n + 1 / m) ** 2 * (centred**2).sum() / ((n + m) * (n + m - 1))
     half = 1.96 * np.sqrt(first + second)
-    return Distance(float(value), (float(value - half), float(value + half)))
+    return Estimate(float(value), (float(value - half), float(value + half)))
 
 
-def frechet_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Distance:
+def frechet_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Estimate:
     """Frechet distance of features [N, F] and [M, F] (Heusel et al. 2017).
 
     The interval resamples `a`. A resample repeats rows, which adds distance; it is shifted back to lie around the value.
@@ -53,7 +53,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Distance:
     rng = np.random.default_rng(seed)
     again = np.array([_frechet_to(a[rng.integers(len(a), size=len(a))], *moments) for _ in range(BOOTSTRAP)])
     half = 1.96 * again.std(ddof=1)
-    return Distance(value, (max(0.0, value - half), value + half))
+    return Estimate(value, (max(0.0, value - half), value + half))
 
 
 def _frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -74,7 +74,7 @@ def _frechet_to(a: np.ndarray, mean: np.ndarray, root: np.ndarray, trace: float)
     return float(((a.mean(0) - mean) ** 2).sum() + np.trace(covariance) + trace - 2 * np.sqrt(np.maximum(middle, 0)).sum())
 
 
-def frechet_floor(features: np.ndarray, n: int, seed: int = 0) -> Distance:
+def frechet_floor(features: np.ndarray, n: int, seed: int = 0) -> Estimate:
     """Frechet distance between two disjoint draws of one set, of min(n, half the set) images each: mean and range of ten splits.
 
     What a perfect generator would score at that size; the distance is strongly biased at small n.
@@ -83,7 +83,7 @@ def frechet_floor(features: np.ndarray, n: int, seed: int = 0) -> Distance:
     m = min(n, len(features) // 2)
     splits = [rng.permutation(len(features)) for _ in range(10)]
     found = np.array([_frechet(features[order[:m]], features[order[m : 2 * m]]) for order in splits])
-    return Distance(float(found.mean()), (float(found.min()), float(found.max())))
+    return Estimate(float(found.mean()), (float(found.min()), float(found.max())))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class NeighbourShares:
 
 def neighbour_shares(samples: np.ndarray, real: np.ndarray, k: int = 5, seed: int = 0) -> NeighbourShares:
     """From features [N, F] and [M, F], cut to one size by a seeded draw, and balls that reach to each point's k-th neighbour in its set."""
-    rng, n = np.random.default_rng([seed, 51]), min(len(samples), len(real))
+    rng, n = stream(seed, "neighbours"), min(len(samples), len(real))
     samples, real = (x if len(x) == n else x[rng.permutation(len(x))[:n]] for x in (samples, real))
     k = min(k, n - 1)
     of_real, of_samples = NearestNeighbors(n_neighbors=k + 1).fit(real), NearestNeighbors(n_neighbors=k + 1).fit(samples)

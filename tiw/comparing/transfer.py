@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..streams import stream
 from .classifier import AttributeClassifier, confidence_cells
 
 BOOTSTRAP = 200
@@ -48,7 +49,7 @@ def transfer_check(classifier: AttributeClassifier, images: np.ndarray, seed: in
     for name, labelled in classifier.confident.items():
         if name in scores and labelled.sum(1).min() > 0 and labelled.sum() >= FEWEST:
             counts = np.bincount(confidence_cells(scores[name]), minlength=labelled.shape[1])
-            found.append(Transfer(name, len(images), *_compared(counts, labelled, np.random.default_rng([seed, 41]))))
+            found.append(Transfer(name, len(images), *_compared(counts, labelled, stream(seed, "transfer check"))))
     return found
 
 

@@ -61,7 +61,7 @@ def check_baseline(
     logit = _held_out_logits(x, y, seed)
     auc = auc_delong(logit[y == 0], logit[y == 1])
     differs = auc.interval[0] > FOREIGN
-    numbers = f"held-out AUC {auc.value:.2f} [{auc.interval[0]:.2f}, {auc.interval[1]:.2f}], {count} samples"
+    numbers = f"held-out AUC {auc.text()}, {count} samples"
     if differs:
         sentence = (
             f"The baseline's samples can be told from the biased set ({numbers}): it does not look trained on this set. Guidance and the "

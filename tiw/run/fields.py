@@ -145,7 +145,7 @@ def _finding(compare: dict, audit: dict) -> str:
     corrected = compare.get("fairness_discrepancy_corrected")
     found = corrected or compare.get("fairness_discrepancy")
     if found:
-        before, after = (_estimate(found[name]).text("{:.3f}") for name in ("baseline", "debiased"))
+        before, after = (Estimate.of(found[name]).text("{:.3f}") for name in ("baseline", "debiased"))
         how = "corrected for the classifier’s errors" if corrected else "not corrected for the classifier’s errors"
         return (
             f"The distance of the shares of {found['of']} from the target went from {before} to {after}, "
@@ -183,10 +183,6 @@ def _next(left: list[dict], residual: dict | None, compare: dict) -> list[str]:
 
 def _size(row: dict) -> float:
     return -abs((row["corrected"] or row["raw"])["value"])
-
-
-def _estimate(found: dict) -> Estimate:
-    return Estimate(found["value"], tuple(found["interval"]))
 
 
 def _percent(share: float, interval: list[float] | None) -> str:
@@ -254,7 +250,7 @@ def _instrument(compare: dict) -> list[str]:
         return ["None."]
     texts = [f"The classifier is {classifier['name']}. Licence: {classifier['licence']}."]
     for a in classifier["attributes"]:
-        right = a["accuracy"] and f"right in {_estimate(a['accuracy']).percent(1)} of {a['n']:,} labelled images it was not trained on"
+        right = a["accuracy"] and f"right in {Estimate.of(a['accuracy']).percent(1)} of {a['n']:,} labelled images it was not trained on"
         texts.append(f"For {a['attribute']} it is {right or 'of unknown accuracy, since its errors were not counted'}.")
     return texts
 
@@ -310,11 +306,11 @@ def _residual(residual: dict | None) -> tuple[list[str], list[str], Table | None
         ("halves", "Two halves of the reference (must not be seen)"),
     )
     rows = [
-        [title, Estimate(s["auc"], tuple(s["interval"])).text("{:.3f}"), f"{s['p']:.3g}", f"{s['n'][0]:,} and {s['n'][1]:,}"]
+        [title, Estimate.of(s, "auc").text("{:.3f}"), f"{s['p']:.3g}", f"{s['n'][0]:,} and {s['n'][1]:,}"]
         for key, title in names
         if (s := residual[key])
     ]
-    by = _estimate(residual["nearer"]).text("{:+.3f}")
+    by = Estimate.of(residual["nearer"]).text("{:+.3f}")
     nearer = f"The debiased samples’ AUC lies below the baseline’s by {by} (p = {residual['nearer_p']:.3g})."
     flags = []
     if not residual["controls"]["baseline_seen"]:
@@ -332,18 +328,18 @@ def _quality(compare: dict) -> tuple[list[str], list[str], Table | None]:
     for name, found in (("Kernel distance", kernel), ("Frechet distance", frechet)):
         for set_ in ("baseline", "baseline_resampled", "debiased", "floor"):
             if set_ in found:
-                rows.append([name, set_.replace("_", " "), _estimate(found[set_]).text("{:.3g}")])
+                rows.append([name, set_.replace("_", " "), Estimate.of(found[set_]).text("{:.3g}")])
     for set_, found in (compare.get("neighbours") or {}).items():
         rows += [[measure.capitalize(), set_, f"{found[measure]:.2f}"] for measure in ("precision", "recall", "coverage")]
     for group in compare.get("groups", []):
         for set_ in ("baseline", "debiased"):
             if group[set_]:
-                rows.append([f"Kernel distance, only {group['group']} (n {group['n']:,})", set_, _estimate(group[set_]).text("{:.3g}")])
+                rows.append([f"Kernel distance, only {group['group']} (n {group['n']:,})", set_, Estimate.of(group[set_]).text("{:.3g}")])
             else:
                 rows.append([f"Kernel distance, only {group['group']}", set_, f"too few ({group['counts'].get(set_, 0):,} samples)"])
     flags = []
     for set_, found in (compare.get("closer_to_reference") or {}).items():
-        rows.append(["Nearer to a reference than to a held-out image", set_, _estimate(found).percent()])
+        rows.append(["Nearer to a reference than to a held-out image", set_, Estimate.of(found).percent()])
         if found["interval"][0] > 0.5:
             flags.append(
                 f"The {set_} model’s samples lie nearer to references than to other images of their kind. It may copy some of them."
@@ -367,7 +363,7 @@ def _measures(debias: dict) -> list[str]:
     if not debias:
         return ["Nothing was changed in the model by this tool."]
     gap = debias.get("gap_closed")
-    closed = f" It closed {_estimate(gap).percent()} of the gap, judged without labels." if gap else ""
+    closed = f" It closed {Estimate.of(gap).percent()} of the gap, judged without labels." if gap else ""
     strength = f" at strength {debias['strength']:.2f}" if debias.get("strength") is not None else ""
     return [f"The model was fine-tuned with {debias['objective']}{strength} for {debias['steps']:,} steps.{closed}"]
 

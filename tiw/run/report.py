@@ -85,7 +85,7 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     ]
     tried = ", ".join(f"{name} {value:.4f}" for name, value in result["cross_entropy"].items())
     how = f"Estimator: {result['estimator']}, cross-fitted; held-out cross-entropy of {tried} (a coin has 0.6931)."
-    shares = [[s["attribute"], s["value"], s["set"], _share(s), f"{s['n']:,.0f}"] for s in result["shares"]]
+    shares = [[s["attribute"], s["value"], s["set"], Estimate.of(s, "share").percent(1), f"{s['n']:,.0f}"] for s in result["shares"]]
     pictures = [
         _picture(result["over_represented"], biased, reference, "Over-represented in the biased set, most first"),
         _picture(result["under_represented"], biased, reference, "Under-represented in the biased set, most first"),
@@ -134,7 +134,7 @@ def _finding(finding: dict, biased: ImageSet, reference: ImageSet) -> Block:
         [
             f"{d['attribute']} {d['value']}",
             f"too {d['too']}",
-            *(f"{_share(d[role])}, n = {d[role]['n']:,}" for role in ("biased", "reference")),
+            *(f"{Estimate.of(d[role], 'share').percent(1)}, n = {d[role]['n']:,}" for role in ("biased", "reference")),
             _points(d["difference"]),
             _factor(d["factor"]),
             f"{d['p']:.2g}",
@@ -172,23 +172,23 @@ def _in_words(verdict: dict, levels: list[dict], biased: dict) -> list[str]:
 
 SHOWN = 3  # values that are shown by their images, too rare and too frequent each
 MENDED = (
-    "python -m tiw even-out makes copies of both sets, changed alike as mildly as will do, in which the camera check no longer names how "
-    "the images were made, or says what is left. Audit those."
+    "python -m tiw even-out makes copies of both sets. It changes both in the same way, as mildly as will do, until the camera check no "
+    "longer names how the images were made, or it says what is left. Audit those."
 )
 DIAGNOSTICS = (
-    "For the true ratio the means of r and of 1/r are 1. The weights’ way is how far weights r move the mean features of the biased images "
-    "to the reference’s; a ratio learnt from few references stops short, which the strength makes up for."
+    "For the true ratio the means of r and of 1/r are 1. The gap closed by weighting is how far the weights r move the mean features of the "
+    "biased images towards the reference’s. A ratio learnt from few references stops short, which the strength makes up for."
 )
 COLUMNS: dict[str, Callable[[dict], str]] = {
     "Noise level": lambda level: f"{level['sigma']:.2g}",
-    "AUC": lambda level: _estimate(level["auc"]),
+    "AUC": lambda level: _number(level["auc"]),
     "Cross-entropy (on what the fit saw)": lambda level: (
         f"{level['cross_entropy']['held_out']:.3f} ({level['cross_entropy']['train']:.3f})"
     ),
     "Calibration error (by chance)": lambda level: f"{level['ece']:.3f} ({level['ece_by_chance']:.3f})",
-    "Mean r": lambda level: _estimate(level["mean_r"]),
-    "Mean 1/r": lambda level: _estimate(level["mean_inverse_r"]),
-    "The weights’ way": lambda level: _estimate(level["gap_closed"]) if level["gap_closed"] else "no difference to close",
+    "Mean r": lambda level: _number(level["mean_r"]),
+    "Mean 1/r": lambda level: _number(level["mean_inverse_r"]),
+    "Gap closed by weighting": lambda level: _number(level["gap_closed"]) if level["gap_closed"] else "no difference to close",
     "Effective sample size": lambda level: "{share:.0%} ({count:,.0f})".format(**level["effective_sample_size"]),
     "Largest weight": lambda level: f"{level['largest_weight']:.1f}",
 }
@@ -205,7 +205,7 @@ def _histograms(levels: list[dict]) -> list[Chart]:
             for name in middle
             for k, value in enumerate(level["histogram"][name])
         ]
-        text = f"Noise level {level['sigma']:.2g}: held-out AUC {_estimate(level['auc'])}"
+        text = f"Noise level {level['sigma']:.2g}: held-out AUC {_number(level['auc'])}"
         alt = f"{text}. Median log density ratio: biased {middle['biased']:.2f}, reference {middle['reference']:.2f}."
         zero = float(100 * (0 - edges[0]) / (edges[-1] - edges[0]))
         found.append(Chart(text, alt, (f"{edges[0]:.3g}", f"{edges[-1]:.3g}"), bars=bars, lines=[(zero, 0.0, zero, 60.0)]))
@@ -243,9 +243,5 @@ def source(images: np.ndarray, columns: int) -> str:
     return "data:image/webp;base64," + base64.b64encode(contact_sheet(images, min(columns, len(images)))).decode()
 
 
-def _share(share: dict) -> str:
-    return f"{100 * share['share']:.1f} % [{100 * share['interval'][0]:.1f}, {100 * share['interval'][1]:.1f}]"
-
-
-def _estimate(found: dict) -> str:
-    return f"{found['value']:.3g} [{found['interval'][0]:.3g}, {found['interval'][1]:.3g}]"
+def _number(found: dict) -> str:
+    return Estimate.of(found).text("{:.3g}")
