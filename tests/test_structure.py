@@ -145,3 +145,47 @@ def test_everything_public_says_what_it_does():
     silent = [f"{path.name}: {name}" for path, names in everything.items() for name, _, said in names if not said and name not in told]
     assert not silent
     assert all(ast.get_docstring(ast.parse(path.read_text())) for path in everything)
+
+
+def told_with(path: Path) -> list[tuple[str, ast.FunctionDef, str]]:
+    """(name, node, its docstring with its class's) of public functions and methods, calls too."""
+    found = []
+    for node in ast.parse(path.read_text()).body:
+        members = node.body if isinstance(node, ast.ClassDef) else [node]
+        of_class = (ast.get_docstring(node) or "") if isinstance(node, ast.ClassDef) else ""
+        for member in members:
+            if not isinstance(member, ast.FunctionDef) or (isinstance(node, ast.ClassDef) and node.name.startswith("_")):
+                continue
+            shown = not member.name.startswith("_") or member.name == "__call__"
+            if shown and not any("property" in ast.unparse(how) for how in member.decorator_list):
+                found.append((member.name, member, f"{ast.get_docstring(member) or ''} {of_class}"))
+    return found
+
+
+def raises_users_errors(node: ast.FunctionDef) -> bool:
+    return any(isinstance(n, ast.Raise) and n.exc is not None and "UserInputError" in ast.unparse(n.exc) for n in ast.walk(node))
+
+
+def has_arrays(node: ast.FunctionDef) -> bool:
+    annotated = [a.annotation for a in (*node.args.args, *node.args.kwonlyargs)] + [node.returns]
+    words = [ast.unparse(a) for a in annotated if a is not None]
+    return any(("Tensor" in word or "ndarray" in word) and "Callable" not in word for word in words)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tiw").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT / "tiw")))
+def test_docstrings_tell_of_shapes_and_of_errors(path):
+    """What a user can do wrong is named, and arrays have their shape, as in [B,C,H,W]."""
+    unsaid = [f"{name} raises" for name, node, said in told_with(path) if raises_users_errors(node) and "aise" not in said]
+    unsaid += [f"{name}: a shape" for name, node, said in told_with(path) if has_arrays(node) and "[" not in said]
+    assert not unsaid
+
+
+def test_the_lint_of_docstrings_sees_what_is_missing(tmp_path):
+    (tmp_path / "x.py").write_text(
+        "def f(x: Tensor):\n    'Twice x.'\n    raise UserInputError('x', 'y', 'z')\nclass C:\n    'Of x [N].'\n"
+        "    def g(self, x: Tensor): 'Raises UserInputError.'\n    def _h(self, x: Tensor): raise UserInputError\n"
+    )
+    found = told_with(tmp_path / "x.py")
+    assert [name for name, _, _ in found] == ["f", "g"]
+    assert [(raises_users_errors(node), has_arrays(node)) for _, node, _ in found] == [(True, True), (False, True)]
+    assert "[" not in found[0][2] and "[N]" in found[1][2]

@@ -67,7 +67,7 @@ def total_variation(counts: np.ndarray, target: np.ndarray, target_n: int | None
 
 
 def floor(n: int, target: np.ndarray, seed: int = 0) -> Estimate:
-    """The fairness discrepancy that n images drawn from the target itself would show: its mean and its central 95 %."""
+    """The fairness discrepancy that n images drawn from the target [K] itself would show: its mean and its central 95 %."""
     draws = np.random.default_rng(seed).multinomial(n, target, BOOTSTRAP) / n
     distances = np.sqrt(((draws - target) ** 2).sum(1))
     low, high = np.quantile(distances, [0.025, 0.975])

@@ -145,7 +145,7 @@ def scored_rows(
 
 
 def sources(images: ImageSet, rows: np.ndarray) -> list[str]:
-    """Where each of these rows came from: its file, or its row in the set."""
+    """Where each of these rows, int [n], came from: its file, or its row in the set."""
     return [str(name) for name in images.sources[rows]]
 
 

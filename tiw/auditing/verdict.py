@@ -56,7 +56,7 @@ def judge(
 ) -> Verdict:
     """One verdict for the run, with its reasons.
 
-    p_equal: as for `differ`. problems: what `tiw.data.check_sets` found in the sets, of `sizes` (biased, reference) images. Copies of
+    p_equal [L]: as for `differ`. problems: what `tiw.data.check_sets` found in the sets, of `sizes` (biased, reference) images. Copies of
     one image are no independent images: from a tenth of a set on they veto the verdict, below that they are named.
     """
     failures = [_failures(level) for level in levels]

@@ -55,7 +55,10 @@ class AttributeClassifier:
         return replace(self, classes={name: self.classes[name] for name in chosen(attributes, self.classes)})
 
     def counted_on(self, labelled: ImageSet) -> AttributeClassifier:
-        """The same classifier with its errors counted on these labelled images, which it must not have been trained on."""
+        """The same classifier with its errors counted on these labelled images, which it must not have been trained on.
+
+        Raises UserInputError where they lack labels of its attributes.
+        """
         labels = labelled.attributes
         if labels is None or not set(self.classes) <= set(labels.columns):
             raise UserInputError("labels", f"{labelled.name} lacks labels of {', '.join(self.classes)}", "label these attributes")
@@ -63,7 +66,10 @@ class AttributeClassifier:
 
     @classmethod
     def from_pretrained(cls, path: str | Path, encoder: Encoder | None = None) -> AttributeClassifier:
-        """Read what `LinearClassifier.save_pretrained` wrote; `encoder` where it was not fitted on pixels."""
+        """Read what `LinearClassifier.save_pretrained` wrote; `encoder` where it was not fitted on pixels.
+
+        Raises UserInputError for another encoder than the one it was fitted on.
+        """
         path = Path(path)
         about = json.loads((path / "classifier.json").read_text())
         raw = load_file(path / "classifier.safetensors")
@@ -94,6 +100,7 @@ class LinearClassifier(AttributeClassifier):
     encoder: Encoder | None = None  # None: pixels
 
     def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Softmax of the probes: images uint8 [N,H,W,3] -> probabilities [N, K] by attribute."""
         x = _features(images, self.resolution, self.encoder)
         return {name: _softmax(x @ self.weights[name].T + self.biases[name]) for name in self.classes}
 

@@ -29,6 +29,10 @@ class OnnxClassifier(AttributeClassifier):
     about: dict = field(default_factory=dict)
 
     def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What the network answers for images uint8 [N,H,W,3], as probabilities [N, K] of its one attribute.
+
+        Raises UserInputError where it answers another number of values than its list has labels.
+        """
         import onnxruntime
 
         session = onnxruntime.InferenceSession(self.path, providers=["CPUExecutionProvider"])
@@ -88,6 +92,7 @@ class SkinColour(AttributeClassifier):
     """Colour of the middle of a portrait by the individual typology angle: a property of pixels and light, not of a person."""
 
     def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """1 for the class of each image's angle and 0 for the others: uint8 [N,H,W,3] -> [N, K]."""
         place = np.digitize(typology_angle(images), ITA_EDGES)
         return {"skin colour (ITA)": np.eye(len(ITA_CLASSES))[place]}
 

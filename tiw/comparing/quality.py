@@ -75,7 +75,9 @@ def _frechet_to(a: np.ndarray, mean: np.ndarray, root: np.ndarray, trace: float)
 
 
 def frechet_floor(features: np.ndarray, n: int, seed: int = 0) -> Estimate:
-    """Frechet distance between two disjoint draws of one set, of min(n, half the set) images each: mean and range of ten splits.
+    """Frechet distance between two disjoint draws, of min(n, half the set) images each, from one set of features [N, F].
+
+    The mean and the range of ten splits.
 
     What a perfect generator would score at that size; the distance is strongly biased at small n.
     """
@@ -127,7 +129,10 @@ class CloserToReference:
 
 
 def closer_to_reference(samples: np.ndarray, reference: np.ndarray, heldout: np.ndarray, seed: int = 0) -> CloserToReference:
-    """From features; both sets are cut to one size by a seeded draw. The nearest pairs are looked for in the whole reference."""
+    """From features [n, F] of each; both sets are cut to one size by a seeded draw.
+
+    The nearest pairs are looked for in the whole reference.
+    """
     rng = np.random.default_rng(seed)
     m = min(len(reference), len(heldout))
     distances = [

@@ -135,7 +135,7 @@ def _moved(found: CorrectedShares, k: int, by: float) -> dict:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values adjusted for all of them together (Holm 1979)."""
+    """p-values [T] adjusted for all of them together (Holm 1979)."""
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
     adjusted = np.empty(len(p))

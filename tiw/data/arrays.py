@@ -25,6 +25,7 @@ def from_npz(path: Path, field: str) -> Listing:
     """`images`, `samples` or `arr_0`, uint8 NHWC or NCHW; other arrays of the same length and one dimension are labels.
 
     Every array's header is checked before its values are read, and pixels go straight to where they stay.
+    Raises UserInputError for a file that cannot be read, holds no such pixels, or would unpack to far more than it is.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -71,7 +72,7 @@ def write_npz(path: Path, images: ImageSet) -> None:
 
 
 def from_npy(path: Path, field: str) -> Listing:
-    """One array, uint8 NHWC or NCHW; a large one is mapped into memory, not read."""
+    """One array, uint8 NHWC or NCHW; a large one is mapped into memory, not read. Raises UserInputError for any other file."""
     try:
         pixels = np.load(path, mmap_mode="c", allow_pickle=False)
     except Exception as error:  # header and value errors alike

@@ -52,7 +52,10 @@ def from_cifar_tree(tree: Tree, field: str) -> Listing | None:
 
 
 def from_cifar_archive(path: Path, field: str) -> Listing:
-    """cifar-10-python.tar.gz or cifar-100-python.tar.gz, read in one pass; nothing is written."""
+    """cifar-10-python.tar.gz or cifar-100-python.tar.gz, read in one pass; nothing is written.
+
+    Raises UserInputError for another archive, and for one that is damaged or unpacks without end.
+    """
     found: dict[str, bytes] = {}
     try:
         with gzip.open(path) as unpacked, tarfile.open(fileobj=_Limited(unpacked), mode="r|") as archive:

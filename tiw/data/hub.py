@@ -19,7 +19,8 @@ def from_hub(path: str, field: str) -> Listing:
     """`hub:OWNER/NAME`, `hub:OWNER/NAME:SPLIT` (train unless named), `hub:OWNER/NAME@REVISION:SPLIT`, by the optional package `datasets`.
 
     The newest commit, or that of the revision, is looked up first; exactly it is read, and the listing names it. Nothing else in this
-    package goes to the network. No code of the data set is run.
+    package goes to the network. No code of the data set is run. Raises UserInputError for a name that is not of these forms, where the
+    package is missing, where the hub cannot be reached or has no such set, and for a set without images.
     """
     match = NAME.fullmatch(path)
     if match is None or ".." in path:

@@ -28,7 +28,10 @@ AGES = {0: "0-2", 3: "3-9", **{a: f"{a}-{a + 9}" for a in range(10, 70, 10)}, 70
 
 
 def from_edm(tree: Tree, field: str) -> Listing | None:
-    """A folder or zip of EDM's dataset_tool: 00000/img00000000.png, and dataset.json with {"labels": [[name, class], ...]} or null."""
+    """A folder or zip of EDM's dataset_tool: 00000/img00000000.png, and dataset.json with {"labels": [[name, class], ...]} or null.
+
+    None where there is no such file. Raises UserInputError for one that is damaged, names images that are missing, or leaves some out.
+    """
     index = tree.named("dataset.json")
     if index is None:
         return None
@@ -55,7 +58,10 @@ def from_edm(tree: Tree, field: str) -> Listing | None:
 
 
 def from_celeba(tree: Tree, field: str) -> Listing | None:
-    """img_align_celeba (folder or zip) with list_attr_celeba.txt, or Kaggle's .csv, in it, beside it or in Anno/; values yes and no."""
+    """img_align_celeba (folder or zip) with list_attr_celeba.txt, or Kaggle's .csv, in it, beside it or in Anno/; values yes and no.
+
+    None where there is no such table. Raises UserInputError for one that is damaged or does not list every image once.
+    """
     name = tree.named(*CELEBA)
     if name is not None:
         raw = tree.load(name, field)

@@ -32,7 +32,7 @@ class Listing:
         return len(self.names)
 
     def take(self, rows: np.ndarray) -> Listing:
-        """These rows only, which must ascend."""
+        """These rows only, int [n], which must ascend."""
         wanted = np.zeros(len(self), bool)
         wanted[rows] = True
         return replace(

@@ -47,7 +47,7 @@ def reference_from_shares(
 def reference_rows(
     attributes: pd.DataFrame | None, shares: Mapping[str, Mapping[str, float]] | Mapping[str, float], n: int, seed: int = 0
 ) -> np.ndarray:
-    """The rows that `reference_from_shares` draws, ascending, int [n]."""
+    """The rows that `reference_from_shares` draws, ascending, int [n]. Raises UserInputError as that does."""
     nested = isinstance(next(iter(shares.values()), None), Mapping)
     if nested and len(shares) != 1:
         raise UserInputError(

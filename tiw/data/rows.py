@@ -52,7 +52,10 @@ def write_split(out: Path, data: str | Path, kind: str, attribute: str = "", **h
 
 
 def write_rows(out: Path, data: str | Path, rows: np.ndarray) -> None:
-    """Leave OUT, a list of some rows of the images at `data` (itself such a list, or any other source), for `load_images` to read."""
+    """Leave OUT, a list of some rows, int [n], of the images at `data`, for `load_images` to read.
+
+    `data` is any source, another such list too.
+    """
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     source = tidy_path(data, "data")
     if source.lower().endswith(".json"):

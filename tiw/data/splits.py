@@ -133,7 +133,10 @@ def groups_of(attributes: pd.DataFrame | None, kind: str, attribute: str) -> np.
 
 
 def group_counts(groups: np.ndarray) -> pd.Series:
-    """Images of each group, in order of their names; numbers count as numbers."""
+    """Images of each group, in order of their names, from each image's group, object [N]; numbers count as numbers.
+
+    Raises UserInputError where no image has one.
+    """
     counts = pd.Series(groups, dtype=object).value_counts()
     if counts.empty:
         raise UserInputError("attribute", "no image has a value of it", "choose another")
@@ -172,7 +175,10 @@ def _by_frequency(counts: pd.Series) -> list[str]:
 
 
 def checked_shares(field: str, shares: Mapping[str, float], counts: pd.Series) -> np.ndarray:
-    """Stated shares as fractions, in the order of the groups; groups that are not named get none."""
+    """Stated shares as fractions [G], in the order of the G groups; groups that are not named get none.
+
+    Raises UserInputError for a group that is not there, and for shares that add up neither to 1 nor to 100.
+    """
     unknown = [name for name in shares if name not in counts.index]
     if unknown:
         raise UserInputError(field, f"no image is {unknown[0]!r}", f"the groups are {', '.join(counts.index[:20])}")
@@ -188,7 +194,7 @@ def _even(counts: pd.Series) -> np.ndarray:
 
 
 def draw(groups: np.ndarray, counts: pd.Series, parts: tuple[np.ndarray, ...], seed: int) -> list[np.ndarray]:
-    """For each part, so many rows of each group, ascending; parts are disjoint."""
+    """For each part, int [G], so many rows of each group, ascending; parts are disjoint. groups: object [N], as `counts` names them."""
     rng = np.random.default_rng(seed)
     drawn: list[list[np.ndarray]] = [[] for _ in parts]
     for g, name in enumerate(counts.index):

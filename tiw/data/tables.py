@@ -26,6 +26,7 @@ def from_parquet(path: Path, field: str) -> Listing:
     """An image column (bytes, or the struct with `bytes` that the `datasets` library writes); text and integer columns are labels.
 
     Images are read a few hundred rows at a time. Class labels that the `datasets` library coded as integers get their names back.
+    Raises UserInputError for a file that is damaged or holds no encoded images.
     """
     try:
         with pq.ParquetFile(path) as file:

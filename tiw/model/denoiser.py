@@ -221,11 +221,11 @@ class Conditioned:
         return self.denoiser(xt, sigma, self.labels)
 
     def features(self, xt: Tensor, sigma: Tensor) -> Tensor:
-        """As `Denoiser.features`, given the class."""
+        """As `Denoiser.features`, [B, F], given the class."""
         return self.denoiser.features(xt, sigma, self.labels)
 
     def with_features(self, xt: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Denoiser.with_features`, given the class."""
+        """As `Denoiser.with_features`, [B,C,H,W] and [B, F], given the class."""
         return self.denoiser.with_features(xt, sigma, self.labels)
 
 

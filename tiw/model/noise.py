@@ -104,6 +104,7 @@ class ImageLossWeight:
     floor: float = 0.5
 
     def __call__(self, sigma: Tensor) -> Tensor:
+        """lambda(sigma), [B]."""
         return 1 / (sigma**2 + self.softening**2) + self.floor
 
 

@@ -136,7 +136,7 @@ class DensityRatio:
 
     @classmethod
     def load(cls, path: str | Path, denoiser: Denoiser) -> DensityRatio:
-        """Read what `save` wrote; `denoiser` must be the one it was fitted with."""
+        """Read what `save` wrote; `denoiser` must be the one it was fitted with. Raises UserInputError for another version's."""
         raw, about = load_file(Path(path) / "ratio.safetensors"), json.loads((Path(path) / "ratio.json").read_text())
         if about.pop("schema_version") != 2:
             raise UserInputError("audit", f"{path} holds a ratio of another version", "run the audit again")
@@ -161,7 +161,7 @@ class SharedPass:
         return self.ratio.from_features(features, sigma)
 
     def denoiser(self, xt: Tensor, sigma: Tensor) -> Tensor:
-        """D(xt; sigma) of the forward pass that `log_ratio` made."""
+        """D(xt; sigma), [B,C,H,W], of the forward pass that `log_ratio` made."""
         denoised, self._denoised = self._denoised, None
         assert denoised is not None and denoised.shape == xt.shape, "call log_ratio first"
         return denoised

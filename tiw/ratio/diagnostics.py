@@ -127,7 +127,7 @@ def _mean(x: np.ndarray) -> Estimate:
 
 
 def auc_delong(negative: np.ndarray, positive: np.ndarray) -> Estimate:
-    """Area under the ROC curve with DeLong's interval, from midranks (Sun & Xu 2014)."""
+    """Area under the ROC curve of scores [n] and [m] with DeLong's interval, from midranks (Sun & Xu 2014)."""
     m, n = len(positive), len(negative)
     ranks = rankdata(np.r_[positive, negative])
     auc = (ranks[:m].sum() / m - (m + 1) / 2) / n
@@ -149,7 +149,7 @@ def above_chance(auc: Estimate, error: float = 0.025) -> bool:
 
 
 def reliability(biased: np.ndarray, reference: np.ndarray) -> tuple[ReliabilityBin, ...]:
-    """Reliability curve of d = sigmoid(log r) in equally filled bins, both classes equally heavy."""
+    """Reliability curve of d = sigmoid(log r) from log r [n] and [m], in equally filled bins, both classes equally heavy."""
     logit = np.r_[biased, reference]
     label = np.r_[np.zeros(len(biased)), np.ones(len(reference))]
     heavy = np.where(label == 1, 0.5 / len(reference), 0.5 / len(biased))

@@ -93,7 +93,7 @@ HEADS = {"convex": ConvexHead, "network": NetworkHead}
 
 
 def tensors_of(head: Head) -> dict[str, Tensor]:
-    """All that a head is made of, by name."""
+    """All that a head is made of, by name; the shapes [..] stand beside its fields."""
     return {f.name: getattr(head, f.name) for f in fields(head)}
 
 
@@ -145,7 +145,7 @@ def fit(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: Rat
 
 
 def balanced_cross_entropy(biased: np.ndarray, reference: np.ndarray) -> float:
-    """Cross-entropy in nats of logits with both classes equally heavy: log 2 for a coin."""
+    """Cross-entropy in nats of logits [n] and [m] with both classes equally heavy: log 2 for a coin."""
     return float(np.logaddexp(0, biased).mean() + np.logaddexp(0, -reference).mean()) / 2
 
 
@@ -174,7 +174,7 @@ def fit_convex(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, conf
     """Ridge discriminants, calibrated: carried over the noise levels (`_carried`) with the first ridge, unless held out another fit,
     with another ridge or not carried, is clearly better: with few references the least cross-entropy is mostly luck.
 
-    One ridge for all levels, so that neighbouring levels do not jump.
+    One ridge for all levels, so that neighbouring levels do not jump. fold_b [n], fold_r [m]: the fold of each item.
     """
     levels = [_Level.of(b, r, fold_b, config) for b, r in zip(data.biased, data.reference, strict=True)]
     kept = [torch.from_numpy(fold_r != k) for k in range(config.folds)]
@@ -260,7 +260,10 @@ def _network(head: NetworkHead, z: Tensor, dropout: float = 0.0) -> Tensor:
 
 
 def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
-    """All folds at once: row i trains every network but that of its own fold. Stopped where the held-out loss was least."""
+    """All folds at once: row i trains every network but that of its own fold. Stopped where the held-out loss was least.
+
+    fold_b [n], fold_r [m]: the fold of each item.
+    """
     levels, m, width = data.biased.shape
     draws, n_ref = data.reference.shape[1:3]
     x = torch.cat([data.biased, data.reference.reshape(levels, -1, width)], 1)  # [L, n, F]

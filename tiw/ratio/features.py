@@ -62,7 +62,7 @@ def passes(n_biased: int, n_reference: int, config: RatioConfig) -> int:
 
 
 def clear_level(sigmas: np.ndarray | tuple[float, ...]) -> int:
-    """The level nearest to `CLEAR`."""
+    """Which of these levels [L] is nearest to `CLEAR`."""
     return int(np.argmin(np.abs(np.log(np.asarray(sigmas) / CLEAR))))
 
 

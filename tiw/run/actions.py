@@ -179,7 +179,10 @@ def _lagging(
 
 
 def train(run: RunFolder, o: TrainOptions) -> dict:
-    """Train a baseline from scratch: DSM on one set. Ends with the model in RUN/model."""
+    """Train a baseline from scratch: DSM on one set. Ends with the model in RUN/model.
+
+    Raises UserInputError for a network that is not known, and for what `train_to_folder` refuses.
+    """
     if o.preset not in PRESETS:
         raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of {', '.join(PRESETS)}")
     data = read_set(run, o, o.data, "biased")
@@ -216,7 +219,10 @@ def make_split(run: RunFolder, o: SplitOptions) -> dict:
 
 
 def even_out(run: RunFolder, o: EvenOutOptions) -> dict:
-    """Change both sets alike until the camera check is silent: RUN/biased.parquet and reference.parquet, which every command reads."""
+    """Change both sets in the same way until the camera check is silent.
+
+    Leaves RUN/biased.parquet and reference.parquet, which every command reads. Raises UserInputError where nothing is found to mend.
+    """
     run.progress("Reading images", 0, 1)
     biased, reference = read_set(run, o, o.biased, "biased"), read_set(run, o, o.reference, "reference", o.references)
     names = [name.strip() for name in o.fix.split(",") if name.strip()]

@@ -76,7 +76,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
 
 
 def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet) -> None:
-    """RUN/examples.npz: the images that the report shows beside its numbers."""
+    """RUN/examples.npz: the images that the report shows beside its numbers; samples: uint8 [N,H,W,3]."""
     arrays = {}
     if found.residual is not None:
         arrays["surest_samples"] = samples[list(found.residual.surest_samples)]
@@ -163,7 +163,10 @@ def demo_truth(classifier: AttributeClassifier | None) -> dict[str, float] | Non
 
 
 def floor_images(run: RunFolder, o: CompareOptions, given: CompareOptions, baseline: Denoiser) -> tuple[ImageSet | None, list[str]]:
-    """The baseline's training images, for the floor of the test without labels; where they are gone since, it goes without one."""
+    """The baseline's training images, for the floor of the test without labels; where they are gone since, it goes without one.
+
+    Raises UserInputError where the options themselves name a set that cannot be read.
+    """
     if not o.biased:
         return None, ["No biased images are known, so the test without labels has no floor."]
     try:

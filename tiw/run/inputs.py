@@ -34,7 +34,10 @@ CHECKPOINTS = shipped("checkpoints")
 
 
 def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser | PixelEncoder]:
-    """Both sets and the baseline, checked against each other before any work."""
+    """Both sets and the baseline, checked against each other before any work.
+
+    Raises UserInputError for what cannot be read or does not fit together, and where the disk is too small.
+    """
     run.progress("Reading images", 0, 1)
     biased = read_set(run, o, o.biased, "biased")
     reference = read_set(run, o, o.reference, "reference", o.references)
@@ -67,7 +70,10 @@ def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 
 
 
 def open_inputs_and_ratio(run: RunFolder, o: PreviewOptions | DebiasOptions) -> tuple[ImageSet, ImageSet, Denoiser, DensityRatio]:
-    """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet."""
+    """The inputs and the ratio: the named audit's, or RUN/ratio, fitted here if it is not there yet.
+
+    Raises UserInputError as `open_inputs` does, and for an audit that is not there or was made of other inputs.
+    """
     biased, reference, denoiser = open_inputs(run, o)
     assert isinstance(denoiser, Denoiser)
     if o.audit:
@@ -136,7 +142,10 @@ def _audit(option: str, path: str) -> RunFolder:
 
 
 def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, float]:
-    """The ratio of the audit named by `guidance`, reading its features off that audit's own baseline, and the strength to steer with."""
+    """The ratio of the audit named by `guidance`, reading its features off that audit's own baseline, and the strength to steer with.
+
+    Raises UserInputError for an audit without a model, ratio or strength, and for one of images of another size.
+    """
     audit = _audit("guidance", o.guidance)
     path = audit.options.baseline
     if path == "none":

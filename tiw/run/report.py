@@ -176,8 +176,8 @@ MENDED = (
     "longer names how the images were made, or it says what is left. Audit those."
 )
 DIAGNOSTICS = (
-    "For the true ratio the means of r and of 1/r are 1. The gap closed by weighting is how far the weights r move the mean features of the "
-    "biased images towards the reference’s. A ratio learnt from few references stops short, which the strength makes up for."
+    "For the true ratio the means of r and of 1/r are 1. The gap closed by weighting is how far the weights r move the mean features of "
+    "the biased images towards the reference’s. A ratio learnt from few references stops short, which the strength makes up for."
 )
 COLUMNS: dict[str, Callable[[dict], str]] = {
     "Noise level": lambda level: f"{level['sigma']:.2g}",

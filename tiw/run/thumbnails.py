@@ -62,7 +62,7 @@ class Thumbnails:
 
 
 def write_thumbnails(folder: Path, biased: ImageSet, reference: ImageSet, items: np.ndarray) -> Thumbnails:
-    """Keep thumbnails of these items behind those that are there; items that have one, or are more than `MOST`, are left out."""
+    """Keep thumbnails of these items, int [n], behind those that are there; items that have one, or are more than `MOST`, are left out."""
     sets = json.dumps([asdict(images.fingerprint) for images in (biased, reference)])
     version = hashlib.sha256(sets.encode()).hexdigest()[:12]
     kept = Thumbnails.read(folder)
