@@ -213,7 +213,7 @@ def spot_check(
             spot.take_csv(opened, _read(labels))
         found = spot.finish(opened)
     for row in found["shares"]:
-        by_hand, counted = (_estimate(one["share"], one["interval"], "%") for one in (row, row["other"]))
+        by_hand, counted = (Estimate.of(one, "share").percent(1) for one in (row, row["other"]))
         print(f"{row['attribute']}: {row['value']}  labelled {by_hand}  {'corrected' if row['other']['corrected'] else 'raw'} {counted}")
     print(f"{found['n']} labelled of {found['drawn']}, {found['unsure']} unsure.", *found["sentences"], run / names.REPORT, sep="\n")
 
