@@ -18,6 +18,7 @@ from tiw.comparing.compare import measure
 from tiw.data import ImageSet
 from tiw.errors import UserInputError
 from tiw.run import card, fields, hand_on, names
+from tiw.run.about import read_about
 from tiw.run.folder import RunFolder
 from tiw.run.options import CompareOptions, DebiasOptions
 from tiw.run.replay import differences, replay
@@ -128,7 +129,7 @@ def test_a_wrong_about_file_is_a_sentence(tmp_path, text, words):
     if text is not None:
         (tmp_path / "about.toml").write_text(text)
     with pytest.raises(UserInputError, match=words):
-        fields.read_about(tmp_path / "about.toml")
+        read_about(tmp_path / "about.toml")
 
 
 def test_runs_that_make_no_report_are_refused(run_folders, tmp_path):

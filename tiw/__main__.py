@@ -180,10 +180,11 @@ def report(
     images: Annotated[bool, typer.Option(help="Show images in the report.")] = True,
 ) -> None:
     """One report to hand on: report.html, report.json and its tables, and the model card of the debiased pipeline."""
-    from .run import card, fields, hand_on, names
+    from .run import card, hand_on, names
+    from .run.about import read_about
 
     with _said():
-        found, told = hand_on.collect(runs, audit), fields.read_about(about) if about else {}
+        found, told = hand_on.collect(runs, audit), read_about(about) if about else {}
         where = out or found[max(found, key=hand_on.PARTS.index)].path
         made = hand_on.write_report(where, found, told, images)
         if "debias" in found and (model := found["debias"].path / names.MODEL).is_dir():

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from ..data import ImageSet
 from ..intervals import Estimate, wilson
 from ..streams import stream
+from .attributes import codes
+from .classifier import AttributeClassifier
 from .encoders import Encoder, fit_encoder
 
 __all__ = ["Encoder", "fit_encoder"]  # beside the measures below
 
 BOOTSTRAP = 24
 NEAREST_PAIRS = 12
+FEWEST_OF_GROUP = 20  # samples and real images of a group, below which its quality is not measured
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> Estimate:
@@ -144,3 +148,75 @@ def closer_to_reference(samples: np.ndarray, reference: np.ndarray, heldout: np.
     nearest = np.argsort(near[:, 0], kind="stable")[:NEAREST_PAIRS]
     pairs = tuple((int(row), int(which[row, 0])) for row in nearest)
     return CloserToReference(count / len(samples), wilson(count, len(samples)), len(samples), pairs)
+
+
+def measure_quality(
+    samples: dict[str, np.ndarray],
+    reference: ImageSet,
+    heldout: ImageSet | None,
+    weights: np.ndarray | None,
+    groups: tuple[list[str], dict[str, np.ndarray]] | None,
+    classifier: AttributeClassifier | None,
+    encoder: Encoder,
+    seed: int = 0,
+) -> dict:
+    """Kernel and Frechet distance, precision and the like, memorising; all in one encoder's features, with as many images on both sides.
+
+    `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls
+    when the shares do, whatever the pictures look like; against this one only the pictures count.
+    """
+    target = reference if heldout is None else heldout
+    real = encoder(target.images)
+    features = {name: encoder(images) for name, images in samples.items()}
+    rng, n = stream(seed, "quality"), min(len(real), len(features["baseline"]))
+    drawn = real[rng.permutation(len(real))[:n]]
+    equal = {name: x[:n] for name, x in features.items()}
+    frechet = {name: asdict(frechet_distance(x, drawn, seed)) for name, x in equal.items()}
+    # The cubic kernel knows a scale, 1 a feature; unscaled components are so large that a few images outweigh all others.
+    unit = max(float(np.sqrt((real**2).mean())), 1e-12)
+    scaled = {name: x / unit for name, x in features.items()}
+    kernel = {name: asdict(kernel_distance(x / unit, drawn / unit)) for name, x in equal.items()}
+    half = len(real) // 2
+    if weights is not None and weights[:n].sum() > 0:
+        rows = rng.choice(n, n, p=weights[:n] / weights[:n].sum())
+        frechet["baseline_resampled"] = asdict(frechet_distance(equal["baseline"][rows], drawn, seed))
+    closer = None
+    if heldout is not None:
+        known = encoder(reference.images)
+        closer = {name: asdict(closer_to_reference(x, known, real, seed)) for name, x in features.items()}
+    about = {"encoder": encoder.name, "n": n}
+    order = rng.permutation(len(real))
+    floor_n = min(n, half)
+    return {
+        "kernel_distance": {
+            **about,
+            **kernel,
+            "floor": asdict(kernel_distance(*(real[part] / unit for part in (order[:floor_n], order[floor_n : 2 * floor_n])))),
+        },
+        "frechet_distance": {**about, **frechet, "floor": {**asdict(frechet_floor(real, n, seed)), "n": floor_n}},
+        "neighbours": {name: asdict(neighbour_shares(x, drawn)) for name, x in equal.items()},
+        "groups": [] if groups is None or classifier is None else _of_groups(scaled, real / unit, target, groups, classifier),
+        "closer_to_reference": closer,
+    }
+
+
+def _of_groups(
+    features: dict[str, np.ndarray],
+    real: np.ndarray,
+    target: ImageSet,
+    groups: tuple[list[str], dict[str, np.ndarray]],
+    classifier: AttributeClassifier,
+) -> list[dict]:
+    """Kernel distance of each group's samples to the real images of that group, worst debiased group first; one n for all three sets."""
+    values, placed = groups
+    place_real = list(codes(classifier.predict(target.images), classifier.classes).values())[-1]
+    rows = []
+    for k, value in enumerate(values):
+        own = {name: x[placed[name] == k] for name, x in features.items()}
+        own["real"] = real[place_real == k]
+        n = min(len(x) for x in own.values())
+        row = {"group": value, "n": n, "counts": {name: len(x) for name, x in own.items()}, "baseline": None, "debiased": None}
+        if n >= FEWEST_OF_GROUP:
+            row |= {name: asdict(kernel_distance(own[name][:n], own["real"][:n])) for name in ("baseline", "debiased")}
+        rows.append(row)
+    return sorted(rows, key=lambda row: -row["debiased"]["value"] if row["debiased"] else 0.0)

@@ -19,19 +19,14 @@ from ..errors import UserInputError
 from ..files import Unreadable, held, read_json, write_atomic
 from . import names
 from .options import OPTIONS, validate
+from .status import BLANK, LOST, STATES, made, now, sound
 
 SCHEMA_VERSION = 1
-STATES = ("queued", "running", "stopping", "stopped", "finished", "failed", "interrupted")
 LONGEST_NAME, LONGEST_NOTE = 80, 2000  # characters
 
 
 class Stopped(Exception):  # noqa: N818  (asked for, not an error)
     """Raised by a command that was asked to stop, once its state is saved."""
-
-
-def now() -> str:
-    """Coordinated universal time, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class RunFolder:
             status = self.written_status()  # it may have ended in between
             if status["state"] in ("running", "stopping"):
                 message = "Its process ended before it could say why: it was killed, the machine was switched off, or the disk was full."
-                return {**status, **_LOST, "message": message}
+                return {**status, **LOST, "message": message}
         # Derived, so that only the process at work writes the file and no state is lost between two writers.
         if status["state"] == "running" and self.stop_requested():
             return {**status, "state": "stopping"}
@@ -122,9 +117,9 @@ class RunFolder:
     def written_status(self) -> dict:
         """status.json, with something sound in place of what cannot be read."""
         try:
-            return _sound(read_json(self.path / names.STATUS), self.path)
+            return sound(read_json(self.path / names.STATUS), self.path)
         except (FileNotFoundError, Unreadable):
-            return {**_BLANK, **_LOST, "message": "Its status was lost.", "created": _made(self.path)}
+            return {**BLANK, **LOST, "message": "Its status was lost.", "created": made(self.path)}
 
     def at_work(self) -> bool:
         """Whether a living process works on the run."""
@@ -133,7 +128,7 @@ class RunFolder:
     def write_status(self, lasting: bool = True, **changes: object) -> None:
         """Change some fields of status.json, atomically."""
         there = (self.path / names.STATUS).is_file()
-        status = {**(self.written_status() if there else {**_BLANK, "created": now()}), **changes, "updated": now()}
+        status = {**(self.written_status() if there else {**BLANK, "created": now()}), **changes, "updated": now()}
         assert status["state"] in STATES, status["state"]
         write_atomic(self.path / names.STATUS, _json(status), lasting)
 
@@ -258,15 +253,6 @@ def remove(path: Path) -> None:
         raise UserInputError("run", f"{path.name} cannot be deleted ({error.strerror})", "look who owns its files") from error
 
 
-_BLANK = {
-    **{"state": "queued", "stage": "", "done": 0, "total": 0, "eta_seconds": None, "message": "", "pid": None, "started": None},
-    "saved": None,  # last step that a checkpoint holds
-    "offers": None,  # options that would mend what a user's error says, by name
-    "created": "",
-    "updated": None,
-}
-_LOST = {"state": "interrupted", "stage": "Interrupted", "pid": None, "eta_seconds": None}
-_NUMBERS, _WORDS, _TIMES = ("done", "total", "eta_seconds", "pid", "saved"), ("stage", "message"), ("created", "started", "updated")
 _PROGRESS: dict[str, tuple[str, float, float]] = {}  # per folder: stage, time of the last write, when the stage began
 ON_PROGRESS: Callable[[str, int, int], None] | None = None  # the command line puts its progress bar here
 
@@ -293,32 +279,3 @@ def _object(line: str) -> dict | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _sound(raw: dict, path: Path) -> dict:
-    """The fields of a status, each of its own type: what is not is as it was at first. Raises Unreadable without a state."""
-    if raw.get("state") not in STATES:
-        raise Unreadable(f"no run has the state {str(raw.get('state'))[:40]!r}")
-    given = {key: raw[key] for key in _BLANK if key in raw}
-    for key in (*_NUMBERS, *_WORDS):
-        kinds = str if key in _WORDS else int | float
-        value = given.get(key)
-        if not isinstance(value, kinds) or isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
-            given.pop(key, None)
-    if not isinstance(given.get("offers"), dict):
-        given.pop("offers", None)
-    for key in _TIMES:
-        try:
-            known = datetime.fromisoformat(given[key]).tzinfo is not None
-        except (KeyError, TypeError, ValueError):
-            known = False
-        if not known:
-            given.pop(key, None)
-    return {**_BLANK, "created": _made(path), **given}
-
-
-def _made(path: Path) -> str:
-    """When the run's config was written, for one that has lost its status."""
-    with suppress(OSError):
-        return datetime.fromtimestamp((path / names.CONFIG).stat().st_mtime, timezone.utc).isoformat(timespec="microseconds")
-    return datetime.fromtimestamp(0, timezone.utc).isoformat(timespec="microseconds")

@@ -83,7 +83,7 @@ def _add_if_there(add, path: Path) -> None:
 
 
 def make_report(runs: dict[str, RunFolder], about: dict[str, str] | None = None) -> Report:
-    """The report of these runs, with what the user says about them (`fields.read_about`)."""
+    """The report of these runs, with what the user says about them (`about.read_about`)."""
     results = {kind: run.result() for kind, run in runs.items()}
     versions = package_versions()
     commands = [f"python -m tiw replay {run.path.name}" for run in runs.values()]
