@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import blurred, saved_as_jpeg
+from conftest import blobs, blurred, saved_as_jpeg
 from PIL import Image
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
@@ -147,3 +147,13 @@ def test_the_command_leaves_two_sets_that_every_command_reads(tmp_path):
         assert read.attributes.equals(before.attributes)
     with pytest.raises(UserInputError, match="fix: the camera check names none of these"):
         run("other", fix="red cast")
+
+
+def test_one_image_a_hundred_times_is_refused_not_shrunk(tmp_path):
+    """It was resized to 4x4 pixels and back, in vain: whatever the image shows sets it apart."""
+    for name, images in (("biased", blobs(1, 0.0, 0).images.repeat(100, 0)), ("reference", blobs(40, 0.5, 1).images)):
+        np.savez(tmp_path / f"{name}.npz", images=images)
+    o = EvenOutOptions(biased=str(tmp_path / "biased.npz"), reference=str(tmp_path / "reference.npz"))
+    with pytest.raises(UserInputError, match=r"biased: it has 100 image\(s\), but only 1 different one"):
+        actions.even_out(RunFolder.create(tmp_path / "run", "even-out", o), o)
+    assert not (tmp_path / "run" / "biased.parquet").exists()

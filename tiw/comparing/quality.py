@@ -162,6 +162,9 @@ def measure_quality(
 ) -> dict:
     """Kernel and Frechet distance, precision and the like, memorising; all in one encoder's features, with as many images on both sides.
 
+    samples: uint8 [N,H,W,3] of each model. weights [N]: how often the baseline's samples are drawn again; groups: the names of the groups
+    and, for each set, the group of every image, int [N].
+
     `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls
     when the shares do, whatever the pictures look like; against this one only the pictures count.
     """

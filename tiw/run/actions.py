@@ -29,7 +29,7 @@ from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
 from ..ratio.density_ratio import DensityRatio, fit_to_features
-from ..ratio.features import RatioConfig, levels, ratio_features
+from ..ratio.features import RatioConfig, check_enough, levels, ratio_features
 from ..sentences import about_time
 from . import names
 from .audit_files import score_rest, write_audit, write_map
@@ -221,10 +221,12 @@ def make_split(run: RunFolder, o: SplitOptions) -> dict:
 def even_out(run: RunFolder, o: EvenOutOptions) -> dict:
     """Change both sets in the same way until the camera check is silent.
 
-    Leaves RUN/biased.parquet and reference.parquet, which every command reads. Raises UserInputError where nothing is found to mend.
+    Leaves RUN/biased.parquet and reference.parquet, which every command reads. Raises UserInputError where nothing is found to mend,
+    and for sets of too few different images to tell what separates them.
     """
     run.progress("Reading images", 0, 1)
     biased, reference = read_set(run, o, o.biased, "biased"), read_set(run, o, o.reference, "reference", o.references)
+    check_enough(biased, reference, RatioConfig.folds)
     names = [name.strip() for name in o.fix.split(",") if name.strip()]
     done = run_even_out(biased, reference, names, o.seed, lambda stage, *amount: report(run, stage)(*amount))
     if not done.steps:
