@@ -418,6 +418,26 @@ def test_a_run_that_ships_with_the_app_is_what_a_newcomer_sees(store, sets, look
         store.examples.cache_clear()
 
 
+def test_a_run_is_named_on_the_page_and_its_report_says_so(store, sets):
+    from tiw.errors import UserInputError
+    from tiw.run.report import with_about
+    from ui import page, routes, runs_list
+
+    run = put(store, "a", "audit", AuditOptions(**sets), AUDITED)
+    (run.path / "report.html").write_text("<h1>x</h1>\n<p>y</p>")
+    event = type("Event", (), {"_data": {"value": {"run": run.id, "name": "Before <the> fix", "note": "12 % & more"}}})()
+    page._describe_run(event)
+    assert run.about == ("Before <the> fix", "12 % & more")
+    assert 'value="Before &lt;the&gt; fix"' in runs_list.render({})
+    report = routes._report(store.open_run(run.id), {}).body.decode()
+    assert report == '<h1>x</h1>\n<p id="about"><b>Before &lt;the&gt; fix</b><br>12 % &amp; more</p>\n<p>y</p>'
+    assert with_about(report, "", "") == "<h1>x</h1>\n<p>y</p>" and report == with_about(report, *run.about)
+    with pytest.raises(UserInputError, match="80 at most"):
+        store.describe(run.id, "x" * 81, "")
+    with pytest.raises(UserInputError):
+        store.describe("b" * 32, "nobody's", "")
+
+
 def test_what_lags_is_said_beside_the_gap_closed(store, sets):
     from ui.debias_tab import _lagging
     from ui.training_view import _beside

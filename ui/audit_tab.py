@@ -167,13 +167,13 @@ def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
 
 def _head(run: store.Run) -> str:
     """The finding, then how far to believe it."""
-    return f'<div class="stack">{finding.card(run)}{_verdict(run.result)}</div>'
+    return f'<div class="stack">{finding.card(run)}{_verdict(run.result, run.about[0])}</div>'
 
 
-def _verdict(result: dict) -> str:
+def _verdict(result: dict, called: str = "") -> str:
     verdict, biased, reference = result["verdict"], result["biased"], result["reference"]
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict["reasons"])
-    about = (
+    about = (f"{escape(called)} · " if called else "") + (
         f"{biased['scored']:,} of {biased['n']:,} images of “{escape(biased['name'])}” against {reference['n']:,} of "
         f"“{escape(reference['name'])}” · {escape(result['estimator'])} estimator"
     )

@@ -105,7 +105,8 @@ def choices(current: dict) -> dict:
 
 
 def _name(run: store.Run) -> str:
-    made = f"{words.clock(run.status['created'])} · {words.OBJECTIVES[run.result['objective']][0]} · {run.result['steps']:,} steps"
+    called = f"{run.about[0]} · " if run.about[0] else ""
+    made = f"{called}{words.clock(run.status['created'])} · {words.OBJECTIVES[run.result['objective']][0]} · {run.result['steps']:,} steps"
     gap = run.result.get("gap_closed")
     return f"{made} · gap closed {words.percent(gap['value'])}" if gap else made
 

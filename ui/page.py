@@ -77,6 +77,7 @@ def build() -> gr.Blocks:
         gr.on([demo.load, data.sets.change], follow_sets, data.sets, follow, trigger_mode="always_last", **QUIET)
         runs.select(_open_run, current, [current, tabs], **QUIET).then(**look, **QUIET)
         runs.delete(_delete_run, current, current, **QUIET).then(**look, **QUIET)
+        runs.submit(_describe_run, None, None, **QUIET)
         data.next.click(**data.on_next, **QUIET).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
         )
@@ -167,6 +168,14 @@ def _open_run(current: dict, event: gr.EventData) -> tuple[dict, dict]:
 
 def _run_of(event: gr.EventData) -> str:
     return caps.shaped(event._data, {"value": ""})["value"]
+
+
+def _describe_run(event: gr.EventData) -> None:
+    said = caps.shaped(caps.shaped(event._data, {"value": {}})["value"], {"run": "", "name": "", "note": ""})
+    try:
+        store.describe(said["run"], said["name"], said["note"])
+    except UserInputError as problem:
+        gr.Warning(store.said(problem))
 
 
 def _delete_run(current: dict, event: gr.EventData) -> dict:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from tiw import __version__
 from tiw.errors import UserInputError
 from tiw.files import as_csv
+from tiw.run.report import with_about
 
 from . import explorer, pictures, store, theme
 
@@ -101,7 +102,8 @@ def _selection(run: store.Run, params: dict) -> Response | None:
 
 
 def _report(run: store.Run, params: dict[str, str]) -> Response:
-    return _download((run.path / "report.html").read_bytes(), f"{run.kind}-report.html", "text/html")
+    report = (run.path / "report.html").read_text(encoding="utf-8")
+    return _download(with_about(report, *run.about).encode(), f"{run.kind}-report.html", "text/html")
 
 
 def _levels(run: store.Run, params: dict[str, str]) -> Response:

@@ -76,6 +76,11 @@ class Run:
     def folder(self) -> RunFolder:
         return RunFolder(self.path, self.kind, None)
 
+    @property
+    def about(self) -> tuple[str, str]:
+        """Its name and note; empty where nobody gave it any."""
+        return self.folder.about()
+
     def lines(self, name: str) -> list[dict]:
         """The whole lines of one of its JSON-lines files; of a long one as many as a chart has room for."""
         return self.folder.read_lines(name, most=MOST_LINES)
@@ -144,6 +149,12 @@ def resume(run_id: str) -> None:
         _check_waiting()
         jobs().resume(run_id)
     gate.log("resume", run=run_id, visitor=gate.short(gate.visitor()))
+
+
+def describe(run_id: str, name: str, note: str) -> None:
+    """Name a run of one's own, or note something about it."""
+    run = _own(run_id)
+    run.folder.describe(name, note)
 
 
 def delete(run_id: str) -> None:

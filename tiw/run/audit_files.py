@@ -18,7 +18,7 @@ from ..ratio.features import RatioFeatures, features_at
 from . import names
 from .folder import RunFolder
 from .inputs import report
-from .report import audit_html
+from .report import audit_html, with_about
 from .thumbnails import write_thumbnails
 
 REST_BATCH = 512  # images whose scores are held at once
@@ -35,7 +35,8 @@ def write_audit(run: RunFolder, found: AuditResult) -> dict:
     write_thumbnails(run.path, found.biased, found.reference, np.r_[tables["scores"]["item"].to_numpy(), examples])
     result = found.to_json()
     run.write_result(result)
-    write_atomic(run.path / names.REPORT, audit_html(run.result(), found.biased, found.reference).encode())
+    report = audit_html(run.result(), found.biased, found.reference)
+    write_atomic(run.path / names.REPORT, with_about(report, *run.about()).encode())
     return result
 
 

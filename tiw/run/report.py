@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,16 @@ class Block:
 def _template() -> Template:
     # Names of sets and labels are the user's: everything is escaped.
     return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True).get_template("report.html")
+
+
+def with_about(report: str, name: str, note: str) -> str:
+    """The report with the name and note that its run has now below the heading, in place of earlier ones."""
+    report = re.sub(r'<p id="about">.*?</p>\n', "", report, flags=re.DOTALL)
+    if not (name or note):
+        return report
+    said = "<br>".join(filter(None, (f"<b>{escape(name)}</b>" if name else "", escape(note))))
+    head, end, rest = report.partition("</h1>\n")
+    return f'{head}{end}<p id="about">{said}</p>\n{rest}'
 
 
 def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
