@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from tiw.files import write_atomic
 from tiw.run import names
 from tiw.run.folder import RunFolder
@@ -23,7 +25,7 @@ EXAMPLE = Path(__file__).parent / "example"
 # Ids as runs have them, so that the same addresses serve them.
 IDS = {"audit": "e" * 31 + "1", "debias": "e" * 31 + "2", "compare": "e" * 31 + "3"}
 KEPT = {
-    "audit": (names.SCORES, names.MAP, names.REPORT, names.STRENGTH, "scores.csv", "levels.csv", "shares.csv", "thumbs*"),
+    "audit": (names.SCORES, names.MAP, names.NEAR, names.REPORT, names.STRENGTH, "scores.csv", "levels.csv", "shares.csv", "thumbs*"),
     "debias": (names.STEPS, names.PREVIEWS, names.PREVIEW_SHEETS),
     "compare": (names.REPORT,),
 }

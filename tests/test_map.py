@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tiw.auditing.map import align, layouts, principal_plane
+from tiw.auditing.map import align, layouts, nearest_across, principal_plane
 
 
 def clusters(seed=0):
@@ -29,3 +29,16 @@ def test_layouts_repeat_keep_clusters_and_follow_each_other():
         assert (nearest == group).mean() > 0.95
     drift = [np.linalg.norm(first[group == k].mean(0) - second[group == k].mean(0)) for k in range(3)]
     assert max(drift) < 0.5  # the clusters' places are kept
+
+
+def test_nearest_across_is_brute_force_in_the_components():
+    features = clusters(2)[:, :6]  # fewer than the components: distances are those of the standardised features, turned
+    first = 100
+    found = nearest_across(features, first, k=4)
+    x = (features - features.mean(0)) / features.std(0)
+    far = np.linalg.norm(x[:, None] - x, axis=2)
+    for row, near in enumerate(found):
+        others = np.arange(first, len(x)) if row < first else np.arange(first)
+        assert far[row, near].tolist() == sorted(far[row, others])[:4]
+    few = nearest_across(features, len(features) - 2, k=4)
+    assert (few[: len(features) - 2, 2:] == -1).all() and (few[-2:] >= 0).all()

@@ -11,8 +11,8 @@ from gradio.components import Component
 from tiw import __version__
 from tiw.errors import UserInputError
 
-from . import caps, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, words
-from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
+from . import caps, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, two_audits, words
+from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import NAMES, read
 from .sets import chosen as chosen_sets
 
@@ -31,6 +31,8 @@ class AuditTab:
     uses: gr.HTML  # the two sets of the next audit
     go: gr.Button
     started: list[gr.events.Dependency]
+    fields: list[Component]  # of the next audit, kept by the browser
+    other: two_audits.TwoAudits
 
 
 def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component], current: gr.BrowserState) -> AuditTab:
@@ -82,6 +84,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
         elem_id="explorer",
     )
     tables = theme.html()
+    other = two_audits.build(current)
 
     def begin(current: dict, scored: int, folds: int, seed: int, estimator: str, layouts: bool, score_all: bool, *typed: object):
         how = {"scored": scored, "folds": folds, "seed": seed, "estimator": estimator}
@@ -102,7 +105,8 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
         run = store.open_run(caps.shaped(current, {"audit": ""})["audit"])
         return start("even-out", current, {name: run.options[name] for name in OF_SETS}) if run is not None else (current, "")
 
-    started = go.click(begin, [current, scored, folds, seed, estimator, layouts, score_all, *chosen], [current, message], **QUIET)
+    fields = [scored, folds, seed, estimator, layouts, score_all]
+    started = go.click(begin, [current, *fields, *chosen], [current, message], **QUIET)
     explore.select(_move_to_reference, sets, [sets, message], **QUIET).then(data_tab.restore, sets, shown, **QUIET)
     use_fixed.click(load_fixed, [sets, current], sets, **QUIET).then(data_tab.restore, sets, shown, **QUIET)
     started = [
@@ -112,7 +116,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
         fix_halt.click(stop("even-out"), current, None, **QUIET),
     ]
     panel = Panel("audit", [state, halt, camera, fix, verdict, explore, tables], render)
-    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed, use_fixed], render_fix)], uses, go, started)
+    return AuditTab([panel, Panel("even-out", [fix_state, fix_halt, fixed, use_fixed], render_fix)], uses, go, started, fields, other)
 
 
 def load_fixed(sets: dict, current: dict) -> dict:
@@ -213,14 +217,13 @@ def _tables(run: store.Run) -> str:
     files |= {"shares.csv": "Shares (CSV)"} if run.result["shares"] else {}
     files |= {"result.json": "All numbers (JSON)"}
     links = "".join(f'<a class="button" href="tiw/{run.id}/{name}" download>{title}</a>' for name, title in files.items())
-    copy = f'<button type="button" class="button" data-copy="?run={run.id}">Copy link</button>'
     cite = f'<p id="cite-audit">{escape(_method(run))}</p><button type="button" class="button" data-copy="cite-audit">Copy</button>'
     shares = ""
     if run.result["shares"]:
         shares = html.card(finding.shares(run.result["shares"], run.result.get("finding"))) + _groups(run)
     diagnostics = html.fold("Can this be trusted?", _diagnostics(run.result["levels"]), "diagnostics of every noise level")
-    keep = html.card(f'<h3>To keep</h3><div class="links">{links}{copy}</div>')
-    return f'<div class="stack">{shares}{diagnostics}{keep}{html.fold("How to cite this audit", cite)}</div>'
+    keep = html.card(f'<h3>To keep</h3><div class="links">{links}{html.copy_link(run.id)}</div>')
+    return f'<div class="stack">{shares}{diagnostics}{keep}{html.fold("How to cite this audit", cite)}{settings(run)}</div>'
 
 
 def _method(run: store.Run) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from . import charts, gate, html, learn_words, pictures, store, theme, words
-from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
+from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
+from .sets import uses
 
 NOTHING = html.empty(
     "Nothing to compare yet",
@@ -24,6 +25,7 @@ class CompareTab:
     panel: Panel
     runs: gr.Dropdown  # finished debias runs
     started: list[gr.events.Dependency]
+    fields: list[gr.components.Component]  # of the next comparison, kept by the browser
 
 
 def build(current: gr.BrowserState) -> CompareTab:
@@ -55,6 +57,7 @@ def build(current: gr.BrowserState) -> CompareTab:
                 attributes = gr.Textbox("", label="Attributes", info="Those that count, with commas between. Empty: all, if one or two.")
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
             seed = gr.Number(0, precision=0, label="First seed")
+    used = theme.html(elem_id="compare-uses")
     message = theme.html()
     state, halt = state_row("compare")
     numbers = theme.html(NOTHING, elem_id="compare-numbers")
@@ -77,19 +80,27 @@ def build(current: gr.BrowserState) -> CompareTab:
             return [state_of(run), stop_button(run), blank, "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
-        return ["", stop_button(run), _numbers(run), drawn, _differences(result) + _classifier(result), _pairs(run)]
+        below = f'<div class="stack">{_differences(result)}{_classifier(result)}{settings(run)}</div>'
+        return [state_of(run), stop_button(run), _numbers(run), drawn, below, _pairs(run)]
 
+    runs.change(lambda run_id: uses_of(store.open_run(run_id)), runs, used, **QUIET)
     started = [
         go.click(begin, [current, runs, count, labels, attributes, heldout, seed], [current, message], **QUIET),
         halt.click(stop("compare"), current, None, **QUIET),
     ]
-    return CompareTab(Panel("compare", [state, halt, numbers, shares, classifier, pairs], render), runs, started)
+    panel = Panel("compare", [state, halt, numbers, shares, classifier, pairs], render)
+    return CompareTab(panel, runs, started, [count, labels, attributes, heldout, seed])
 
 
 def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0, attributes: str = "") -> dict:
     """Options that compare a finished debias run with the model it started from."""
     chosen = {"labels": labels, "attributes": attributes, "heldout": heldout, "seed": seed}
     return {"debiased": store.named(run.path / "model"), "count": count, **chosen}
+
+
+def uses_of(run: store.Run | None) -> str:
+    """The two sets of the chosen model: what it started from, and what both models are measured against."""
+    return uses(run.options) if run is not None and run.kind == "debias" else ""
 
 
 def finished() -> list[str]:
@@ -121,7 +132,7 @@ def _numbers(run: store.Run) -> str:
     links = (
         f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
         f'<a class="button" href="tiw/{run.id}/report.html" download>Report (HTML)</a>'
-        f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>{_model_link(run)}</div>'
+        f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>{_model_link(run)}{html.copy_link(run.id)}</div>'
     )
     return f'<div class="stack"><div class="tiw-two">{"".join(cards)}</div>{rest}{links}</div>'
 

@@ -28,6 +28,7 @@ class DebiasTab:
     uses: gr.HTML  # the two sets of the next run
     started: list[gr.events.Dependency]
     by_sets: list[gr.components.Component]  # what `follow` sets
+    fields: list[gr.components.Component]  # of the next run, kept by the browser
 
 
 def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> DebiasTab:
@@ -144,9 +145,8 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
         preview_halt.click(stop("preview"), current, None, **QUIET),
     ]
     guidance = Panel("preview", [preview_state, preview_halt, guided], render_preview)
-    return DebiasTab(
-        [panel, guidance, train_panel], uses, [*started, *changed, *train_changed], [train_box, train_view, model, preview, go]
-    )
+    by_sets, typed = [train_box, train_view, model, preview, go], [objective, minutes, automatic, strength, anchor, *advanced.values()]
+    return DebiasTab([panel, guidance, train_panel], uses, [*started, *changed, *train_changed], by_sets, typed)
 
 
 def _training_fields() -> list[gr.components.Component]:
@@ -216,7 +216,7 @@ def _debiased(run: store.Run) -> str:
             f"<p>{words.OBJECTIVES[result['objective']][0]}: {result['steps']:,} steps of training in {took}{strength}. {_sets(run)} "
             "Compare it next, side by side.</p>"
             f'<div class="links">{_download(run)}'
-            f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a></div>'
+            f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a>{html.copy_link(run.id)}</div>'
         )
     )
 

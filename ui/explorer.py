@@ -78,6 +78,7 @@ def payload(run: store.Run, everything: bool = False) -> dict:
         "drawn": {"shown": len(points), "there": min(len(scores(run)), MOST_LOADED), "seed": run.options["seed"]},
         "map_coming": run.busy and run.options["map"],
         "maps": _maps(run.path / "map.parquet", points["item"]),
+        "near": _near(run.path / "near.parquet", points["item"]),
         "sprite": {"columns": pictures.SPRITE_COLUMNS},
     }
 
@@ -129,6 +130,15 @@ def _maps(path: Path, items: pd.Series) -> dict[str, dict[str, list[float | None
         return found.where(found.notna(), None).to_dict("list")
 
     return {str(level): places(points) for level, points in pd.read_parquet(path).groupby("level")}
+
+
+def _near(path: Path, items: pd.Series) -> list[list[int]] | None:
+    """For each point the points of the other set that are most alike to the features; None for an audit of before they were kept."""
+    if not path.is_file():
+        return None
+    places = dict(zip(items, range(len(items)), strict=True))
+    nearest = pd.read_parquet(path).set_index("item").reindex(items, fill_value=-1)
+    return [[places[item] for item in row if item in places] for row in nearest.to_numpy().tolist()]
 
 
 @lru_cache(maxsize=4)

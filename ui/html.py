@@ -70,8 +70,8 @@ def chip(state: str) -> str:
     return f'<span class="chip {state}">{STATES.get(state, state)}</span>'
 
 
-def progress(kind: str, status: dict, position: int | None) -> str:
-    """Stage, bar and time left of a run that waits or works; `position` in the queue, 1 for the next."""
+def progress(kind: str, status: dict, position: int | None, stays: str = "") -> str:
+    """Stage, bar and time left of a run that waits or works; `position` in the queue, 1 for the next; what stays when it is stopped."""
     stage = status["stage"] or "Starting"
     if status["state"] == "queued":
         stage = f"Waiting: number {position} in the queue" if position else "Starting"
@@ -84,8 +84,13 @@ def progress(kind: str, status: dict, position: int | None) -> str:
     text = " · ".join(part for part in (amount, left) if part)
     return card(
         f'<div class="progress" role="status"><div class="row"><b>{KINDS[kind]} · {escape(stage)}</b><span>{text}</span></div>'
-        f'<progress{value} aria-label="{escape(stage)}"></progress></div>'
+        f'<progress{value} aria-label="{escape(stage)}"></progress></div>' + (f"<small>{stays}</small>" if stays else "")
     )
+
+
+def copy_link(run_id: str) -> str:
+    """A button that copies the address of a run."""
+    return f'<button type="button" class="button" data-copy="?run={run_id}">Copy link</button>'
 
 
 def shipped(run_kind: str) -> str:
@@ -110,3 +115,6 @@ def ended(run_kind: str, status: dict, resumable: bool = False) -> str:
     if state == "stopped":
         return card(f"<p>{name} was stopped. {'Resume continues where it left off.' if resumable else ''}</p>")
     return ""
+
+
+DISMISS = '<button type="button" class="link" data-dismiss>Dismiss</button>'  # of a run that ended without a result

@@ -12,8 +12,8 @@ import gradio as gr
 from tiw.errors import UserInputError
 from tiw.run.queue import BUSY
 
-from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, learn_tab, runs_list, store, theme, words
-from .panel import QUIET, Panel
+from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, learn_tab, runs_list, store, theme, two_audits, words
+from .panel import GONE, QUIET, Panel, dismiss
 from .sets import read, show, uses
 
 # The tab of each kind of run.
@@ -37,9 +37,10 @@ def build() -> gr.Blocks:
     """The whole app, without starting it."""
     with gr.Blocks(title="TIW Studio", delete_cache=(3600, 86400), fill_width=True) as demo:
         current = gr.BrowserState(NONE, storage_key="tiw-runs", secret="tiw-studio")
-        seen = gr.State({})
+        seen, kept = gr.State({}), gr.BrowserState([], storage_key="tiw-fields", secret="tiw-studio")
         timer = gr.Timer(SECONDS, active=False)
         theme.html(HEADER)
+        ticks = theme.html(elem_id="ticks")
         if gate.public():
             _for_strangers()
         with gr.Tabs(elem_id="steps") as tabs:
@@ -63,14 +64,20 @@ def build() -> gr.Blocks:
         look = {
             "fn": lambda *now: _look(panels, debias.by_sets, *now),
             "inputs": [data.sets, current, seen],
-            "outputs": [*shown, *debias.by_sets, compare.runs, runs, data.sets, seen, timer],
+            "outputs": [*shown, *debias.by_sets, compare.runs, audit.other.box, audit.other.other, runs, ticks, data.sets, seen, timer],
         }
 
         timer.tick(**look, **QUIET, trigger_mode="once")
-        for event in (*audit.started, *debias.started, *compare.started):
+        dismissed = [panel.outputs[0].delete(dismiss(panel.kind), current, current, **QUIET) for panel in panels]
+        for event in (*audit.started, *debias.started, *compare.started, *dismissed):
             event.then(**look, **QUIET)
         data.sets.change(**look, **QUIET)
         demo.load(None, js=learn_tab.OPEN)
+        demo.load(None, js=theme.asset("tabs.js"))
+        typed = [*audit.fields, *debias.fields, *compare.fields]
+        usual = [field.value for field in typed]
+        gr.on([field.input for field in typed], None, typed, kept, js="(...values) => [values]")
+        demo.load(lambda values: refilled(values, usual), kept, typed, **QUIET)
         demo.load(_reattach, current, [current, tabs], **QUIET).then(**look, **QUIET)
         demo.load(data_tab.restore, [data.sets, data.fields], data.restored, **QUIET)
         follow = [data.view, audit.uses, audit.go, debias.uses]
@@ -118,7 +125,9 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
 
     values += debias_tab.follow(chosen) if changed("sets") else [gr.skip() for _ in by_sets]
     values.append(compare_tab.choices(current) if changed("models") else gr.skip())
+    values += two_audits.choices(current) if changed("runs") else [gr.skip(), gr.skip()]
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
+    values.append(ticked(sets, current) if changed("runs") or changed("sets") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())
     return [*values, marks, gr.Timer(active=any(state in BUSY for state in states))]
 
@@ -142,6 +151,27 @@ def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:
     return values, (now, digests), run.state if run is not None else ""
 
 
+def ticked(sets: dict, current: dict) -> str:
+    """A tick in place of the number of each step that this visitor has done."""
+    done = {
+        TABS[kind] for kind in ("audit", "debias", "compare") if (run := store.open_run(current[kind])) and run.done and not run.shipped
+    }
+    tabs = ",".join(f"#steps button[data-tab-id={tab}]::before" for tab in sorted(done | ({"data"} if done and sets["biased"] else set())))
+    return f'<style>{tabs}{{content:"✓" !important}}</style>' if tabs else ""
+
+
+def refilled(values: object, usual: list) -> list:
+    """What a browser kept of the fields, where it is of their types."""
+    if not isinstance(values, list) or len(values) != len(usual):
+        return [gr.skip() for _ in usual]
+
+    def fits(value: object, like: object) -> bool:
+        numbers = isinstance(value, int | float) and isinstance(like, int | float) and type(value) is not bool and type(like) is not bool
+        return numbers or type(value) is type(like)
+
+    return [value if fits(value, like) else gr.skip() for value, like in zip(values, usual, strict=True)]
+
+
 def follow_sets(sets: dict) -> tuple[str, str, dict, str]:
     """Both sets on the Data tab, and above each button the two that it will use; without any the audit's is closed."""
     sets = read(sets)
@@ -152,7 +182,7 @@ def follow_sets(sets: dict) -> tuple[str, str, dict, str]:
 def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
     """After a reload: ?run=ID, else the runs this browser had, else the newest of each kind."""
     newest = {run.kind: run.id for run in reversed(store.all_runs()) if run.kind in NONE}
-    kept = {kind: run_id for kind, run_id in caps.shaped(current, NONE).items() if store.open_run(run_id)}
+    kept = {kind: run_id for kind, run_id in caps.shaped(current, NONE).items() if run_id == GONE or store.open_run(run_id)}
     asked = store.open_run(request.query_params.get("run", ""))
     if asked is None or asked.kind not in NONE:
         return {**NONE, **store.examples(), **newest, **kept}, gr.skip()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from html import escape
 
 import gradio as gr
 from gradio.components import Component
 
 from tiw.choices import TRAINING
 from tiw.errors import UserInputError
+from tiw.run.options import OPTIONS
 
-from . import caps, html, store, theme, words
+from . import caps, html, store, words
 
+DISMISSED = 'element.addEventListener("click", (e) => { if (e.target.closest("[data-dismiss]")) trigger("delete", {}); });'
+GONE = "-"  # in place of a run's id: nothing is shown, and a reload brings nothing back
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 
 
@@ -35,7 +39,7 @@ class Panel:
 def state_row(kind: str, *more: str) -> tuple[Component, ...]:
     """Progress, or why there is none, and beside it the Stop button and more."""
     with gr.Row(elem_classes="tiw-state"):
-        state = theme.html()
+        state = gr.HTML("", apply_default_css=False, js_on_load=DISMISSED)
         buttons = [gr.Button(name.capitalize(), visible=False, elem_id=f"{kind}-{name}", elem_classes="tiw-go") for name in ("stop", *more)]
     return state, *buttons
 
@@ -55,6 +59,15 @@ def stop(kind: str) -> Callable[[dict], None]:
         run = store.open_run(_kept(current, kind))
         if run is not None and run.busy:
             _said(store.stop, run.id)
+
+    return handler
+
+
+def dismiss(kind: str) -> Callable[[dict], dict]:
+    """Take a run that ended without a result off the screen; it stays in the list of runs."""
+
+    def handler(current: dict) -> dict:
+        return {**current, kind: GONE}
 
     return handler
 
@@ -81,7 +94,18 @@ def _kept(current: object, kind: str) -> str:
 
 
 def stop_button(run: store.Run | None) -> dict:
-    return gr.update(visible=run is not None and run.busy, interactive=run is not None and run.state != "stopping")
+    rest = run is not None and run.result is not None
+    shown = run is not None and run.busy
+    return gr.update(visible=shown, interactive=shown and run.state != "stopping", value="Stop the rest" if rest else "Stop")
+
+
+def _stays(run: store.Run) -> str:
+    """What is left when the run is stopped now."""
+    if run.kind in TRAINING:
+        return "Stop keeps what has been learnt. Resume goes on from there."
+    if run.result is not None:
+        return "The charts are ready and stay. “Stop the rest” gives up what is still being computed."
+    return "" if run.state == "queued" else "Stop gives this run up. Nothing of it is kept."
 
 
 def state_of(run: store.Run | None) -> str:
@@ -90,8 +114,24 @@ def state_of(run: store.Run | None) -> str:
         return html.shipped(run.kind)
     if run is None or run.done:
         return ""
-    return (
-        html.progress(run.kind, run.status, store.jobs().position(run.id))
-        if run.busy
-        else html.ended(run.kind, run.status, resumable=run.kind in TRAINING)
-    )
+    if run.busy:
+        return html.progress(run.kind, run.status, store.jobs().position(run.id), _stays(run))
+    ended = html.ended(run.kind, run.status, resumable=run.kind in TRAINING)
+    return ended + html.DISMISS if ended and run.result is None else ended
+
+
+def settings(run: store.Run) -> str:
+    """Every option of the run, those that are not the default marked."""
+    usual = {field.name: field.default for field in fields(OPTIONS[run.kind])}
+    rows = []
+    for name, value in run.options.items():
+        shown = (
+            store.called(value)
+            if isinstance(value, str)
+            else {True: "yes", False: "no"}.get(value, value)
+            if type(value) is bool
+            else value
+        )
+        own = value != usual[name]
+        rows.append([words.option(name), f"<b>{escape(str(shown))}</b>" if own else escape(str(shown)) or "–", "changed" if own else ""])
+    return html.fold("Settings of this run", html.table(["Setting", "Value", ""], rows, "Settings"))

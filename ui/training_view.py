@@ -9,7 +9,7 @@ import gradio as gr
 from tiw.run.queue import RESUMABLE
 
 from . import charts, html, store, theme, words
-from .panel import QUIET, Panel, resume, state_of, state_row, stop, stop_button
+from .panel import QUIET, Panel, resume, settings, state_of, state_row, stop, stop_button
 
 
 def build(
@@ -46,19 +46,20 @@ def build(
 def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str) -> str:
     if not steps:
         return head
-    last, gap = steps[-1], next((p["gap_closed"] for p in reversed(previews) if p.get("gap_closed")), None)
+    last, at = steps[-1], next((p for p in reversed(previews) if p.get("gap_closed")), None)
     size = last.get("effective_sample_size")
     tiles = [
         html.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
         html.tile("Speed", words.number(last.get("images_per_second"), 0), "images a second"),
     ]
-    if gap:
-        closed = words.interval(gap, words.percent)
-        tiles.insert(0, html.tile("Gap closed", words.percent(gap["value"]), closed, _beside(run), "debiased"))
+    if at:
+        closed, kind = words.interval(at["gap_closed"], words.percent), "debiased" if at["step"] else "baseline"
+        beside = _beside(run) if at["step"] else "of the baseline, before the first step"
+        tiles.insert(0, html.tile("Gap closed", words.percent(at["gap_closed"]["value"]), closed, beside, kind))
     if size is not None:
         largest = f"largest weight {words.number(last.get('largest_weight'), 1)}"
         tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
-    return f'<div class="stack">{head}{html.tiles(*tiles)}</div>'
+    return f'<div class="stack">{head}{html.tiles(*tiles)}{settings(run)}</div>'
 
 
 def _beside(run: store.Run) -> str:
@@ -71,11 +72,17 @@ def _grid(run: store.Run, previews: list[dict]) -> str:
     """Samples of the first and of the last preview, from the same seeds."""
     if not previews:
         return ""
-    shown = [("baseline", previews[0]), ("debiased", previews[-1])] if len(previews) > 1 else [("debiased", previews[-1])]
+    shown = [previews[0], previews[-1]] if len(previews) > 1 else previews
     sheets = "".join(
-        f"<div><h4>{html.dot(colour)} Step {preview['step']:,}</h4>"
+        f"<div><h4>{html.dot('debiased' if preview['step'] else 'baseline')} {_step(run, preview)}</h4>"
         f'<img class="sheet" src="tiw/{run.id}/{preview["file"]}" alt="Sixteen samples at step {preview["step"]:,}"></div>'
-        for colour, preview in shown
+        for preview in shown
     )
     text = "The same sixteen seeds every time, so that you see what changes."
     return html.card(f'<h3>Samples from fixed seeds</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+
+
+def _step(run: store.Run, preview: dict) -> str:
+    if preview["step"]:
+        return f"Step {preview['step']:,}"
+    return "The baseline, before the first step" if run.kind == "debias" else "Before the first step"

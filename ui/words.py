@@ -91,6 +91,11 @@ NETWORKS = [
 ]
 
 
+def option(name: str) -> str:
+    """An option as the page calls it."""
+    return FIELDS.get(name, name.replace("_", " ").capitalize())
+
+
 def label(name: str) -> str:
     """A label's name as people say it; groups are ours."""
     return "images like group" if name == "group" else name
@@ -106,8 +111,7 @@ def plain(problem: UserInputError) -> str:
     found, fix = problem.found, problem.fix
     for name, shown in ON_THE_PAGE:
         found, fix = re.sub(name, shown, found), re.sub(name, shown, fix)
-    field = FIELDS.get(problem.field, problem.field.replace("_", " ").capitalize())
-    return roles(f"{field}: {found.rstrip('.')}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
+    return roles(f"{option(problem.field)}: {found.rstrip('.')}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -44,12 +44,7 @@ function sorted(rows) {
   return rows;
 }
 
-function neighbours(p) {
-  const where = data.maps[layout] || data.maps["-1"];
-  if (!where || where.x[p] === null) return [];
-  const far = (q) => (where.x[q] - where.x[p]) ** 2 + (where.y[q] - where.y[p]) ** 2;
-  return data.points.set.map((_, q) => q).filter((q) => data.points.set[q] !== data.points.set[p] && where.x[q] !== null).sort((a, b) => far(a) - far(b)).slice(0, 6);
-}
+const neighbours = (p) => data.near?.[p] ?? [];
 // The images that "previous" and "next" walk through: those of the gallery on screen.
 const walk = () => [...$("thumbs").querySelectorAll("[data-point]")].map((b) => Number(b.dataset.point));
 function draw_panel() {
@@ -63,7 +58,7 @@ function draw_panel() {
     <span class="large" role="img" aria-label="The image, large" style="${thumb(p)}"><img src="${links.image}/${data.points.item[p]}.webp" alt=""></span><div class="file">${escaped(file_of(p))}</div>
     <div class="factor">${factor(ratio(p))} <small>at noise level ${level_name(data.levels[level].sigma)}</small></div>
     <img class="noises" src="${strip}" alt="The image at every noise level"><dl>${labels}</dl>
-    ${near.length ? `<div class="hint">Nearest on the map in the ${other}</div><div class="near">${near.map((q) => `<button type="button" class="thumb" data-point="${q}" aria-label="${escaped(file_of(q))}, ${factor(ratio(q))}" style="${thumb(q)}"></button>`).join("")}</div>` : ""}
+    ${near.length ? `<div class="hint">Most alike to the model in the ${other}</div><div class="near">${near.map((q) => `<button type="button" class="thumb" data-point="${q}" aria-label="${escaped(file_of(q))}, ${factor(ratio(q))}" style="${thumb(q)}"></button>`).join("")}</div>` : ""}
     <label class="tag">Tags <input type="text" data-tag value="${escaped(tags_of(p).join(", "))}" placeholder="for instance: wrong label"></label>
     <div class="ex-bar"><button type="button" class="ghost" data-step="-1">← Previous</button><button type="button" class="ghost" data-step="1">Next →</button></div>`;
   box.querySelector(".large img").onerror = (e) => e.target.remove(); // the thumbnail below it stays

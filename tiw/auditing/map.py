@@ -12,6 +12,7 @@ from ..ratio.components import Components
 
 COMPONENTS = 32  # principal components handed to UMAP
 NEIGHBOURS = 15
+CHUNK = 1024  # images whose distances are held at once
 
 
 def principal_plane(features: np.ndarray) -> np.ndarray:
@@ -40,6 +41,21 @@ def layouts(features: Iterator[np.ndarray] | list[np.ndarray], seed: int = 0) ->
             layout = _scaled(umap.fit_transform(components))
             previous = layout if previous is None else align(layout, previous)
             yield previous
+
+
+def nearest_across(features: np.ndarray, n_first: int, k: int = 6, seed: int = 0) -> np.ndarray:
+    """For each of n images [n, F], the first n_first of one set and the rest of another, its k nearest in the other set: int64 [n, k].
+
+    By Euclidean distance in the principal components that the map starts from; where the other set has fewer than k, -1 fills up.
+    """
+    parts = torch.from_numpy(_components(features, COMPONENTS, seed)).split([n_first, len(features) - n_first])
+    found = np.full((len(features), k), -1, np.int64)
+    for own, other, rows, first in ((0, 1, slice(0, n_first), n_first), (1, 0, slice(n_first, None), 0)):
+        there = min(k, len(parts[other]))
+        for start in range(0, len(parts[own]), CHUNK):
+            far = torch.cdist(parts[own][start : start + CHUNK], parts[other])
+            found[rows][start : start + CHUNK, :there] = far.topk(there, largest=False).indices.numpy() + first
+    return found
 
 
 def align(layout: np.ndarray, onto: np.ndarray) -> np.ndarray:

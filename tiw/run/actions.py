@@ -32,7 +32,7 @@ from ..ratio.density_ratio import DensityRatio, fit_to_features
 from ..ratio.features import RatioConfig, check_enough, levels, ratio_features
 from ..sentences import about_time
 from . import names
-from .audit_files import score_rest, write_audit, write_map
+from .audit_files import score_rest, write_audit, write_map, write_neighbours
 from .comparison import compare
 from .folder import RunFolder, now
 from .forecast import LONG, forecast, lagging_passes, parts_of, say_beforehand, too_long
@@ -78,6 +78,7 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     keep_ratio(run.path / names.RATIO, ratio, biased, reference)
     run.progress("Measuring", 0, 1)
     found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
+    write_neighbours(run, features, o.seed)
     result = write_audit(run, found)
     if o.map:
         write_map(run, features, o.seed)

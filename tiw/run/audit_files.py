@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from ..auditing.audit import AuditResult, scored_rows
-from ..auditing.map import layouts, principal_plane
+from ..auditing.map import layouts, nearest_across, principal_plane
 from ..data import ImageSet
 from ..files import as_csv, write_atomic
 from ..ratio.density_ratio import DensityRatio
@@ -65,6 +65,15 @@ def score_rest(run: RunFolder, biased: ImageSet, reference: ImageSet, ratio: Den
     with (run.path / "scores.csv").open("ab") as file:
         file.write(as_csv(for_people(table.reindex(columns=columns), ratio.sigmas), head=False))
     write_thumbnails(run.path, biased, reference, rest)
+
+
+def write_neighbours(run: RunFolder, features: RatioFeatures, seed: int) -> None:
+    """RUN/near.parquet: item, near_0 .. near_5, the items of the other set that look most alike to the features, -1 for none."""
+    items = np.concatenate([features.scored, features.n_biased + np.arange(features.reference.shape[2])])
+    lowest = torch.cat([features.biased[0], features.reference[0, 0]]).numpy()
+    rows = nearest_across(lowest, len(features.scored), seed=seed)
+    near = np.where(rows < 0, -1, items[rows])
+    _write_parquet(run, names.NEAR, pd.DataFrame({"item": items, **{f"near_{k}": column for k, column in enumerate(near.T)}}))
 
 
 def write_map(run: RunFolder, features: RatioFeatures, seed: int) -> None:

@@ -12,7 +12,7 @@
 | result.json | folder, at the end (audit: before the map) | page, command line, reports |
 | ratio/, ratio/sets.json | inputs | inputs of this run and of those that name it |
 | strength.json, baseline_check.json | inputs | inputs |
-| scores.parquet, rest.parquet, map.parquet, *.csv | audit_files | page |
+| scores.parquet, rest.parquet, map.parquet, near.parquet, *.csv | audit_files | page |
 | thumbs.json and its sheets | thumbnails | page |
 | pairs.csv | comparison | people |
 | predicted.json | comparison: what the classifier calls every sample | page, spot_check |
@@ -47,6 +47,7 @@ BASELINE_CHECK = "baseline_check.json"
 SCORES = "scores.parquet"
 REST = "rest.parquet"
 MAP = "map.parquet"
+NEAR = "near.parquet"
 REPORT = "report.html"
 SAMPLES = "samples.npz"
 SHEET = "sheet.webp"
