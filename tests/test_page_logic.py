@@ -294,15 +294,18 @@ def test_broken_files_are_left_out_by_a_button_and_read_in_another_process(tmp_p
     for role, share in (("biased", 0.2), ("reference", 0.6)):
         (tmp_path / role).mkdir()
         for k, image in enumerate(blobs(6, share, 1).images):
-            Image.fromarray(image).save(tmp_path / role / f"{k}.png")
+            side = 16 if role == "biased" else 20
+            Image.fromarray(image).resize((side, side)).save(tmp_path / role / f"{k}.png")
     (tmp_path / "biased" / "broken.png").write_bytes(b"no image")
     fields = [str(tmp_path / "biased"), str(tmp_path / "reference"), "", "", 0, False]
     try:
         monkeypatch.setattr(loading, "LOOK", 0.05)
-        *during, (chosen, message, _, leave_out, cancel, _) = data_tab.choose_own(None, *fields)
+        *during, (chosen, message, resize, leave_out, cancel, _) = data_tab.choose_own(None, *fields)
         assert chosen == data_tab.UNLOADED and "broken.png" in message and leave_out["visible"] and not cancel["visible"]
+        assert "16 pixels in the large set, 20 in the reference set" in message and resize["value"] == "Resize both to 16"  # all at once
         assert all(shown[4]["visible"] and "Reading the large set" in shown[1] for shown in during) and len(during) > 3
         assert any("7 images of 16 pixels a side will take" in shown[1] for shown in during)
+        fields[4] = 16
         loads = data_tab.choose_own(None, *fields[:5], True)
         next(loads)
         loading.cancel(None)

@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.data import Cancelled
 from tiw.errors import UserInputError
 
-from . import caps, gate, html, learn_words, loading, pictures, reference_builder, store, theme, words
+from . import caps, finding, gate, html, learn_words, loading, pictures, reference_builder, store, theme, words
 from .panel import QUIET
 from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, typed
 
@@ -24,6 +24,8 @@ class DataTab:
     chosen: list[gr.components.Component]  # inputs of `sets.chosen`
     fields: gr.BrowserState  # what was typed for own images, loaded or not
     view: gr.HTML
+    example: gr.Column  # what was computed before, for who has computed nothing yet
+    see: gr.Button  # opens it
     next: gr.Button
     on_next: dict  # how `next` loads what is typed; its last output says whether the way is free
     free: gr.State
@@ -43,47 +45,52 @@ def build() -> DataTab:
         )
         + learn_words.what("data")
     )
-    with gr.Column(elem_classes="tiw-panel"):
-        source = gr.Radio([PORTRAITS, OWN], value=PORTRAITS, label="Images", elem_id="source")
-        with gr.Column(visible=True) as demo_box:
-            references = gr.Radio(
-                [("50", 50), ("100", 100), ("200", 200), ("all 400", 0)],
-                value=0,
-                label="How many reference images?",
-                info="How few are enough? Try: fewer references make a weaker audit, and it will say so.",
-                elem_id="references",
-            )
-        with gr.Column(visible=False) as own_box:
-            with gr.Row(elem_classes="tiw-stack"):
-                (biased, from_biased, biased_name), (reference, from_reference, reference_name) = map(_source, pictures.ROLES)
-            baseline = gr.Textbox(
-                "",
-                label="Diffusion model trained on the large set (folder with a diffusers checkpoint)",
-                info="Its features drive the audit; debiasing starts from it. Empty: a weaker audit, of the pixels alone.",
-                placeholder="/path/to/model",
-                visible=not gate.public(),
-                elem_id="baseline-path",
-            )
-            with gr.Accordion("More: classes, resolution, images that cannot be read", open=False), gr.Row(elem_classes="tiw-stack"):
-                class_label = gr.Textbox(
+    with gr.Row(elem_classes="tiw-stack tiw-first"):
+        with gr.Column(elem_classes="tiw-panel", scale=5, min_width=320):
+            source = gr.Radio([PORTRAITS, OWN], value=PORTRAITS, label="Images", elem_id="source")
+            with gr.Column(visible=True) as demo_box:
+                references = gr.Radio(
+                    [("50", 50), ("100", 100), ("200", 200), ("all 400", 0)],
+                    value=0,
+                    label="How many reference images?",
+                    info="How few are enough? Try: fewer references make a weaker audit, and it will say so.",
+                    elem_id="references",
+                )
+            with gr.Column(visible=False) as own_box:
+                with gr.Row(elem_classes="tiw-stack"):
+                    (biased, from_biased, biased_name), (reference, from_reference, reference_name) = map(_source, pictures.ROLES)
+                baseline = gr.Textbox(
                     "",
-                    label="Its classes, if the model is class-conditional",
-                    info="The label of both sets that names them. Empty for any other model.",
+                    label="Diffusion model trained on the large set (folder with a diffusers checkpoint)",
+                    info="Its features drive the audit; debiasing starts from it. Empty: a weaker audit, of the pixels alone.",
+                    placeholder="/path/to/model",
                     visible=not gate.public(),
-                    elem_id="class-label",
+                    elem_id="baseline-path",
                 )
-                resolution = gr.Number(
-                    0,
-                    precision=0,
-                    label="Resolution",
-                    info="Crop and resize every image to it. 0: all have one size.",
-                    elem_id="resolution",
-                )
-                skip_bad = gr.Checkbox(False, label="Leave out images that cannot be read", info="They are counted and listed.")
-            built = reference_builder.build(biased)
-            with gr.Row(elem_classes="tiw-actions"):
-                load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go", elem_id="load-own")
-                halt = gr.Button("Cancel", visible=False, elem_classes="tiw-go", elem_id="cancel-own")
+                with gr.Accordion("More: classes, resolution, images that cannot be read", open=False), gr.Row(elem_classes="tiw-stack"):
+                    class_label = gr.Textbox(
+                        "",
+                        label="Its classes, if the model is class-conditional",
+                        info="The label of both sets that names them. Empty for any other model.",
+                        visible=not gate.public(),
+                        elem_id="class-label",
+                    )
+                    resolution = gr.Number(
+                        0,
+                        precision=0,
+                        label="Resolution",
+                        info="Crop and resize every image to it. 0: all have one size.",
+                        elem_id="resolution",
+                    )
+                    skip_bad = gr.Checkbox(False, label="Leave out images that cannot be read", info="They are counted and listed.")
+                built = reference_builder.build(biased)
+                with gr.Row(elem_classes="tiw-actions"):
+                    load = gr.Button("Load my images", variant="secondary", elem_classes="tiw-go", elem_id="load-own")
+                    halt = gr.Button("Cancel", visible=False, elem_classes="tiw-go", elem_id="cancel-own")
+        shipped = bool(store.examples().get("audit"))
+        with gr.Column(elem_classes="tiw-panel", scale=6, min_width=320, visible=shipped, elem_id="example-box") as example:
+            theme.html(_computed_before(), elem_id="example")
+            see = gr.Button("See the whole audit  →", elem_classes="tiw-go", elem_id="example-open")
     message = theme.html(elem_id="data-message")
     with gr.Row(elem_classes="tiw-actions"):  # what would mend the problems that the message lists
         resize = gr.Button("", visible=False, elem_classes="tiw-go", elem_id="resize-own")
@@ -114,7 +121,15 @@ def build() -> DataTab:
     resize.click(to_size, resize, resolution, **QUIET).then(choose_own, own, loaded, **QUIET)
     leave_out.click(lambda: True, None, skip_bad, **QUIET).then(choose_own, own, loaded, **QUIET)
     on_next = {"fn": go_on, "inputs": [source, sets, *own], "outputs": [*loaded, free]}
-    return DataTab(sets, [source, sets, *own], kept, view, following, on_next, free, [source, references, demo_box, own_box, *own])
+    return DataTab(
+        sets, [source, sets, *own], kept, view, example, see, following, on_next, free, [source, references, demo_box, own_box, *own]
+    )
+
+
+def _computed_before() -> str:
+    """The finding of the shipped audit: something to see before anything has been pressed."""
+    run = store.open_run(store.examples().get("audit", ""))
+    return finding.first(run) if run is not None and run.done else ""
 
 
 def _source(role: str) -> tuple[gr.Textbox, gr.File, gr.Textbox]:

@@ -21,6 +21,15 @@ def card(run: store.Run) -> str:
     return html.card(f'<h3 class="finding">{escape(found["sentence"])}</h3>{rows}<small>{about} Intervals are 95 %.</small>', "found")
 
 
+def first(run: store.Run) -> str:
+    """The sentence and the faces of the largest difference, for who has not seen an audit yet."""
+    found = run.result.get("finding") or {}
+    largest = [*found.get("too_rare", []), *found.get("too_frequent", [])][:1]
+    faces = "".join(_difference(run, difference) for difference in largest)
+    text = "An audit of the demo portraits, computed before. Run it yourself with “Continue to the audit”."
+    return f'<div class="found first"><p>{text}</p><h3 class="finding">{escape(found.get("sentence", ""))}</h3>{faces}</div>'
+
+
 def _difference(run: store.Run, found: dict) -> str:
     """One value: what it is, how often each set shows it, and what it looks like."""
     sides = []

@@ -64,7 +64,19 @@ def build() -> gr.Blocks:
         look = {
             "fn": lambda *now: _look(panels, debias.by_sets, *now),
             "inputs": [data.sets, current, seen],
-            "outputs": [*shown, *debias.by_sets, compare.runs, audit.other.box, audit.other.other, runs, ticks, data.sets, seen, timer],
+            "outputs": [
+                *shown,
+                *debias.by_sets,
+                compare.runs,
+                audit.other.box,
+                audit.other.other,
+                data.example,
+                runs,
+                ticks,
+                data.sets,
+                seen,
+                timer,
+            ],
         }
 
         timer.tick(**look, **QUIET, trigger_mode="once")
@@ -88,6 +100,7 @@ def build() -> gr.Blocks:
         data.next.click(**data.on_next, **QUIET).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
         )
+        data.see.click(lambda: gr.Tabs(selected="audit"), None, tabs, **QUIET)
         to_debias.click(lambda: gr.Tabs(selected="debias"), None, tabs, **QUIET)
         to_compare.click(lambda: gr.Tabs(selected="compare"), None, tabs, **QUIET)
         api.register()
@@ -125,7 +138,7 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
 
     values += debias_tab.follow(chosen) if changed("sets") else [gr.skip() for _ in by_sets]
     values.append(compare_tab.choices(current) if changed("models") else gr.skip())
-    values += two_audits.choices(current) if changed("runs") else [gr.skip(), gr.skip()]
+    values += [*two_audits.choices(current), _newcomer(current)] if changed("runs") else [gr.skip()] * 3
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(ticked(sets, current) if changed("runs") or changed("sets") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())
@@ -149,6 +162,12 @@ def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:
     digests = [crc32(repr(value).encode()) for value in rendered]
     values = [gr.skip() if old == new else value for value, old, new in zip_longest(rendered, sent, digests)]
     return values, (now, digests), run.state if run is not None else ""
+
+
+def _newcomer(current: dict) -> dict:
+    """What was computed before is shown on the first tab while nothing else has been audited."""
+    shipped = store.examples().get("audit", "")
+    return gr.update(visible=bool(shipped) and current["audit"] in ("", shipped))
 
 
 def ticked(sets: dict, current: dict) -> str:

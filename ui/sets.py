@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from tiw.auditing.power import power
-from tiw.data import ImageSet, check_sets, load_demo, source_stamp, with_classes
+from tiw.data import ImageSet, check_sets, estimate, load_demo, source_stamp, with_classes
 from tiw.errors import UserInputError
 from tiw.model.glance import Glance, glance
 
@@ -96,7 +96,7 @@ class Found:
 
 def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.open_set) -> Found:
     """What is wrong with these options, their sets and their model, all of it. `opening(sets, role)` reads a set."""
-    found, opened, model = Found(), {}, None
+    found, opened, sides, model = Found(), {}, {}, None
     if sets["resolution"] and not SIDES[0] <= sets["resolution"] <= SIDES[1]:
         fix = f"give {SIDES[0]} to {SIDES[1]} pixels, or 0 to leave the images as they are"
         found.add(UserInputError("resolution", f"it is {sets['resolution']}", fix))
@@ -107,6 +107,8 @@ def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.ope
             opened[role] = opening(sets, role)
         except UserInputError as problem:
             found.add(problem)
+            if set(problem.offers) == {"skip_bad"} and not gate.public():  # the sound files have a size, too
+                sides[role] = estimate(store.located(sets[role], role), sets["resolution"], role).side
     if sets["baseline"] not in ("none", "demo"):
         try:
             _check_named(sets, "baseline")
@@ -118,10 +120,10 @@ def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.ope
     except UserInputError as problem:
         found.add(problem)
     opened = {role: images for role, images in opened.items() if images is not None}
-    if sized := _sizes(opened, model):
+    sides |= {role: images.resolution for role, images in opened.items()}
+    if sized := _sizes({role: sides[role] for role in pictures.ROLES if sides.get(role)}, model):
         found.said += sized
-        side = model.side if model else min(images.resolution for images in opened.values())
-        found.offers["resolution"] = max(side, SIDES[0])
+        found.offers["resolution"] = max(model.side if model else min(filter(None, sides.values())), SIDES[0])
     for problem in _classes(sets["class_label"], opened, model):
         found.add(problem)
     return found
@@ -142,8 +144,8 @@ def _check_named(sets: dict, field: str) -> None:
         raise UserInputError(field, f"{path} is a web address", fix)
 
 
-def _sizes(opened: dict[str, ImageSet], model: Glance | None) -> list[str]:
-    sides = {role: images.resolution for role, images in opened.items()}
+def _sizes(sides: dict[str, int], model: Glance | None) -> list[str]:
+    """Sets that do not fit each other or the model; `sides` in pixels, by role."""
     if model is not None:
         wrong = [role for role, side in sides.items() if side != model.side]
         return [f"{words.ROLES[role]}: its images are {sides[role]} pixels wide, the model draws {model.side}." for role in wrong]
