@@ -221,7 +221,7 @@ def _tables(run: store.Run) -> str:
     shares = ""
     if run.result["shares"]:
         shares = html.card(finding.shares(run.result["shares"], run.result.get("finding"))) + _groups(run)
-    diagnostics = html.fold("Can this be trusted?", _diagnostics(run.result["levels"]), "diagnostics of every noise level")
+    diagnostics = html.fold("All noise levels", _diagnostics(run.result["levels"]), "their diagnostics in one table")
     keep = html.card(f'<h3>To keep</h3><div class="links">{links}{html.copy_link(run.id)}</div>')
     return f'<div class="stack">{shares}{diagnostics}{keep}{html.fold("How to cite this audit", cite)}{settings(run)}</div>'
 

@@ -18,7 +18,12 @@ def card(run: store.Run) -> str:
     shown = [*found["too_rare"][:SHOWN], *found["too_frequent"][:SHOWN]] or found["crossings"][:SHOWN]
     about = f"{found['tested']:,} {'values' if found['labelled'] else 'groups'} were compared; p-values are adjusted for all of them."
     rows = "".join(_difference(run, difference) for difference in shown)
-    return html.card(f'<h3 class="finding">{escape(found["sentence"])}</h3>{rows}<small>{about} Intervals are 95 %.</small>', "found")
+    return html.card(f'<h3 class="finding">{_sentence(found)}</h3>{rows}<small>{about} Intervals are 95 %.</small>', "found")
+
+
+def _sentence(found: dict) -> str:
+    """What was found; no line ends between a number and its per cent."""
+    return escape(found.get("sentence", "")).replace(" %", "\u00a0%")
 
 
 def first(run: store.Run) -> str:
@@ -27,7 +32,7 @@ def first(run: store.Run) -> str:
     largest = [*found.get("too_rare", []), *found.get("too_frequent", [])][:1]
     faces = "".join(_difference(run, difference) for difference in largest)
     text = "An audit of the demo portraits, computed before. Run it yourself with “Continue to the audit”."
-    return f'<div class="found first"><p>{text}</p><h3 class="finding">{escape(found.get("sentence", ""))}</h3>{faces}</div>'
+    return f'<div class="found first"><p>{text}</p><h3 class="finding">{_sentence(found)}</h3>{faces}</div>'
 
 
 def _difference(run: store.Run, found: dict) -> str:
