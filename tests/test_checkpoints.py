@@ -39,7 +39,7 @@ from tiw.run.options import OPTIONS, AuditOptions, DebiasOptions
 ROOT = Path(__file__).parents[1]
 BIASED, REFERENCE = blobs(200, 0.2, 0), blobs(60, 0.6, 1)
 BLOCKS = {"down_block_types": ("DownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "UpBlock2D")}
-TOLERANCE = 1e-3  # of samples in [0, 1]
+TOLERANCE = 5e-5  # of samples in [0, 1]; rounding makes 6e-6
 SCHEDULERS = {
     "epsilon": DDPMScheduler(clip_sample=False, beta_end=0.015),  # not the defaults, so that defaults are told from what was given
     "v_prediction": DDIMScheduler(
@@ -56,8 +56,8 @@ def tiny_unet(**changes):
     return UNet2DModel(**{**size, **BLOCKS, **changes})
 
 
-def trained_pipeline(folder, scheduler, steps=60):
-    """A pipeline trained for a moment by diffusers' own means, so that its samples stay in range, and saved."""
+def trained_pipeline(folder, scheduler, steps):
+    """A pipeline trained for so many steps by diffusers' own means, so that its samples stay in range, and saved."""
     unet = tiny_unet()
     optimizer = torch.optim.Adam(unet.parameters(), 2e-3)
     generator = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ def ours(folder, noise, timesteps):
 
 @pytest.mark.parametrize("kind", SCHEDULERS)
 def test_a_fine_tuned_pipeline_is_sampled_by_diffusers_alone_as_by_us(kind, inputs, tmp_path):
-    trained_pipeline(tmp_path / "given", SCHEDULERS[kind])
+    trained_pipeline(tmp_path / "given", SCHEDULERS[kind], steps=0 if kind == "sample" else 20)
     fine_tuned(inputs, tmp_path / "run", objective="tiw-dsm" if kind == "epsilon" else "dsm-obs")
     for part in ("model", "raw"):
         folder = tmp_path / "run" / part
@@ -118,7 +118,8 @@ def test_a_fine_tuned_pipeline_is_sampled_by_diffusers_alone_as_by_us(kind, inpu
         images = theirs(batch_size=4, generator=torch.Generator().manual_seed(5), eta=0.0, num_inference_steps=10, output_type="np").images
         noise = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(5))
         np.testing.assert_allclose(ours(folder, noise, timesteps), images, atol=TOLERANCE)
-        assert images.std() > 5 * TOLERANCE  # of a grey that is everywhere the same nothing would be seen
+        inside = images[(images > 0) & (images < 1)]  # of black, of white and of an even grey nothing would be seen
+        assert inside.size > 100 and inside.std() > 0.1
         weights = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
         given = load_file(tmp_path / "given" / "unet" / "diffusion_pytorch_model.safetensors")
         assert weights.keys() == given.keys() and any(not torch.equal(weights[name], given[name]) for name in given)
