@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder # a file's tests share its app and its browser
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 FAST := $(patsubst %,tests/test_%.py,structure options cli damaged gate shares noise objectives power wheel)
@@ -17,14 +20,14 @@ app: $(VENV)/app  ## install what the app needs and start it
 demo: $(VENV)/app  ## the whole loop on the embedded demo, without the page
 	$(BIN)/python -m tiw demo --out runs/demo
 
-test: $(VENV)/dev lint  ## lint and tests
-	$(BIN)/python -m pytest
+test: $(VENV)/dev lint  ## lint and tests, in two processes (WORKERS=n)
+	$(PARALLEL)
 
 test-slow: $(VENV)/dev  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow -o faulthandler_timeout=1800
 
 test-gpu: $(VENV)/dev  ## the tests that need a GPU
-	$(BIN)/python -m pytest -m gpu
+	$(PYTEST) -m gpu
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -32,7 +35,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 
 check: $(VENV)/dev lint  ## what a change needs, in under two minutes: lint, and the tests of rules, seams and closed forms
-	$(BIN)/python -m pytest $(FAST)
+	$(PARALLEL) $(FAST)
 
 bench: $(VENV)/app  ## what a training step costs, results into benchmarks/results/
 	$(BIN)/python benchmarks/step.py

@@ -1,6 +1,10 @@
 """Small things that several tests use."""
 
 import io
+import os
+
+# One thread here and in every child: the same bits whatever the number of cores, and no two processes fight for one.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import numpy as np
 import pandas as pd

@@ -16,7 +16,10 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[1]
+PORTS = iter(range(20_000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) + os.getpid() % 500, 32_000))
 IDLE = "import time; time.sleep(600)"  # stands in for the work of a run
+# The command line, but for the number of samples in which it is looked for what lags.
+QUICK = "from tiw.debiasing import lagging\nlagging.COUNT = 30\nfrom tiw.__main__ import app\napp()"
 # The app, but for the command line of its runs.
 APP = """
 import os, sys
@@ -26,7 +29,7 @@ from dataclasses import replace
 from ui import app, caps, store
 caps.PUBLIC = replace(caps.PUBLIC, requests=1000.0, newcomers=1000.0)  # tests are in a hurry
 if child := os.environ["TIW_CHILD"]:
-    store.Jobs = lambda: queue.Jobs(None, lambda run: [sys.executable, "-c", child])
+    store.Jobs = lambda: queue.Jobs(None, lambda run: [sys.executable, "-c", child, run.kind, "--out", str(run.path)])
 sys.argv[0] = "app.py"
 app.main()
 """
@@ -35,9 +38,9 @@ app.main()
 @contextmanager
 def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, code: str = APP) -> Iterator[str]:
     """The app on `home`, started with these arguments; its address. `child`: Python that stands in for the work of a run; empty: the
-    real one. Its log is HOME.log."""
+    real one, QUICK a quicker one. Its log is HOME.log."""
     port = free_port()
-    env = {**os.environ, "TIW_HOME": str(home), "TIW_CHILD": child, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "TIW_HOME": str(home), "TIW_CHILD": child}
     address, log = f"http://127.0.0.1:{port}", home.with_suffix(".log")
     with log.open("wb") as out:
         command = [sys.executable, "-c", code, "--port", str(port), "--no-browser", *arguments]
@@ -58,9 +61,15 @@ def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, co
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    """One that no connection takes by itself (those lie above 32,767) and no other worker of this run tries."""
+    for port in PORTS:
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class Visitor:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import blobs
 from PIL import Image
-from served import ROOT, Visitor, studio
+from served import QUICK, ROOT, Visitor, studio
 
 
 def test_every_end_point_is_documented_and_none_else(tmp_path):
@@ -36,7 +36,7 @@ def test_the_whole_loop_through_a_client(tmp_path):
     """Upload, audit, train, preview, debias, compare, download, stop, resume, delete; with the smallest network, as a public visitor."""
     home = tmp_path / "home"
     home.mkdir()
-    with studio(home, "--public", child="") as address:
+    with studio(home, "--public", child=QUICK) as address:
         client = gradio_client.Client(address, verbose=False)
         sets = {
             role: client.predict([gradio_client.handle_file(zipped(tmp_path / f"{role}.zip", share, n))], api_name="/upload")

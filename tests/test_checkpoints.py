@@ -130,7 +130,7 @@ def test_the_command_keeps_the_moving_average_and_the_raw_weights(inputs, tmp_pa
     trained_pipeline(tmp_path / "given", SCHEDULERS["epsilon"], steps=5)
     words = {"objective": "dsm-obs", "steps": 2, "batch-size": 8, "learning-rate": 1e-3, "precision": "float32", **inputs}
     command = [sys.executable, "-m", "tiw", "debias", "--out", str(tmp_path / "run"), *(f"--{k}={v}" for k, v in words.items())]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     given, raw, average = (

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,8 +20,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import blobs
+from served import QUICK, ROOT, studio
 
-ROOT = Path(__file__).parents[1]
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 AXE = next((path for path in (Path(os.environ.get("TIW_AXE", "none")), ROOT / "node_modules/axe-core/axe.min.js") if path.is_file()), None)
 FOUND = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
@@ -50,20 +47,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {**os.environ, "TIW_HOME": str(home)}
-    with (home / "app.log").open("wb") as log:
-        command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port), "--no-browser"]
-        app = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        _wait_for_server(app, url, home / "app.log")
-        yield url
-    finally:
-        app.terminate()
-        app.wait(20)
+    with studio(home, child=QUICK) as address:
+        yield f"{address}/"
 
 
 @pytest.fixture(scope="module")
@@ -384,15 +369,3 @@ def _until(true: Callable[[], bool], seconds: float) -> None:
     while not true():
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.2)
-
-
-def _wait_for_server(app: subprocess.Popen, url: str, log: Path) -> None:
-    def answers() -> bool:
-        assert app.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url).close()
-        except urllib.error.URLError:
-            return False
-        return True
-
-    _until(answers, 120)

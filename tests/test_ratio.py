@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import blobs
 from safetensors.torch import load_file, save_file
 
 from tiw.debiasing.strength import gap_closed
@@ -136,11 +137,12 @@ def test_a_save_that_is_cut_short_leaves_the_ratio_that_was_there(fitted, tmp_pa
 
 
 def test_gap_is_nought_for_the_biased_set_and_one_for_new_reference_images(fitted):
-    from conftest import blobs
-
-    for images, truth in ((blobs(400, 0.2, 7), 0.0), (blobs(400, 0.6, 8), 1.0), (blobs(400, 0.4, 9), 0.5)):
+    readings = []
+    for images, truth in ((blobs(400, 0.2, 7), 0.0), (blobs(400, 0.4, 9), 0.5), (blobs(400, 0.6, 8), 1.0)):
         found = gap_closed(fitted, images.images)
-        assert found.interval[0] < truth < found.interval[1] and found.interval[1] - found.interval[0] < 1.2
+        assert found.interval[0] < truth < found.interval[1] and abs(found.value - truth) < 0.2
+        readings.append(found.value)
+    assert readings == sorted(readings)
 
 
 def test_the_fit_is_deterministic(fitted, blob_sets):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tiw.data import ImageSet
+from tiw.debiasing import strength
 from tiw.debiasing.strength import BEYOND, FADE, FEW, StrengthMatch, _nearest, gap_closed, match_strength
 from tiw.intervals import Estimate
 from tiw.model.noise import to_images
@@ -43,6 +44,35 @@ def test_the_nearest_point_of_a_line_is_the_projection_however_few_the_reference
     assert abs(values.mean() / truth - 1) < 3 * values.std() / truth / len(values) ** 0.5 + 0.02
     covered = np.mean([low <= truth <= high for _, (low, high) in found])
     assert 0.8 <= covered <= 1.0
+
+
+@pytest.mark.parametrize("closed", [-0.5, 0.0, 0.5, 1.0, 1.4])
+def test_the_meter_reads_how_far_samples_have_gone(closed, monkeypatch):
+    """Samples N(closed * delta, I) between biased images at the origin and references N(delta, I), with an interval as narrow as it can be.
+
+    What is uncertain is nearly the samples' and references' means along the weighted delta: the delta method gives the interval's width.
+    """
+    monkeypatch.setattr(strength, "in_gap_components", lambda ratio, images, labels, seed: images)
+    rng, delta, n = np.random.default_rng(3), np.linspace(1, 0.2, Q), 1500
+    ratio = ratio_of(rng, delta, n)
+    ratio.gap_counts = torch.full((FOLDS,), 1e9)
+    found = strength.gap_closed(ratio, closed * delta + rng.standard_normal((n, Q)))
+    along = FADED * delta / (FADED * delta * delta).sum()  # gap = <mean, along> at the truth
+    spread = (along @ along * (1 + closed**2) / n) ** 0.5
+    assert abs(found.value - closed) < 4 * spread
+    assert found.interval[0] < closed < found.interval[1]
+    assert found.interval[1] - found.interval[0] == pytest.approx(2 * 1.96 * spread, rel=0.25)
+
+
+def test_samples_of_each_fold_are_measured_against_the_references_of_that_fold(monkeypatch):
+    """Half of the folds stand at 0 and half at 1; whose samples they are is told by `folds`, in any order."""
+    monkeypatch.setattr(strength, "in_gap_components", lambda ratio, images, labels, seed: images)
+    rng, delta = np.random.default_rng(4), np.linspace(1, 0.2, Q)
+    ratio = ratio_of(rng, delta, 1500)
+    ratio.gap_counts = torch.full((FOLDS,), 1e9)
+    folds = rng.permutation(np.arange(1000) % FOLDS)
+    samples = (folds < 2)[:, None] * delta + 0.1 * rng.standard_normal((1000, Q))
+    assert strength.gap_closed(ratio, samples, folds=folds).value == pytest.approx(2 / FOLDS, abs=0.05)
 
 
 def test_without_movement_or_towards_the_other_side_the_strength_is_nought():
