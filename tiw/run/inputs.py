@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -114,8 +115,8 @@ def _readable(option: str, path: Path, fix: str) -> Iterator[None]:
     """Whatever reading kept files raises, as the user's error."""
     try:
         yield
-    except UserInputError:
-        raise
+    except UserInputError as error:
+        raise UserInputError(option, error.found, fix) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise UserInputError(option, f"{path} is damaged or of another version ({type(error).__name__})", fix) from error
 
@@ -168,10 +169,22 @@ def _kept_match(folder: Path) -> StrengthMatch | None:
     """The strength kept beside a ratio; None where there is none, or one of another version, which is then matched anew."""
     try:
         raw = read_json(folder / names.STRENGTH)
-        interval = tuple(raw["interval"]) if raw.get("interval") else None
-        return StrengthMatch(float(raw["strength"]), Estimate(**raw["gap_closed"]), tuple(map(tuple, raw["trials"])), interval)
+        gap = Estimate(float(raw["gap_closed"]["value"]), _pair(raw["gap_closed"]["interval"]))
+        trials = tuple(map(_pair, raw["trials"]))
+        interval = _pair(raw["interval"]) if raw.get("interval") is not None else None
+        if not trials or not math.isfinite(raw["strength"]) or not math.isfinite(gap.value):
+            return None
+        return StrengthMatch(raw["strength"], gap, trials, interval)
     except (FileNotFoundError, Unreadable, KeyError, TypeError, ValueError):
         return None
+
+
+def _pair(numbers: list[float]) -> tuple[float, float]:
+    """Two numbers from a file. Raises ValueError or TypeError for anything else."""
+    low, high = numbers
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise ValueError(f"{low}, {high}")
+    return (low, high)
 
 
 def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: Denoiser, biased: ImageSet) -> BaselineCheck | None:
@@ -183,8 +196,10 @@ def baseline_check(run: RunFolder, o: PreviewOptions | DebiasOptions, denoiser: 
     with processes.first_goes_first():
         try:
             raw = read_json(kept)
-            check = BaselineCheck(**{**raw, "interval": tuple(raw["interval"])})
-        except (FileNotFoundError, Unreadable, KeyError, TypeError):  # not there yet, or of another version
+            check = BaselineCheck(**{**raw, "interval": _pair(raw["interval"])})
+            if not (math.isfinite(check.auc) and isinstance(check.differs, bool) and isinstance(check.sentence, str)):
+                raise ValueError(check)
+        except (FileNotFoundError, Unreadable, KeyError, TypeError, ValueError):  # not there yet, damaged, or of another version
             check = check_baseline(denoiser, biased, seed=o.seed, on_progress=report(run, "Testing the baseline against the biased set"))
             write_atomic(kept, json.dumps(asdict(check)).encode())
     if check.differs and processes.is_first():
