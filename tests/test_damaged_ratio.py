@@ -1,4 +1,4 @@
-"""What an audit keeps for the runs that use it, cut off, emptied or edited: remade where it can be, else a sentence; never a wrong number."""
+"""What an audit keeps for the runs that use it, cut off, emptied or edited: made anew or refused, and never a wrong number."""
 
 import json
 from dataclasses import asdict

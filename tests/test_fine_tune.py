@@ -98,6 +98,12 @@ def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
         [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only", anchor=c))] for c in (0.0, 1.0)
     ]
     assert losses[0] == losses[1] and losses[0][0] > 0
+    batch, model = _draw(ratio.denoiser, *blob_sets, replace(CONFIG, objective="weight-only"), 1), copy.deepcopy(ratio.denoiser)
+    with torch.no_grad():
+        next(model.parameters()).mul_(1.5)  # away from the baseline, so that an anchor would be seen
+    found, weight = _losses(model, model, ratio.denoiser, ratio, batch, replace(CONFIG, objective="weight-only"), 1)
+    plain = dsm(model, batch.x0, batch.noise, batch.sigma, loss_weight=model.loss_weight)
+    torch.testing.assert_close(found, weight * plain)
 
 
 def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ratio):

@@ -181,6 +181,18 @@ def test_an_anchor_may_differ_per_example():
     torch.testing.assert_close(loss(anchors), torch.stack([loss(float(c))[i] for i, c in enumerate(anchors)]))
 
 
+def test_an_anchor_without_a_baseline_is_no_loss():
+    """It would be trained without its anchor, and nobody would know."""
+    x0, noise, sigma = batch(3, 2)
+    for anchor in (0.5, 1.0, torch.zeros(3, dtype=F64)):
+        with pytest.raises(AssertionError, match="needs the baseline"):
+            tiw_dsm(lambda x, s: x, x0, noise, sigma, PAIR.log_ratio, anchor=anchor)
+    for none in (0, 0.0):
+        plain = tiw_dsm(lambda x, s: x, x0, noise, sigma, PAIR.log_ratio, anchor=none)
+        given = tiw_dsm(lambda x, s: x, x0, noise, sigma, PAIR.log_ratio, anchor=none, baseline=lambda x, s: 100 * x)
+        torch.testing.assert_close(plain, given, rtol=0, atol=0)
+
+
 def test_every_loss_takes_sigma_data_and_a_loss_weight():
     """lambda = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, unless another is given."""
     x0, noise, sigma = batch(4, 2)

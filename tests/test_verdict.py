@@ -71,6 +71,20 @@ def test_equal_sets_get_small_p_values_as_rarely_as_they_should(monkeypatch):
         assert low <= (smallest <= error).sum() <= high
 
 
+def test_the_statistic_is_hotellings_with_its_ridge():
+    """Against NumPy: d' (S + ridge)^-1 d of the standardised features themselves, where no component is left out. S is singular."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((40, 5)) * [1, 2, 3, 4, 5]
+    rows = np.concatenate([rows, rows[:, :1]], 1)  # the last feature is the first one again
+    contrast = np.where(rng.permutation(40) < 15, 1 / 15, -1 / 25)
+    z = (rows - rows.mean(0)) / rows.std(0, ddof=1)
+    d, ridge = contrast @ z, difference.SOFTENING * 6
+    truth = d @ np.linalg.solve(np.cov(z.T, bias=True) + ridge * np.eye(6), d)
+    given = torch.tensor(rows, dtype=torch.float32), torch.tensor(contrast[None], dtype=torch.float32)
+    found = difference._statistics(*given, RatioConfig(components=6))
+    assert float(found) == pytest.approx(truth, rel=1e-4)
+
+
 def test_a_shift_is_seen_at_the_levels_that_show_it():
     p = difference_test(noisy(200, 80, 0, shift=1.0, levels=8), RatioConfig(sigmas=tuple(range(1, 9)), components=12))
     assert p[0] == 1 / (difference.PERMUTATIONS + 1)
