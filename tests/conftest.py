@@ -2,6 +2,10 @@
 
 import io
 import os
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
 
 # One thread here and in every child: the same bits whatever the number of cores, and no two processes fight for one.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
@@ -46,6 +50,18 @@ def blob_sets() -> tuple[ImageSet, ImageSet]:
 
 
 @pytest.fixture
+def work(monkeypatch):
+    """Put a function in the place of every command's work."""
+
+    def put(function) -> None:
+        fake = ModuleType("tiw.run.actions")
+        fake.EXECUTE = {"audit": function}
+        monkeypatch.setitem(sys.modules, "tiw.run.actions", fake)
+
+    return put
+
+
+@pytest.fixture
 def tiny_denoiser() -> Denoiser:
     torch.manual_seed(0)
     return Denoiser.new(PRESETS["tiny"]).requires_grad_(False).eval()
@@ -61,3 +77,19 @@ def saved_as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 def blurred(image: np.ndarray) -> np.ndarray:
     """The image [64,64,3] by way of 32x32 pixels."""
     return np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BOX).resize((64, 64), Image.Resampling.BICUBIC))
+
+
+def written(root: Path, files: dict[str, bytes | str]) -> Path:
+    """These files below a folder, which is made where it is not there."""
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+    return root
+
+
+def zipped(path: Path, files: dict[str, bytes | str]) -> Path:
+    """These files in a zip, under their names as they are."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path

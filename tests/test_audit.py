@@ -110,8 +110,8 @@ def test_the_exact_ratio_brings_the_shares_to_the_references():
     assert len(result.to_json()["levels"]) == 2
 
 
-def test_groups_stand_in_where_there_are_no_labels():
-    """Two blobs of features, 80 : 20 against 50 : 50: two groups, numbered by size, with the shares of the blobs."""
+def unlabelled():
+    """Two blobs of features, 80 : 20 against 50 : 50: (the biased set with labels, both without, their exact ratio, their features)."""
     biased, reference = images(1000, 0.8, "biased"), images(200, 0.5, "reference")
     ratio = Ratio(biased, reference)
     rng = np.random.default_rng(0)
@@ -121,7 +121,12 @@ def test_groups_stand_in_where_there_are_no_labels():
         return torch.from_numpy((centre[:, None] + rng.normal(size=(len(s), 6))).astype(np.float32))
 
     seen = RatioFeatures(ratio.scored, features(biased.take(ratio.scored)).repeat(2, 1, 1), features(reference).repeat(2, 1, 1, 1), 1000)
-    bare = [ImageSet(s.images, None, s.name) for s in (biased, reference)]
+    return biased, [ImageSet(s.images, None, s.name) for s in (biased, reference)], ratio, seen
+
+
+def test_groups_stand_in_where_there_are_no_labels():
+    """Two groups, numbered by size, with the shares of the blobs."""
+    biased, bare, ratio, seen = unlabelled()
     result = audit(*bare, ratio, features=seen)
     assert [d.gap_closed.value for d in result.levels] == pytest.approx([1, 1], abs=0.15)  # the ratio is exact
     kinds = biased.attributes["kind"].to_numpy()[ratio.scored]

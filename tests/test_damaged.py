@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import sys
-from types import ModuleType
 
 import pytest
 
@@ -29,16 +27,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs_module, "DISK_NEEDED", 0)
     finished(tmp_path / "home" / "runs" / GOOD)
     return tmp_path / "home"
-
-
-@pytest.fixture
-def work(monkeypatch):
-    def put(function) -> None:
-        fake = ModuleType("tiw.run.actions")
-        fake.EXECUTE = {"audit": function}
-        monkeypatch.setitem(sys.modules, "tiw.run.actions", fake)
-
-    return put
 
 
 def finished(path, options=None):

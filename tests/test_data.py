@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import zipped
 from PIL import Image
 
 from tiw.data import ImageSet, check_sets, load_demo, load_images, load_set
@@ -31,13 +32,6 @@ def folder(tmp_path):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(png(ord(name[4])))
     return root
-
-
-def zipped(path, entries):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-    return path
 
 
 def test_a_folder_a_zip_and_class_folders(folder, tmp_path):

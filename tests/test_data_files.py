@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import written, zipped
 from PIL import Image
 
 from tiw.data import Limits, load_images, tidy_path
@@ -27,20 +28,6 @@ def saved(k=0, format="PNG", image=None, **how):
     out = io.BytesIO()
     (Image.fromarray(picture(k)) if image is None else image).save(out, format, **how)
     return out.getvalue()
-
-
-def written(root, files):
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data if isinstance(data, bytes) else data.encode())
-    return root
-
-
-def zipped(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return path
 
 
 def labels_of(found):

@@ -8,7 +8,6 @@ import pickle
 import sys
 import tarfile
 import time
-import zipfile
 from contextlib import suppress
 from types import ModuleType, SimpleNamespace
 
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import written, zipped
 from PIL import Image
 
 from tiw.data import load_images, source_of, write_rows
@@ -31,20 +31,6 @@ def encoded(image, format="PNG"):
     out = io.BytesIO()
     Image.fromarray(image).save(out, format)
     return out.getvalue()
-
-
-def written(root, files):
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data if isinstance(data, bytes) else data.encode())
-    return root
-
-
-def zipped(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return path
 
 
 def refused(path, match, **how):

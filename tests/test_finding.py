@@ -7,7 +7,6 @@ from scipy.stats import false_discovery_control, norm
 
 from tiw.auditing.audit import audit
 from tiw.auditing.finding import Pictured, find, holm
-from tiw.data import ImageSet
 from tiw.intervals import Estimate, newcombe, wilson
 from tiw.sentences import as_factor, auc_sentence, percent, power_sentence, times, worth_sentence
 from tiw.shares import with_crossings
@@ -140,20 +139,9 @@ def test_of_each_pair_the_auc_says_how_many_are_put_in_the_right_order():
 
 
 def test_sets_without_labels_have_groups_that_differ():
-    import torch
-    from test_audit import Ratio, images
+    from test_audit import unlabelled
 
-    from tiw.ratio.features import RatioFeatures
-
-    biased, reference = images(1000, 0.8, "biased"), images(200, 0.5, "reference")
-    ratio, rng = Ratio(biased, reference), np.random.default_rng(0)
-
-    def features(s):
-        centre = np.where((s.attributes["kind"] == "a").to_numpy(), -5.0, 5.0)
-        return torch.from_numpy((centre[:, None] + rng.normal(size=(len(s), 6))).astype(np.float32))
-
-    seen = RatioFeatures(ratio.scored, features(biased.take(ratio.scored)).repeat(2, 1, 1), features(reference).repeat(2, 1, 1, 1), 1000)
-    bare = [ImageSet(s.images, None, s.name) for s in (biased, reference)]
+    (biased, bare, ratio, seen), rng = unlabelled(), np.random.default_rng(0)
     result = audit(*bare, ratio, features=seen)
     assert not result.finding.labelled and result.finding.sentence.startswith("Too rare in the large set: images like group ")
     rare = result.finding.too_rare[0]

@@ -11,7 +11,6 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 import pytest
@@ -85,18 +84,6 @@ def jobs(home):
 @pytest.fixture
 def run(tmp_path):
     return RunFolder.create(tmp_path / "run", "audit", AuditOptions())
-
-
-@pytest.fixture
-def work(monkeypatch):
-    """Put a function in the place of every command's work."""
-
-    def put(function) -> None:
-        fake = ModuleType("tiw.run.actions")
-        fake.EXECUTE = {"audit": function}
-        monkeypatch.setitem(sys.modules, "tiw.run.actions", fake)
-
-    return put
 
 
 def state(jobs: Jobs, run_id: str) -> str:
