@@ -32,7 +32,7 @@ NAMES = {
     "refresh+anchor": "TIW-DSM, anchored, refreshed",
     "guidance": "guidance, no training",
 }
-COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm+anchor": "#0072b2"}  # told apart by the colour-blind
+COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm+anchor": "#0072b2"}  # the colour-blind can tell these two from each other
 SEEDS = 3  # in a cell that a figure of means shows
 MEASURES = {
     "fairness_discrepancy": "fairness discrepancy",

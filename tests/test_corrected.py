@@ -101,9 +101,9 @@ def test_the_same_seed_gives_the_same_draws():
         ([40, 60], [[55, 45], [45, 55]], "not measurable"),
         ([40, 60], [[0.9, 0.1], [0.1, 0.9]], "labelled images"),
         ([40, 60], 50 * np.eye(3), "same two or more values"),
-        ([40, -1], BINARY, "no count"),
+        ([40, -1], BINARY, "not a count"),
         ([0, 0], BINARY, "no image"),
-        ([np.nan, 1], BINARY, "no count"),
+        ([np.nan, 1], BINARY, "not a count"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(predicted, confusion, words):

@@ -134,7 +134,7 @@ def test_a_reference_set_from_labels(crossed):
 def test_shares_as_text():
     assert parse_shares(" 20-29=10, a=b=90") == {"20-29": 10.0, "a=b": 90.0} and parse_shares("") == {}
     for text in ("darker", "=3", "darker=x"):
-        with pytest.raises(UserInputError, match="is no share"):
+        with pytest.raises(UserInputError, match="is not a share"):
             parse_shares(text)
 
 
@@ -179,7 +179,7 @@ def test_a_split_that_no_longer_fits_is_refused(folder, tmp_path):
         write_split(tmp_path, tmp_path / "biased.json", "skew")
     for broken in ({**good, "rows": "x"}, {**good, "schema_version": 2}, {**good, "source": str(tmp_path / "biased.json")}, [1], {}):
         (tmp_path / "broken.json").write_text(json.dumps(broken))
-        with pytest.raises(UserInputError, match=r"broken\.json is no list of rows"):
+        with pytest.raises(UserInputError, match=r"broken\.json is not a list of rows"):
             load_images(tmp_path / "broken.json")
     (folder / "dog" / "new.png").rename(folder / "dog" / "00.png")
     for rows in ([3, 2], [-1, 2], [0, 60]):

@@ -159,7 +159,7 @@ def test_every_figure_is_there_and_every_link_of_the_questions_names_a_setting()
     text = (ROOT / "docs" / "questions" / "README.md").read_text()
     figures = re.findall(r"\((\w+\.webp)\)", text)
     assert sorted(figures) == sorted(path.name for path in (ROOT / "docs" / "questions").glob("*.webp")) and len(figures) == 10
-    presets = set(re.findall(r"^  (\w+): \{ title", (ROOT / "assets/app/learn/lesson.js").read_text(), re.MULTILINE))
+    presets = set(re.findall(r"^  (\w+): \{\s+title", (ROOT / "assets/app/learn/lesson.js").read_text(), re.MULTILINE))
     links = re.findall(r"\(#learn/ratio\?preset=(\w+)", text)
     assert len(links) == 10 and set(links) <= presets
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)

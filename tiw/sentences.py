@@ -1,4 +1,4 @@
-"""Numbers of an audit in words anyone can follow. The page, the report and the command line say them alike."""
+"""Numbers of an audit in words anyone can follow, the same on the page, in the report and on the command line."""
 
 from __future__ import annotations
 

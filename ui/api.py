@@ -72,7 +72,7 @@ def audit(
 
 
 def even_out(biased: str = "demo", reference: str = "demo", references: int = 0, fix: str = "") -> str:
-    """Start making copies of both sets, changed alike until the camera check is silent.
+    """Start making copies of both sets, changed in the same way until the camera check is silent.
 
     Args:
         biased: name of the biased set (a path in a private app, the name of an upload), or "demo".

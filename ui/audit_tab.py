@@ -150,7 +150,7 @@ def _fixed(run: store.Run) -> str:
         "Your own files are as they were. “Load both copies” puts the copies in their place here; then “Audit” looks at them. "
         "The fix takes from both sets what one of them lacks; it brings no detail back."
     )
-    return html.card(f"<h3>Camera fix of {names}</h3><p>Every image of both sets, alike:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
+    return html.card(f"<h3>Camera fix of {names}</h3><p>Done to every image of both sets:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
 
 
 def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
@@ -251,7 +251,7 @@ def _groups(run: store.Run) -> str:
         f"<div><h4>Group {k}</h4>{pictures.items_sheet(run, explorer.chosen(run, items), f'Typical images of group {k}', 6)}</div>"
         for k, items in enumerate(run.result["groups"], 1)
     )
-    text = "Without labels, groups of alike images stand in for them. They are numbered by size, not named: look what they share."
+    text = "Without labels, groups of similar images stand in for them. They are numbered by size, not named: look what they share."
     return html.card(f'<h3>The groups</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
 
 

@@ -290,7 +290,7 @@ def keep_upload(paths: list[str]) -> str:
     archives = [source for source in sources if source.suffix.lower() in ARCHIVES]
     try:
         if gate.public() and not (len(sources) == 1 and sources[0].suffix.lower() == ".zip"):
-            found = f"{sources[0].name[:60]} is no zip" if len(sources) == 1 else f"{len(sources)} files came"
+            found = f"{sources[0].name[:60]} is not a zip" if len(sources) == 1 else f"{len(sources)} files came"
             raise UserInputError("upload", found, "pack the images in a zip")
         if not sources or (archives and len(sources) > 1):
             found = f"{len(archives)} archives and {len(sources) - len(archives)} other files came" if sources else "nothing came"

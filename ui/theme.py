@@ -14,7 +14,7 @@ FIGURES = shipped("docs") / "questions"  # the ten questions of the Learn tab, t
 PLOTLY = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
 PLOTLY_HEAD = '<script src="tiw/plotly.min.js"></script>'  # our own route: its place on this machine is nobody's business
 
-# Okabe-Ito: told apart by colour-blind readers. The baseline shares the biased set's colour, the target the reference's.
+# Okabe-Ito, which colour-blind readers can distinguish. The baseline shares the biased set's colour, the target the reference's.
 COLOURS = {
     "biased": "#d55e00",
     "baseline": "#d55e00",

@@ -1,9 +1,24 @@
-// The audit explorer: one payload with every noise level, everything redrawn here in the browser. Its parts, in this order: explorer_state,
-// explorer_draw, explorer_panel, explorer_load; they are one script.
-// In scope (gr.HTML): element, props, watch, trigger. props.value is {url, sprite, strip, zip}; plotly is loaded by the component's head.
+// The audit explorer: one payload with every noise level, everything redrawn here in the browser. Its parts, in this
+// order: explorer_state, explorer_draw, explorer_panel, explorer_load; they are one script. In scope (gr.HTML):
+// element, props, watch, trigger. props.value is {url, sprite, strip, zip}; plotly is loaded by the component's head.
 const css = (name) => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
-const COLOUR = Object.fromEntries(["biased", "reference", "ink", "muted", "line", "middle"].map((name) => [name, css(name)])); // light or dark
-const CATEGORIES = ["#009e73", "#aa4499", "#e69f00", "#56b4e9", "#000000", "#0072b2", "#d55e00", "#f0e442", "#882255", "#44aa99", "#999933", "#888888"];
+const COLOUR = Object.fromEntries(
+  ["biased", "reference", "ink", "muted", "line", "middle"].map((name) => [name, css(name)]),
+); // light or dark
+const CATEGORIES = [
+  "#009e73",
+  "#aa4499",
+  "#e69f00",
+  "#56b4e9",
+  "#000000",
+  "#0072b2",
+  "#d55e00",
+  "#f0e442",
+  "#882255",
+  "#44aa99",
+  "#999933",
+  "#888888",
+];
 const FONT = { family: "IBM Plex Sans, system-ui, sans-serif", size: 13, color: COLOUR.muted };
 const titled = (text) => ({ title: { text, font: { size: 13 } } });
 const PLAIN = { font: FONT, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)" };
@@ -13,9 +28,22 @@ const number = (x, digits = 2) => (x === null || x === undefined ? "–" : Numbe
 const percent = (x) => (x === null || x === undefined ? "–" : `${(100 * x).toFixed(x < 0.1 ? 1 : 0)} %`);
 const count = (n) => Math.round(n).toLocaleString("en");
 const level_name = (sigma) => String(Number(sigma.toPrecision(2)));
-let data = null, links = null, level = 0, colour = "ratio", layout = "-1", mode = "lasso", gallery = "over", selection = [], current = null, drawn = 0, everything = false, only = "", sorting = "";
+let data = null,
+  links = null,
+  level = 0,
+  colour = "ratio",
+  layout = "-1",
+  mode = "lasso",
+  gallery = "over",
+  selection = [],
+  current = null,
+  drawn = 0,
+  everything = false,
+  only = "",
+  sorting = "";
 
-const names = ["biased", "reference"], TITLES = { biased: "Large set", reference: "Reference set" };
+const names = ["biased", "reference"],
+  TITLES = { biased: "Large set", reference: "Reference set" };
 const set_of = (p) => names[data.points.set[p]];
 const ratio = (p) => data.points.log_ratio[level][p];
 // All points that pass the filter, or every point where none is set.
@@ -34,7 +62,13 @@ function factor(log_ratio) {
   return x < 1.05 ? "about as often" : `${times(x)}× too ${log_ratio > 0 ? "rare" : "often"}`;
 }
 const label_of = (p, name) => data.points.attributes[name].values[data.points.attributes[name].codes[p]] ?? "not known";
-const has_webgl = (() => { try { return !!document.createElement("canvas").getContext("webgl"); } catch { return false; } })();
+const has_webgl = (() => {
+  try {
+    return !!document.createElement("canvas").getContext("webgl");
+  } catch {
+    return false;
+  }
+})();
 
 function sprite_style(p, url, columns, n) {
   const rows = Math.ceil(n / columns);
@@ -48,6 +82,13 @@ function ordered(descending) {
 }
 
 function segments(where, options, chosen, choose) {
-  $(where).innerHTML = options.map(([key]) => `<button type="button" data-key="${key}" aria-pressed="${key === chosen}"></button>`).join("");
-  $(where).querySelectorAll("button").forEach((b, i) => { b.textContent = options[i][1]; b.onclick = () => choose(b.dataset.key); });
+  $(where).innerHTML = options
+    .map(([key]) => `<button type="button" data-key="${key}" aria-pressed="${key === chosen}"></button>`)
+    .join("");
+  $(where)
+    .querySelectorAll("button")
+    .forEach((b, i) => {
+      b.textContent = options[i][1];
+      b.onclick = () => choose(b.dataset.key);
+    });
 }

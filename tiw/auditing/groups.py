@@ -1,4 +1,4 @@
-"""Groups of alike images, for sets without labels: k-means on the features the ratio sees. They are numbered, never named."""
+"""Groups of similar images, for sets without labels: k-means on the features the ratio sees. They are numbered, never named."""
 
 from __future__ import annotations
 

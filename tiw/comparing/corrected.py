@@ -87,7 +87,7 @@ def _counts(predicted: np.ndarray, confusion: np.ndarray) -> tuple[np.ndarray, n
         raise UserInputError("confusion", found, "give counts [K] and [K, K] of the same two or more values")
     for field, counts in (("predicted", predicted), ("confusion", confusion)):
         if not np.isfinite(counts).all() or (counts < 0).any():
-            raise UserInputError(field, "it holds a number that is no count", "give counts, 0 or more")
+            raise UserInputError(field, "it holds a number that is not a count", "give counts, 0 or more")
     if predicted.sum() < 1:
         raise UserInputError("predicted", "it counts no image", "predict at least one image")
     labelled = confusion.sum(0)

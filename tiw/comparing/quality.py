@@ -25,7 +25,7 @@ def kernel_distance(a: np.ndarray, b: np.ndarray) -> Estimate:
     """Squared maximum mean discrepancy of features [N, F] and [M, F] without bias, with a 95 % interval; 0 for one distribution.
 
     The cubic polynomial kernel of Binkowski et al. (2018), over all images instead of subsets. The variance is the first-order term of the
-    U-statistic, plus what is left of it when both sets are drawn alike (Gretton et al. 2012, theorem 8 and corollary 16).
+    U-statistic, plus what is left of it when both sets come from one distribution (Gretton et al. 2012, theorem 8 and corollary 16).
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     n, m, f = len(a), len(b), a.shape[1]

@@ -33,7 +33,7 @@ class Separation:
 
     auc: float
     interval: tuple[float, float]  # 95 %
-    p: float  # of the hypothesis that both sets are drawn alike; by permutation
+    p: float  # of the hypothesis that both sets come from one distribution; by permutation
     n: tuple[int, int]  # images of the first set and of the second
 
 

@@ -25,7 +25,7 @@ def any_listing(path: str | Path, field: str) -> Listing:
 
 
 def source_of(path: str | Path) -> str:
-    """Where the images of a list of rows lie: whoever keeps the list keeps them too. Raises UserInputError if it is no such list."""
+    """Where the images of a list of rows lie: whoever keeps the list keeps them too. Raises UserInputError for any other file."""
     return _parsed(Path(path), "path")[0]
 
 
@@ -89,7 +89,7 @@ def _parsed(path: Path, field: str) -> tuple[str, str, np.ndarray]:
             raise ValueError("its rows are not whole numbers")
         return source, key, np.array(rows, dtype=np.int64)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError) as error:
-        raise UserInputError(field, f"{path.name} is no list of rows ({error})", "give a file that make-split has written") from error
+        raise UserInputError(field, f"{path.name} is not a list of rows ({error})", "give a file that make-split has written") from error
 
 
 def _absolute(source: str | Path, listing: Listing) -> str:

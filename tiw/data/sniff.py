@@ -45,7 +45,7 @@ def suffix_of(name: str) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file is no part of the set: those that systems and programs leave beside it."""
+    """Whether a file does not belong to the set: those that systems and programs leave beside it."""
     return any(part.startswith((".", "__MACOSX", "@eaDir", "$RECYCLE.BIN")) for part in name.split("/")) or name.rsplit("/", 1)[-1] in (
         "Thumbs.db",
         "desktop.ini",

@@ -99,7 +99,7 @@ def parse_shares(text: str, field: str = "shares") -> dict[str, float]:
         except ValueError:
             name = ""
         if not name.strip():
-            raise UserInputError(field, f"{part!r} is no share", "write VALUE=PER CENT, with commas between: darker=10,lighter=90")
+            raise UserInputError(field, f"{part!r} is not a share", "write VALUE=PER CENT, with commas between: darker=10,lighter=90")
     return shares
 
 

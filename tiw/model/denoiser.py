@@ -33,7 +33,7 @@ class DenoiserConfig:
     sigma_data: float = 0.5  # standard deviation of x0
     time_scale: float = 250.0  # without a VP schedule, the U-Net's time is time_scale * log sigma (EDM, Table 1: 1/4)
     noise: NoiseDistribution | UniformSteps = field(default_factory=NoiseDistribution)
-    loss_weight: ImageLossWeight | None = None  # None: errors of the network's output count alike at every level
+    loss_weight: ImageLossWeight | None = None  # None: errors of the network's output count the same at every level
 
 
 class Denoiser(nn.Module):

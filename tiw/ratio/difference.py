@@ -3,7 +3,7 @@
 The statistic of a level is Hotelling's, with a ridge: d' (S + ridge)^-1 d, d the difference of the mean features, S the covariance of both
 sets together. Which image belongs to which set is drawn again and again; the largest statistic over the levels, each in units of its own
 spread over the draws, is what the levels' statistics are held against (Westfall and Young 1993, single-step maxT). If the images of both
-sets are drawn alike, the test errs in 5 % of audits at any number of images, however the levels hang together.
+sets come from one distribution, the test errs in 5 % of audits at any number of images, however the levels hang together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What each user action does, for the command line and the app alike: options in, a run folder filled."""
+"""What each user action does, for the command line and the app. Options go in, and a run folder is filled."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     else:
         (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
         say_beforehand(run, denoiser, parts_of(o, denoiser))
-    # Chosen, the anchor is 1 unless the baseline is no model of this biased set: the anchored target hands on its errors.
+    # The anchor chosen is 1, but 0 for a baseline that is not a model of this biased set: the anchored target hands on its errors.
     anchor = float(o.anchor) if o.anchor != "auto" else float(check is None or not check.differs)
     config = DebiasConfig(
         objective=o.objective,

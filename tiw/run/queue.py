@@ -78,7 +78,7 @@ class Jobs:
         return run_id
 
     def open(self, run_id: str) -> RunFolder:
-        """The run with this id. Raises UserInputError for what is no id, and for a run that is not there or cannot be read."""
+        """The run with this id. Raises UserInputError for anything but an id, and for a run that is not there or cannot be read."""
         return RunFolder.open(self._path(run_id))
 
     def runs(self) -> list[RunFolder]:
@@ -90,7 +90,7 @@ class Jobs:
         return self.index.listing()
 
     def summary(self, run_id: str) -> RunSummary | None:
-        """One run as it is now, cheaply; None for what is no id or not there."""
+        """One run as it is now, cheaply; None for anything but the id of a run that is there."""
         return self.index.get(run_id) if isinstance(run_id, str) and RUN_ID.fullmatch(run_id) else None
 
     def position(self, run_id: str) -> int | None:

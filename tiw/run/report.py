@@ -115,7 +115,7 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
         Block("Shares, and what the weights make of them", head=["Attribute", "Value", "Set", "Share", "n"], rows=shares)
         if shares
         else None,
-        Block("Groups of alike images, numbered, not named", pictures=groups) if groups else None,
+        Block("Groups of similar images, numbered, not named", pictures=groups) if groups else None,
         Block("The most telling images", pictures=pictures),
         Block(
             "Density ratio, level by level",

@@ -1,5 +1,5 @@
-// The settings of a lesson in the address, behind the #, so that a lecturer can share them: #learn/ratio?preset=chasm&n=25. What stands
-// behind the ? (a run) is left alone.
+// The settings of a lesson in the address, behind the #, so that a lecturer can share them:
+// #learn/ratio?preset=chasm&n=25. What stands behind the ? (a run) is left alone.
 function read_address(part) {
   const [path, query] = location.hash.slice(1).split("?");
   return path === `learn/${part}` ? Object.fromEntries(new URLSearchParams(query)) : null;
@@ -7,7 +7,11 @@ function read_address(part) {
 
 function write_address(part, fields) {
   const query = new URLSearchParams(fields).toString();
-  history.replaceState(history.state, "", `${location.pathname}${location.search}#learn/${part}${query ? `?${query}` : ""}`);
+  history.replaceState(
+    history.state,
+    "",
+    `${location.pathname}${location.search}#learn/${part}${query ? `?${query}` : ""}`,
+  );
 }
 
 // A number from the address or a slider, held within its range; `otherwise` when there is none.
@@ -18,6 +22,13 @@ function bounded(text, low, high, otherwise) {
 
 async function copy_link(button) {
   const said = button.textContent;
-  try { await navigator.clipboard.writeText(location.href); button.textContent = "Copied"; } catch { button.textContent = "Copy it from the address bar"; }
-  setTimeout(() => { button.textContent = said; }, 2000);
+  try {
+    await navigator.clipboard.writeText(location.href);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Copy it from the address bar";
+  }
+  setTimeout(() => {
+    button.textContent = said;
+  }, 2000);
 }

@@ -1,18 +1,54 @@
-// Predict, then see: six questions about lesson 1. What answers one stays veiled until the guess is in. `answer` gives a share, or null
-// while it is still being worked out.
+// Predict, then see: six questions about lesson 1. What answers one stays veiled until the guess is in. `answer` gives
+// a share, or null while it is still being worked out.
 const ROUNDS = [
-  { preset: "rare", more: { n: 400, level: 0, seed: 1 }, hide: ["ess"], ask: "The biased set has 1 point in 10 on the right, the reference every second. Weighted to match, what are its 1,000 clean points still worth, as a share?", answer: () => curves && curves.true_ess[0],
-    why: "The few right-hand points carry weight 5, the many others 0.56, and uneven weights waste points. That is the price of weighting." },
-  { preset: "rare", more: { n: 400, level: 12, seed: 1 }, hide: ["ess"], ask: "And at noise level 6.6, where the groups run into each other?", answer: () => curves && curves.true_ess[12],
-    why: "Blurred by noise, a point could have come from either group, so its weight moves towards 1. At high noise almost every biased point can be used." },
-  { preset: "chasm", more: { n: 100, level: 0, seed: 1 }, hide: ["error"], ask: "A density chasm. Over all noise levels, how large is the squared error of the ratio learnt at every level, as a share of the clean ratio's?", answer: () => curves && curves.share,
-    why: "On clean points no reference lies where biased points lie, and a discriminator can only guess how far apart they are. Where noise closes the chasm there is something to learn." },
-  { preset: "rare", more: { n: 100, level: 3, seed: 1 }, hide: ["samples"], ask: "“Weights only” weights the loss at every level but does not move its target. The truth is 50 % on the right, the biased set has 10 %. What share of its samples lies right?", answer: () => models["weight-only"] && models["weight-only"].right / SAMPLES,
-    why: "A weight that depends on the noisy point alone says which points matter, not what to answer there: the best denoiser stays that of the mixed sets. The correction is what moves it." },
-  { preset: "rare", more: { n: 25, level: 3, seed: 1 }, hide: ["samples"], ask: "DSM on 25 references alone. How many of its samples lie nearer to one of the 25 than to one of 25 fresh points? Chance gives 50 %.", answer: () => models["dsm-ref"] && models["dsm-ref"].nearer / SAMPLES,
-    why: "With so few references the model learns the points, not the distribution. TIW-DSM has 1,000 biased points to draw its variety from." },
-  { preset: "rare", more: { n: 25, level: 3, seed: 2 }, hide: [], ask: "25 references from an even source. In how wide a range, in points to either side of 50 %, does their own right share lie in 95 of 100 draws?", answer: () => 1.96 * Math.sqrt(0.25 / 25),
-    why: "Nothing learnt from 25 references can know the truth better than they do. Press “Draw new references” a few times and watch all methods move together." },
+  {
+    preset: "rare",
+    more: { n: 400, level: 0, seed: 1 },
+    hide: ["ess"],
+    ask: "The biased set has 1 point in 10 on the right, the reference every second. Weighted to match, what are its 1,000 clean points still worth, as a share?",
+    answer: () => curves && curves.true_ess[0],
+    why: "The few right-hand points carry weight 5, the many others 0.56, and uneven weights waste points. That is the price of weighting.",
+  },
+  {
+    preset: "rare",
+    more: { n: 400, level: 12, seed: 1 },
+    hide: ["ess"],
+    ask: "And at noise level 6.6, where the groups run into each other?",
+    answer: () => curves && curves.true_ess[12],
+    why: "Blurred by noise, a point could have come from either group, so its weight moves towards 1. At high noise almost every biased point can be used.",
+  },
+  {
+    preset: "chasm",
+    more: { n: 100, level: 0, seed: 1 },
+    hide: ["error"],
+    ask: "A density chasm. Over all noise levels, how large is the squared error of the ratio learnt at every level, as a share of the clean ratio's?",
+    answer: () => curves && curves.share,
+    why: "On clean points no reference lies where biased points lie, and a discriminator can only guess how far apart they are. Where noise closes the chasm there is something to learn.",
+  },
+  {
+    preset: "rare",
+    more: { n: 100, level: 3, seed: 1 },
+    hide: ["samples"],
+    ask: "“Weights only” weights the loss at every level but does not move its target. The truth is 50 % on the right, the biased set has 10 %. What share of its samples lies right?",
+    answer: () => models["weight-only"] && models["weight-only"].right / SAMPLES,
+    why: "A weight that depends on the noisy point alone says which points matter, not what to answer there: the best denoiser stays that of the mixed sets. The correction is what moves it.",
+  },
+  {
+    preset: "rare",
+    more: { n: 25, level: 3, seed: 1 },
+    hide: ["samples"],
+    ask: "DSM on 25 references alone. How many of its samples lie nearer to one of the 25 than to one of 25 fresh points? Chance gives 50 %.",
+    answer: () => models["dsm-ref"] && models["dsm-ref"].nearer / SAMPLES,
+    why: "With so few references the model learns the points, not the distribution. TIW-DSM has 1,000 biased points to draw its variety from.",
+  },
+  {
+    preset: "rare",
+    more: { n: 25, level: 3, seed: 2 },
+    hide: [],
+    ask: "25 references from an even source. In how wide a range, in points to either side of 50 %, does their own right share lie in 95 of 100 draws?",
+    answer: () => 1.96 * Math.sqrt(0.25 / 25),
+    why: "Nothing learnt from 25 references can know the truth better than they do. Press “Draw new references” a few times and watch all methods move together.",
+  },
 ];
 let game = null; // {round, points, open}
 
@@ -25,23 +61,34 @@ function veil() {
   });
 }
 function leave_game() {
-  if (game) { game = null; veil(); show_game(); }
+  if (game) {
+    game = null;
+    veil();
+    show_game();
+  }
 }
 function start_round(round) {
   game = { round, points: round ? game.points : 0, open: true };
-  veil(); show_game();
+  veil();
+  show_game();
   choose(ROUNDS[round].preset, ROUNDS[round].more);
 }
-const points_for = (guess, truth) => Math.max(0, 10 - Math.floor(Math.abs(guess - truth) / 0.03)); // one point less for every 3 points off
+// One point less for every three per cent off.
+const points_for = (guess, truth) => Math.max(0, 10 - Math.floor(Math.abs(guess - truth) / 0.03));
 
 function reveal(guess) {
   const truth = ROUNDS[game.round].answer();
   if (truth === null || truth === undefined) return;
   const won = points_for(guess, truth);
   game = { ...game, open: false, points: game.points + won, guess, truth, won };
-  veil(); draw_planes(); draw_curves(); show_game();
+  veil();
+  draw_planes();
+  draw_curves();
+  show_game();
 }
-function models_are_ready() { ready_to_reveal(); }
+function models_are_ready() {
+  ready_to_reveal();
+}
 function ready_to_reveal() {
   const button = $("reveal");
   if (!button) return;
@@ -57,11 +104,17 @@ function show_game() {
     $("start").onclick = () => start_round(0);
     return;
   }
-  const round = ROUNDS[game.round], head = `<div class="ex-bar"><div class="chart-title">Prediction ${game.round + 1} of ${ROUNDS.length}</div><div class="hint">${game.points} points so far <button type="button" class="link" data-leave>Leave</button></div></div><p class="ask">${round.ask}</p>`;
+  const round = ROUNDS[game.round],
+    head = `<div class="ex-bar"><div class="chart-title">Prediction ${game.round + 1} of ${ROUNDS.length}</div><div class="hint">${game.points} points so far <button type="button" class="link" data-leave>Leave</button></div></div><p class="ask">${round.ask}</p>`;
   if (game.open) {
     box.innerHTML = `${head}<form class="guess"><label>Your guess <output data-guessed>50 %</output><input type="range" min="0" max="100" value="50" data-slide></label><button class="ghost strong" data-reveal disabled>Working it out…</button></form>`;
-    $("slide").oninput = (e) => { $("guessed").textContent = `${e.target.value} %`; };
-    box.querySelector("form").onsubmit = (e) => { e.preventDefault(); reveal($("slide").value / 100); };
+    $("slide").oninput = (e) => {
+      $("guessed").textContent = `${e.target.value} %`;
+    };
+    box.querySelector("form").onsubmit = (e) => {
+      e.preventDefault();
+      reveal($("slide").value / 100);
+    };
     ready_to_reveal();
   } else {
     const last = game.round + 1 === ROUNDS.length;
@@ -72,4 +125,6 @@ function show_game() {
   }
   $("leave").onclick = leave_game;
 }
-function wire_game() { show_game(); }
+function wire_game() {
+  show_game();
+}

@@ -1,4 +1,5 @@
-// Numbers that look drawn by chance and come out the same for the same seed (mulberry32; Box and Muller for the normal ones).
+// Numbers that look drawn by chance and come out the same for the same seed (mulberry32; Box and Muller for the normal
+// ones).
 function random_stream(seed) {
   let state = (seed * 2654435761) >>> 0;
   const uniform = () => {
@@ -9,8 +10,13 @@ function random_stream(seed) {
   };
   let spare = null;
   const normal = () => {
-    if (spare !== null) { const kept = spare; spare = null; return kept; }
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform())), angle = 2 * Math.PI * uniform();
+    if (spare !== null) {
+      const kept = spare;
+      spare = null;
+      return kept;
+    }
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform())),
+      angle = 2 * Math.PI * uniform();
     spare = radius * Math.sin(angle);
     return radius * Math.cos(angle);
   };

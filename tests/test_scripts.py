@@ -1,0 +1,56 @@
+"""The page's scripts are formatted: no line of code or comment is longer than a formatter's line. Text for the page may be."""
+
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "assets" / "app"
+LONGEST = 120
+
+
+def code_lengths(text: str) -> list[int]:
+    """Characters of each line outside of strings and templates, whose own `${...}` is code again."""
+    lengths, inside = [0], []  # open quotes, templates and `${`, innermost last
+    k = 0
+    while k < len(text):
+        here, two = text[k], text[k : k + 2]
+        within = inside[-1] if inside else ""
+        quoted = within in ("'", '"', "`")
+        if here == "\n":
+            lengths.append(0)
+            if within in ("//", "'", '"'):  # a quote at a line's end was an apostrophe of a regular expression
+                inside.pop()
+        elif quoted and here == "\\":
+            k += 1
+        elif quoted and here == within:
+            inside.pop()
+        elif within == "`" and two == "${":
+            inside.append("${")
+            k += 1
+        elif not quoted:
+            lengths[-1] += 1
+            if within == "//":
+                pass
+            elif two == "//":
+                inside.append("//")
+            elif here in "'\"`":
+                inside.append(here)
+            elif here == "{":
+                inside.append("{")
+            elif here == "}" and within in ("{", "${"):
+                inside.pop()
+        k += 1
+    return lengths
+
+
+def test_strings_do_not_count_and_code_does():
+    assert code_lengths('a = "xxxx";\nb = `y${c + `z`}y`; // it\'s') == [6, 20]
+    assert code_lengths("f({ a: `${g({})}` })\n'\nx") == [17, 1, 1]
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.js")), ids=lambda path: path.name)
+def test_no_line_of_a_script_is_longer_than_a_formatters(path):
+    """`npx prettier --print-width 120 --write assets/app` does it."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    long = [k + 1 for k, n in enumerate(code_lengths("\n".join(lines))) if n > LONGEST]
+    assert not long
