@@ -7,21 +7,45 @@ let tags = {};
 const tag_key = (p) => `${set_of(p)}/${file_of(p)}`;
 const tags_of = (p) => tags[tag_key(p)] ?? [];
 const tagged = () => data.points.set.map((_, p) => p).filter((p) => tags_of(p).length);
-function read_tags() { try { tags = JSON.parse(localStorage.getItem(TAGS())) ?? {}; } catch { tags = {}; } }
-function keep_tags() { try { localStorage.setItem(TAGS(), JSON.stringify(tags)); } catch { /* a private window keeps none */ } draw_gallery(); draw_panel(); }
+function read_tags() {
+  try {
+    tags = JSON.parse(localStorage.getItem(TAGS())) ?? {};
+  } catch {
+    tags = {};
+  }
+}
+function keep_tags() {
+  try {
+    localStorage.setItem(TAGS(), JSON.stringify(tags));
+  } catch {
+    /* a private window keeps none */
+  }
+  draw_gallery();
+  draw_panel();
+}
 function set_tags(points, words) {
-  for (const p of points) { if (words.length) tags[tag_key(p)] = [...new Set(words)]; else delete tags[tag_key(p)]; }
+  for (const p of points) {
+    if (words.length) tags[tag_key(p)] = [...new Set(words)];
+    else delete tags[tag_key(p)];
+  }
   keep_tags();
 }
-const split_tags = (text) => text.split(/[;,]/).map((word) => word.trim()).filter(Boolean);
+const split_tags = (text) =>
+  text
+    .split(/[;,]/)
+    .map((word) => word.trim())
+    .filter(Boolean);
 // A CSV that came from here, or one with the columns set, file and tags: fields may be quoted.
 function read_csv(text) {
   const rows = [[""]];
   let quoted = false;
   for (let i = 0; i < text.length; i += 1) {
-    const c = text[i], row = rows[rows.length - 1];
-    if (quoted && c === '"' && text[i + 1] === '"') { row[row.length - 1] += '"'; i += 1; }
-    else if (c === '"') quoted = !quoted;
+    const c = text[i],
+      row = rows[rows.length - 1];
+    if (quoted && c === '"' && text[i + 1] === '"') {
+      row[row.length - 1] += '"';
+      i += 1;
+    } else if (c === '"') quoted = !quoted;
     else if (c === "," && !quoted) row.push("");
     else if (c === "\n" && !quoted) rows.push([""]);
     else if (c !== "\r") row[row.length - 1] += c;
@@ -29,17 +53,23 @@ function read_csv(text) {
   return rows.filter((row) => row.length > 1);
 }
 async function load_tags(file) {
-  const [head, ...rows] = read_csv(await file.text()), at = (name) => head?.indexOf(name) ?? -1;
-  if (["set", "file", "tags"].some((name) => at(name) < 0)) { $("count").textContent = "This file has no columns set, file and tags."; return; }
+  const [head, ...rows] = read_csv(await file.text()),
+    at = (name) => head?.indexOf(name) ?? -1;
+  if (["set", "file", "tags"].some((name) => at(name) < 0)) {
+    $("count").textContent = "This file has no columns set, file and tags.";
+    return;
+  }
   for (const row of rows) {
     const words = split_tags(row[at("tags")] ?? "");
     if (words.length) tags[`${row[at("set")]}/${row[at("file")].replace(/^'/, "")}`] = words;
   }
-  gallery = "tagged"; keep_tags();
+  gallery = "tagged";
+  keep_tags();
 }
 
 function sorted(rows) {
-  if (sorting === "file") return [...rows].sort((a, b) => file_of(a).localeCompare(file_of(b), "en", { numeric: true }));
+  if (sorting === "file")
+    return [...rows].sort((a, b) => file_of(a).localeCompare(file_of(b), "en", { numeric: true }));
   if (sorting) return [...rows].sort((a, b) => (sorting === "rare" ? ratio(b) - ratio(a) : ratio(a) - ratio(b)));
   return rows;
 }
@@ -51,22 +81,36 @@ function draw_panel() {
   const box = $("panel");
   box.hidden = current === null;
   if (current === null) return;
-  const p = current, other = TITLES[names[1 - data.points.set[p]]].toLowerCase(), near = neighbours(p);
-  const labels = Object.keys(data.points.attributes).map((name) => `<dt>${escaped(name)}</dt><dd>${escaped(label_of(p, name))}</dd>`).join("");
+  const p = current,
+    other = TITLES[names[1 - data.points.set[p]]].toLowerCase(),
+    near = neighbours(p);
+  const labels = Object.keys(data.points.attributes)
+    .map((name) => `<dt>${escaped(name)}</dt><dd>${escaped(label_of(p, name))}</dd>`)
+    .join("");
   const strip = `${links.strip}/${data.points.item[p]}.webp`;
+  const neighbour = (q) =>
+    `<button type="button" class="thumb" data-point="${q}" aria-label="${escaped(file_of(q))}, ${factor(ratio(q))}" ` +
+    `style="${thumb(q)}"></button>`;
+  const neighbours = near.map(neighbour).join("");
   box.innerHTML = `<div class="ex-bar"><b><span class="dot ${set_of(p)}"></span> ${TITLES[set_of(p)]}</b><button type="button" class="ghost" data-close aria-label="Close the panel">✕</button></div>
     <span class="large" role="img" aria-label="The image, large" style="${thumb(p)}"><img src="${links.image}/${data.points.item[p]}.webp" alt=""></span><div class="file">${escaped(file_of(p))}</div>
     <div class="factor">${factor(ratio(p))} <small>at noise level ${level_name(data.levels[level].sigma)}</small></div>
     <img class="noises" src="${strip}" alt="The image at every noise level"><dl>${labels}</dl>
-    ${near.length ? `<div class="hint">Most alike to the model in the ${other}</div><div class="near">${near.map((q) => `<button type="button" class="thumb" data-point="${q}" aria-label="${escaped(file_of(q))}, ${factor(ratio(q))}" style="${thumb(q)}"></button>`).join("")}</div>` : ""}
+    ${near.length ? `<div class="hint">Most similar to the model in the ${other}</div><div class="near">${neighbours}</div>` : ""}
     <label class="tag">Tags <input type="text" data-tag value="${escaped(tags_of(p).join(", "))}" placeholder="for instance: wrong label"></label>
     <div class="ex-bar"><button type="button" class="ghost" data-step="-1">← Previous</button><button type="button" class="ghost" data-step="1">Next →</button></div>`;
-  box.querySelector(".large img").onerror = (e) => e.target.remove(); // the thumbnail below it stays
-  box.querySelector("[data-close]").onclick = () => { current = null; draw(); };
+  box.querySelector(".large img").onerror = (e) => e.target.remove(); // its thumbnail stays
+  box.querySelector("[data-close]").onclick = () => {
+    current = null;
+    draw();
+  };
   box.querySelector("[data-tag]").onchange = (e) => set_tags([p], split_tags(e.target.value));
-  box.querySelectorAll("[data-point]").forEach((b) => { b.onclick = () => inspect(Number(b.dataset.point)); });
+  box.querySelectorAll("[data-point]").forEach((b) => {
+    b.onclick = () => inspect(Number(b.dataset.point));
+  });
   box.querySelectorAll("[data-step]").forEach((b) => {
-    const rows = walk(), at = rows.indexOf(p) + Number(b.dataset.step);
+    const rows = walk(),
+      at = rows.indexOf(p) + Number(b.dataset.step);
     b.disabled = rows[at] === undefined;
     b.onclick = () => inspect(rows[at]);
   });
@@ -76,7 +120,10 @@ function show_tip(points, event) {
   const tip = $("tip");
   tip.hidden = !points.length;
   if (!points.length) return;
-  tip.innerHTML = points.slice(0, 8).map((p) => `<span style="${thumb(p)}"></span>`).join("");
+  tip.innerHTML = points
+    .slice(0, 8)
+    .map((p) => `<span style="${thumb(p)}"></span>`)
+    .join("");
   const box = element.getBoundingClientRect();
   tip.style.left = `${Math.min(event.clientX - box.left + 16, box.width - 150)}px`;
   tip.style.top = `${event.clientY - box.top + 16}px`;
