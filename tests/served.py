@@ -57,7 +57,10 @@ def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, co
         yield address
     finally:
         app.terminate()
-        app.wait(90)
+        try:
+            app.wait(90)
+        finally:
+            app.kill()
 
 
 def free_port() -> int:

@@ -181,7 +181,7 @@ def test_a_frame_is_named_mended_and_gone(page: Any, home: Path, tmp_path: Path,
     page.locator("#explorer [data-reference]").click()
     page.get_by_role("tab", name="Data", exact=True).click()
     moved = page.locator("#biased-path").get_by_role("textbox")
-    _until(lambda: moved.input_value().endswith("biased.json"), 20)
+    _until(lambda: moved.input_value().endswith("biased.json"), 60)
     page.locator("#data-view", has_text="biased.json").wait_for()
 
     _runs(page)
@@ -265,7 +265,7 @@ def _audit_again(page: Any, home: Path) -> Path:
     """One more audit, with the fields as they are; its run, once the page shows it."""
     known = _newest(home, "audit")
     page.locator("#audit-go").click()
-    _until(lambda: _newest(home, "audit") != known, 20)
+    _until(lambda: _newest(home, "audit") != known, 60)
     result = _result(home, "audit")
     shown = f"of “{result['biased']['name']}”"
     page.locator("#audit-verdict", has_text=shown).wait_for()
@@ -321,7 +321,7 @@ def _delete_comparison(page: Any, home: Path) -> None:
     _runs(page)
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator(f"[data-action=delete][data-run='{run.name}']").click()
-    _until(lambda: not run.exists(), 20)
+    _until(lambda: not run.exists(), 60)
 
 
 def _runs(page: Any) -> None:
@@ -341,7 +341,7 @@ def _fill(page: Any, where: str, value: str) -> None:
         page.wait_for_timeout(500)
         return number.input_value() == value
 
-    _until(holds, 20)
+    _until(holds, 60)
 
 
 def _newest(home: Path, kind: str) -> Path | None:
@@ -352,7 +352,7 @@ def _newest(home: Path, kind: str) -> Path | None:
 
 def _result(home: Path, kind: str, seconds: float = 400) -> dict:
     """The run's result.json once it has finished; its own words if it fails."""
-    _until(lambda: _newest(home, kind) is not None, 20)
+    _until(lambda: _newest(home, kind) is not None, 60)
     run = _newest(home, kind)
 
     def ended() -> bool:
