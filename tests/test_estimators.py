@@ -107,6 +107,38 @@ def test_carried_means_are_the_references_by_the_true_ratio_and_a_fold_is_blind_
     np.testing.assert_allclose(means[3].numpy(), mu.numpy(), atol=0.15)  # E_bias[r(x0) xt] = E_ref[xt]
 
 
+def test_components_are_those_of_a_full_decomposition():
+    """Against NumPy's: standardised rows on their leading principal axes, up to sign; a feature that never changes says nothing."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 30)) @ np.diag(np.linspace(5, 0.1, 30)) @ rng.standard_normal((30, 30))
+    rows = np.concatenate([rows, np.full((200, 1), 7.0)], 1)
+    z = (rows - rows.mean(0)) / np.maximum(rows.std(0, ddof=1), 1e-6)
+    axes = np.linalg.svd(z, full_matrices=False)[2][:5]
+    components = Components.of(torch.tensor(rows), 5, 0)
+    found = components(torch.tensor(rows)).numpy()
+    assert found.shape == (200, 5) and components.basis.shape == (31, 5)
+    np.testing.assert_allclose(np.abs(found), np.abs(z @ axes.T), atol=0.02)  # the decomposition is a randomised one
+    assert Components.of(torch.tensor(rows[:4]), 5, 0).basis.shape == (31, 4)  # no more than there are rows
+    assert torch.equal(Components.of(torch.tensor(rows), 5, 0).basis, components.basis)
+
+
+def test_the_discriminant_is_fishers_with_its_ridge_of_the_folds_own_images():
+    """Against NumPy: (S + ridge F)^-1 (reference - biased) on standardised features, and nought halfway between the means."""
+    rng, ridge = np.random.default_rng(1), 0.07
+    biased, reference = rng.standard_normal((80, 6)) * np.arange(1, 7), 1 + rng.standard_normal((1, 30, 6))
+    fold = np.arange(80) % 2
+    level = _Level.of(torch.tensor(biased).float(), torch.tensor(reference).float(), fold, RatioConfig(sigmas=(1.0,), folds=2, components=6))
+    both = np.concatenate([biased, reference[0]])
+    z_b, z_r = ((x - both.mean(0)) / both.std(0, ddof=1) for x in (biased, reference[0]))
+    weights, biases = level.discriminants(level.reference.mean(0).expand(2, -1), ridge)
+    for k in range(2):
+        own = z_b[fold != k]
+        truth = np.linalg.solve(np.cov(own.T, bias=True) + ridge * 6 * np.eye(6), z_r.mean(0) - own.mean(0))
+        np.testing.assert_allclose(weights[k].numpy() * both.std(0, ddof=1), truth, rtol=1e-3, atol=1e-4)
+        halfway = (reference[0].mean(0) + biased[fold != k].mean(0)) / 2
+        assert float(weights[k].double() @ torch.tensor(halfway) + biases[k]) == pytest.approx(0, abs=1e-4)
+
+
 def test_early_stopping_ends_before_the_training_loss_does(network):
     few, _ = bent(200, 60)
     found = fit_network(few, folds(200), folds(60), CONFIG)

@@ -46,22 +46,26 @@ def test_the_nearest_point_of_a_line_is_the_projection_however_few_the_reference
     assert 0.8 <= covered <= 1.0
 
 
+@pytest.mark.parametrize("images_a_fold", [50.0, 1e9])
 @pytest.mark.parametrize("closed", [-0.5, 0.0, 0.5, 1.0, 1.4])
-def test_the_meter_reads_how_far_samples_have_gone(closed, monkeypatch):
+def test_the_meter_reads_how_far_samples_have_gone(closed, images_a_fold, monkeypatch):
     """Samples N(closed * delta, I) between biased images at the origin and references N(delta, I), with an interval as narrow as it can be.
 
-    What is uncertain is nearly the samples' and references' means along the weighted delta: the delta method gives the interval's width.
+    By the delta method the reading varies with the samples' mean, by `closed` with the references', and by 1 - `closed` with the biased
+    images', each along the weighted delta.
     """
     monkeypatch.setattr(strength, "in_gap_components", lambda ratio, images, labels, seed: images)
     rng, delta, n = np.random.default_rng(3), np.linspace(1, 0.2, Q), 1500
     ratio = ratio_of(rng, delta, n)
-    ratio.gap_counts = torch.full((FOLDS,), 1e9)
+    ratio.gap_counts = torch.full((FOLDS,), images_a_fold)
     found = strength.gap_closed(ratio, closed * delta + rng.standard_normal((n, Q)))
     along = FADED * delta / (FADED * delta * delta).sum()  # gap = <mean, along> at the truth
-    spread = (along @ along * (1 + closed**2) / n) ** 0.5
+    drawn = (1 + closed**2) / n
+    spread = (along @ along * drawn) ** 0.5
     assert abs(found.value - closed) < 4 * spread
     assert found.interval[0] < closed < found.interval[1]
-    assert found.interval[1] - found.interval[0] == pytest.approx(2 * 1.96 * spread, rel=0.25)
+    wide = (along @ along * (drawn + (1 - closed) ** 2 / (FOLDS * images_a_fold))) ** 0.5
+    assert found.interval[1] - found.interval[0] == pytest.approx(2 * 1.96 * wide, rel=0.25)
 
 
 def test_samples_of_each_fold_are_measured_against_the_references_of_that_fold(monkeypatch):
