@@ -110,7 +110,7 @@ def test_carried_means_are_the_references_by_the_true_ratio_and_a_fold_is_blind_
 def test_components_are_those_of_a_full_decomposition():
     """Against NumPy's: standardised rows on their leading principal axes, up to sign; a feature that never changes says nothing."""
     rng = np.random.default_rng(0)
-    rows = rng.standard_normal((200, 30)) @ np.diag(np.linspace(5, 0.1, 30)) @ rng.standard_normal((30, 30))
+    rows = 0.01 * rng.standard_normal((200, 30)) @ np.diag(np.linspace(5, 0.1, 30)) @ rng.standard_normal((30, 30))
     rows = np.concatenate([rows, np.full((200, 1), 7.0)], 1)
     z = (rows - rows.mean(0)) / np.maximum(rows.std(0, ddof=1), 1e-6)
     axes = np.linalg.svd(z, full_matrices=False)[2][:5]
@@ -127,7 +127,8 @@ def test_the_discriminant_is_fishers_with_its_ridge_of_the_folds_own_images():
     rng, ridge = np.random.default_rng(1), 0.07
     biased, reference = rng.standard_normal((80, 6)) * np.arange(1, 7), 1 + rng.standard_normal((1, 30, 6))
     fold = np.arange(80) % 2
-    level = _Level.of(torch.tensor(biased).float(), torch.tensor(reference).float(), fold, RatioConfig(sigmas=(1.0,), folds=2, components=6))
+    config = RatioConfig(sigmas=(1.0,), folds=2, components=6)
+    level = _Level.of(torch.tensor(biased).float(), torch.tensor(reference).float(), fold, config)
     both = np.concatenate([biased, reference[0]])
     z_b, z_r = ((x - both.mean(0)) / both.std(0, ddof=1) for x in (biased, reference[0]))
     weights, biases = level.discriminants(level.reference.mean(0).expand(2, -1), ridge)

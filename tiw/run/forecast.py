@@ -141,7 +141,7 @@ def say_beforehand(run: RunFolder, denoiser: Denoiser, parts: list[Part]) -> Non
 def too_long(what: str, denoiser: Denoiser, passes: float) -> bool:
     """Whether a check of so many passes takes more than an hour; it is then said on standard error that it is left out."""
     seconds = passes * seconds_a_pass(denoiser)
-    long = processes.agreed(seconds > LONG)
+    long = bool(processes.agreed(seconds > LONG))
     if long and processes.is_first():
         print(f"{what} would take {about_time(seconds)} and is left out.", file=sys.stderr)
     return long
