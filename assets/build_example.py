@@ -62,6 +62,9 @@ def keep(run: Path, to: Path, kind: str) -> None:
     assert status["state"] == "finished", status
     write_atomic(to / names.STATUS, json.dumps({**status, "pid": None}, indent=1).encode())
     write_atomic(to / names.OWNER, EVERYONE.encode())
+    if (run / names.PAIRS).is_file():
+        lines = (run / names.PAIRS).read_text(encoding="utf-8").splitlines(keepends=True)
+        write_atomic(to / names.PAIRS, "".join(lines[: PAIRS + 1]).encode())
     if (run / names.SAMPLES).is_file():
         with np.load(run / names.SAMPLES) as drawn:
             np.savez_compressed(to / names.SAMPLES, **{name: drawn[name][:PAIRS] for name in ("seeds", "baseline", "debiased")})

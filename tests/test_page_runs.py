@@ -1,6 +1,7 @@
 """What the page says of runs beside their results: ticks, what Stop leaves, dismissing, settings, two audits side by side, kept fields."""
 
 import copy
+import re
 
 import pytest
 from filelock import FileLock
@@ -109,3 +110,14 @@ def test_before_the_first_step_samples_and_gap_are_the_baselines(store):
     steps = [{"step": 1, "steps": 40, "loss": 1.0}]
     assert "before the first step" in _numbers(run, steps, [first], "") and "The baseline, before the first step" in _grid(run, [first])
     assert "before the first step" not in _numbers(run, steps, [first, later], "") and "Step 20" in _grid(run, [first, later])
+
+
+@pytest.mark.parametrize("sheet", ["style.css", "learn/learn.css"])
+def test_no_selector_has_a_comma_in_brackets(sheet):
+    """Gradio puts its prefix behind each comma: a rule that hides rows without a card or an error hid the errors, too."""
+    from ui import theme
+
+    rules = re.sub(r"/\*.*?\*/", "", theme.asset(sheet), flags=re.DOTALL)
+    selectors = [selector for selector in re.findall(r"([^{}]+)\{", rules) if not selector.strip().startswith("@")]
+    assert len(selectors) > 20
+    assert not [selector for selector in selectors if re.search(r":(has|not|is|where)\([^)]*,", selector)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import gradio as gr
 
@@ -10,6 +11,7 @@ from . import theme
 from .theme import COLOURS
 from .words import number, percent
 
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SETS = {"baseline": "Baseline", "debiased": "Debiased", "reference": "Reference set", "target": "True target"}
 
 
@@ -30,21 +32,23 @@ def loss(steps: list[dict]) -> str:
     if not steps:
         return ""
     last = steps[-1]
+    power = -math.floor(math.log10(max((s["loss"] for s in steps if s["loss"] > 0), default=1.0)))  # 0.0015 is read as 1.5 thousandths
+    unit = f"loss × 10{str(power).translate(RAISED)}" if power > 0 else "loss"
     figure = {
         "data": [
             {
                 "type": "scatter",
                 "mode": "lines" if len(steps) > 1 else "markers",
                 "x": [s["step"] for s in steps],
-                "y": [s["loss"] for s in steps],
+                "y": [s["loss"] * 10 ** max(power, 0) for s in steps],
                 "line": {"color": COLOURS["ink"], "width": 1.8},
-                "hovertemplate": "step %{x}<br>loss %{y:.3f}<extra></extra>",
+                "hovertemplate": f"step %{{x}}<br>{unit}: %{{y:.2f}}<extra></extra>",
             }
         ],
         "layout": {
             "height": 230,
             "xaxis": {"range": [0, last["steps"]], "title": {"text": "step"}},
-            "yaxis": {"title": {"text": "loss"}},
+            "yaxis": {"title": {"text": unit}, "rangemode": "tozero"},
             "showlegend": False,
         },
         "alt": f"Loss against step; {number(last['loss'], 3)} at step {last['step']} of {last['steps']}.",

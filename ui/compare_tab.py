@@ -208,11 +208,17 @@ def _differences(result: dict) -> str:
     for from_, title in (("baseline", "Against the baseline"), ("target", "Against the target")):
         rows = [row for row in result.get("differences", []) if row["from"] == from_]
         listed = [
-            [f"{row['attribute']}: {row['value']}", _points(row["raw"]), _points(row["corrected"]), row["words"], f"{row['p_holm']:.2g}"]
+            [
+                f"{row['attribute']}: {row['value']}",
+                _points(row["raw"]),
+                _points(row["corrected"]),
+                row["words"],
+                words.p_value(row["p_holm"]),
+            ]
             for row in rows
         ]
         if listed:
-            head = ["Share", "Raw", "Corrected", "In words", "p (Holm)"]
+            head = ["Share", "Raw", "Corrected", "In words", "p\u00a0(Holm)"]
             cards.append(html.card(f"<h3>{title}</h3>{html.table(head, [[escape(cell) for cell in row] for row in listed], title)}"))
     warnings = [*result.get("not_measurable", {}).values(), *(t["sentence"] for t in result.get("transfer", []) if not t["fits"])]
     if warnings:
@@ -239,7 +245,12 @@ def _residual(found: dict | None) -> str:
         ("halves", "Two halves of the reference (must not be seen)"),
     )
     rows = [
-        [title, f"{s['auc']:.3f} [{s['interval'][0]:.3f}, {s['interval'][1]:.3f}]", f"{s['p']:.2g}", f"{s['n'][0]:,} and {s['n'][1]:,}"]
+        [
+            title,
+            f"{s['auc']:.3f} [{s['interval'][0]:.3f}, {s['interval'][1]:.3f}]",
+            words.p_value(s["p"]),
+            f"{s['n'][0]:,} and {s['n'][1]:,}",
+        ]
         for name, title in sides
         if (s := found.get(name))
     ]

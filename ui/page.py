@@ -176,7 +176,7 @@ def ticked(sets: dict, current: dict) -> str:
         TABS[kind] for kind in ("audit", "debias", "compare") if (run := store.open_run(current[kind])) and run.done and not run.shipped
     }
     tabs = ",".join(f"#steps button[data-tab-id={tab}]::before" for tab in sorted(done | ({"data"} if done and sets["biased"] else set())))
-    return f'<style>{tabs}{{content:"✓" !important}}</style>' if tabs else ""
+    return f'<style>{tabs}{{content:"✓" !important;content:"✓"/"" !important}}</style>' if tabs else ""
 
 
 def refilled(values: object, usual: list) -> list:

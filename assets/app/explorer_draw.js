@@ -263,11 +263,13 @@ function map_traces() {
 function draw_map() {
   const axis = { showgrid: false, zeroline: false, showticklabels: false, ticks: "" };
   if (!Object.keys(data.maps).length) {
+    $("map").removeAttribute("role");
     $("map").innerHTML =
       `<p class="tiw-note ex-wait">${data.map_coming ? "The map is being drawn. It appears here by itself." : "This audit has no map."}</p>`;
     return;
   }
   if (!$("map").classList.contains("js-plotly-plot")) $("map").innerHTML = "";
+  $("map").setAttribute("role", "img");
   Plotly.react(
     $("map"),
     map_traces(),
