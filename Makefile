@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 FAST := $(patsubst %,tests/test_%.py,structure options cli damaged gate shares noise objectives power wheel)
 
-.PHONY: help app check test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality example screenshots clean
+.PHONY: help app check test test-slow test-gpu lint demo bench bench-gpu bench-loop bench-quality example screenshots walk clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ example: $(VENV)/dev  ## compute the finished example that ships with the app (W
 
 screenshots: $(VENV)/dev  ## the README's pictures, from the real page
 	$(BIN)/python docs/screenshots.py
+
+walk: $(VENV)/dev  ## every tab at three widths, light and dark: pictures, and what is wrong (WORK=folder)
+	$(BIN)/python docs/walk.py $(or $(WORK),/tmp/tiw-walk)
 
 $(VENV)/app: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)

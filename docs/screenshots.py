@@ -17,10 +17,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 MARGIN = 16  # pixels above and below a picture's elements
@@ -83,35 +85,44 @@ def walk(page: Page, home: Path, steps: str) -> None:
     shoot(page, "compare", "#compare-numbers", "#pairs .pair:nth-child(14)")
 
 
+@contextmanager
+def browsed(home: Path) -> Iterator[tuple[Browser, str]]:
+    """A browser, and the address of an app at work in `home`."""
+    home.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    chromium = next(found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name)))
+    address = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "app.py", "--port", str(port), "--no-browser"]
+    app = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TIW_HOME": str(home)})
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(address).close()
+                break
+            except urllib.error.URLError:
+                time.sleep(0.5)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            yield browser, address
+            browser.close()
+    finally:
+        app.terminate()
+        app.wait(20)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", default="300", help="of fine-tuning")
     parser.add_argument("--home", type=Path, help="folder that keeps the runs; default: a temporary one")
     args = parser.parse_args()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    chromium = next(found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name)))
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder:
         home = (args.home or Path(folder)).resolve()
-        home.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "app.py", "--port", str(port), "--no-browser"]
-        app = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TIW_HOME": str(home)})
-        try:
-            for _ in range(120):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
-                    break
-                except urllib.error.URLError:
-                    time.sleep(0.5)
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        with browsed(home) as (browser, address):
             page = browser.new_page(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
-            page.goto(f"http://127.0.0.1:{port}/")
+            page.goto(address)
             walk(page, home, args.steps)
-            browser.close()
-        finally:
-            app.terminate()
-            app.wait(20)
 
 
 if __name__ == "__main__":
