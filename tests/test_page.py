@@ -226,7 +226,9 @@ def _audit(page: Any, home: Path) -> dict:
     page.get_by_label("Score all images").uncheck()
     page.locator("#audit-go").click()
     result = _result(home, "audit")
-    page.get_by_text(result["verdict"]["sentence"]).wait_for(timeout=60_000)
+    page.locator("#audit-verdict", has_text="200 of 8,000").wait_for(timeout=60_000)  # what ships with the app was on screen before
+    page.locator("#explorer [data-drawn]", has_text="250 of").wait_for(timeout=60_000)
+    assert result["verdict"]["sentence"] in page.locator("#audit-verdict").inner_text()
 
     levels = page.locator("#explorer [data-strip] button")
     levels.first.wait_for()
@@ -298,7 +300,7 @@ def _debias(page: Any, home: Path) -> tuple[Path, dict]:
     _fill(page, "#debias-batch", "16")
     page.locator("#debias-go").click()
     result = _result(home, "debias")
-    page.get_by_text("The debiased model is ready").wait_for(timeout=60_000)
+    page.locator("#debias-numbers", has_text="2 steps of training").wait_for(timeout=60_000)
     assert "of 2" in page.locator("#debias-numbers .tile", has_text="Step").first.inner_text()
     return _newest(home, "debias"), result
 
@@ -308,7 +310,8 @@ def _compare(page: Any, home: Path) -> dict:
     _fill(page, "#compare-count", "100")
     page.locator("#compare-go").click()
     result = _result(home, "compare")
-    page.locator("#pairs .pair").first.wait_for(timeout=60_000)
+    page.locator("#compare-numbers", has_text="n = 100 each").wait_for(timeout=60_000)
+    page.locator("#pairs", has_text="100 pairs").wait_for(timeout=60_000)
     assert f"{result['fairness_discrepancy']['debiased']['value']:.3f}" in page.locator("#compare-numbers").inner_text()
     assert page.locator("#pairs .pair").count() == 24
     page.get_by_role("button", name="Next →").click()
