@@ -6,8 +6,9 @@ import pytest
 from test_shares import coloured
 
 from tiw.comparing.classifier import fit_attribute_classifier
-from tiw.comparing.compare import measure
+from tiw.comparing.compare import _with_fall, measure
 from tiw.data import ImageSet
+from tiw.intervals import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,12 @@ def test_without_truth_the_reference_is_the_target_and_its_error_counts(classifi
     truth = {f"{a}-{b}": 0.25 for a in ("red", "grey") for b in ("bright", "dark")}
     known = measure(samples.images, samples.images, reference, classifier, None, truth).to_json()["fairness_discrepancy"]["baseline"]
     assert estimated["interval"][1] - estimated["interval"][0] > 1.3 * (known["interval"][1] - known["interval"][0])
+
+
+def test_the_fall_is_a_share_of_the_baselines_distance_and_none_where_that_was_nought():
+    def fell(before, after):
+        return _with_fall({"baseline": Estimate(before, (0.0, 1.0)), "debiased": Estimate(after, (0.0, 1.0))}, "light")
+
+    assert fell(0.4, 0.1)["fall"] == pytest.approx(0.75) and fell(0.1, 0.2)["fall"] == pytest.approx(-1.0)
+    assert fell(0.0, 0.0)["fall"] is None and fell(0.0, 0.1)["of"] == "light"
+    assert _with_fall(None, "light") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -284,6 +286,8 @@ def test_execute_finishes_once(run, work):
         (FloatingPointError("the loss is nan"), 1, "failed", "The training diverged: the loss is nan."),
         (RuntimeError("CUDA out of memory. Tried"), 1, "failed", "There was not enough memory"),
         (OSError(28, "No space left on device"), 1, "failed", "The disk is full"),
+        (OSError(errno.ENOSPC, "Auf dem Gerät ist kein Speicherplatz mehr verfügbar"), 1, "failed", "The disk is full"),
+        (OSError(errno.EDQUOT, "Der zugewiesene Plattenplatz ist überschritten"), 1, "failed", "The disk is full"),
         (KeyError("x"), 1, "failed", "Something went wrong (KeyError"),
     ],
 )
@@ -448,33 +452,50 @@ def test_one_that_does_not_listen_is_ended(jobs, monkeypatch):
     assert re.search(r"gave no sign for \d+ seconds .* begins anew", jobs.open(run_id).status()["message"])
 
 
-CHILD_OF = """
-import sys, time
-from pathlib import Path
-run, signs, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-for sign in range(signs):
-    (run / "checkpoint.partial").write_bytes(b"x" * sign)
-    time.sleep(seconds)
-"""
+@pytest.fixture
+def supervised(run, monkeypatch):
+    """`supervise` on a clock that every wait moves on. Called with the seconds at which the child gives a sign, and the one at which it
+    ends; returns the seconds it was silent, and when it was killed."""
+
+    def supervised(signs, ends: float) -> tuple[float, list[float]]:
+        now, killed = [0.0], []
+
+        class Child:
+            def wait(self, seconds: float = 0.0) -> int:
+                before = now[0]
+                now[0] += seconds
+                if killed or now[0] >= ends:
+                    return 0
+                if any(before < sign <= now[0] for sign in signs):
+                    (run.path / "checkpoint.partial").write_bytes(b"x" * int(10 * now[0]))
+                raise subprocess.TimeoutExpired("child", seconds)
+
+        monkeypatch.setattr(supervise, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(supervise, "kill", lambda child: killed.append(now[0]))
+        return supervise.supervise(run, Child()), killed
+
+    return supervised
 
 
-@pytest.mark.parametrize(("signs", "seconds", "killed"), [(6, 0.5, False), (1, 60.0, True)])
-def test_a_child_that_was_asked_to_stop_is_let_finish_while_it_gives_signs(run, monkeypatch, signs, seconds, killed):
-    """The first takes six times as long as the grace, but writes all the while; the second has nothing to say."""
-    monkeypatch.setattr(supervise, "SILENCE", 1.2)
-    run.write_status(state="running")
+def test_a_child_that_was_asked_to_stop_is_let_finish_while_it_gives_signs(run, supervised):
+    """The first takes ten times as long as the grace, but writes all the while; the second has nothing more to say."""
     run.request_stop()
-    child = subprocess.Popen([sys.executable, "-c", CHILD_OF, str(run.path), str(signs), str(seconds)])
-    silent = supervise.supervise(run, child)
-    assert (silent > 1.2, child.returncode) == ((True, -9) if killed else (False, 0))
+    assert supervised(range(0, 600, 20), ends=600) == (0.0, [])
+    silent, killed = supervised([5], ends=600)
+    assert supervise.SILENCE < silent <= supervise.SILENCE + 1 and len(killed) == 1 and killed[0] < 70
 
 
-def test_a_child_that_is_used_to_silence_is_given_more_of_it(run, monkeypatch):
-    """A step of two seconds is no hang where every step took two seconds."""
-    monkeypatch.setattr(supervise, "SILENCE", 0.8)
-    child = subprocess.Popen([sys.executable, "-c", CHILD_OF, str(run.path), "3", "2"])
-    threading.Timer(3.0, run.request_stop).start()
-    assert supervise.supervise(run, child) == 0 and child.returncode == 0
+def test_a_child_that_is_used_to_silence_is_given_more_of_it(run, supervised):
+    """Steps of 40 seconds, then one of 100 or of 130: the first is no hang, the second is more than three times as long as any before."""
+    run.request_stop()
+    steps = list(range(0, 201, 40))
+    assert supervised(steps, ends=300) == (0.0, [])
+    silent, killed = supervised(steps, ends=400)
+    assert 120 < silent <= 121 and len(killed) == 1
+
+
+def test_a_child_that_was_not_asked_to_stop_may_be_silent_for_ever(supervised):
+    assert supervised([], ends=10_000) == (0.0, [])
 
 
 def test_what_a_killed_training_run_loses_is_said(jobs):
@@ -599,7 +620,7 @@ def test_kill_9_of_the_app_ends_its_child_within_seconds(home):
     assert child.is_running()
     jobs = Jobs(home, child_command)
     try:
-        wait_for(lambda: not running.at_work(), 5)
+        wait_for(lambda: not running.at_work(), 30)
         assert running.status()["state"] == "stopped"
         assert sorted(run.state for run in jobs.listing()) == ["interrupted", "stopped"]
         jobs.resume(running.path.name)
