@@ -456,3 +456,23 @@ def test_what_lags_is_said_beside_the_gap_closed(store, sets):
     assert "what lags" in _beside(run)
     without = put(store, "b", "debias", DebiasOptions(**inputs), result)
     assert _lagging(without) == "" and _beside(without) == "judged without labels"
+
+
+def test_a_run_that_cannot_be_read_is_listed_and_can_be_deleted(store, sets, monkeypatch):
+    """Its folder took room for ever, and nobody saw it."""
+    from types import SimpleNamespace
+
+    from ui import page, runs_list
+
+    good = put(store, "a", "audit", AuditOptions(), AUDITED)
+    bad = store.jobs().folder / ("b" * 32)
+    bad.mkdir()
+    (bad / "config.json").write_text("[" * 10_000)
+    shown = runs_list.render({})
+    assert "Unreadable" in shown and shown.count('data-action="delete"') == 2 and shown.count('data-action="open"') == 1
+    assert [run.id for run in store.all_runs()] == [good.id] and store.open_run(bad.name) is None
+    monkeypatch.setattr(page.gr, "Info", lambda *_: None)
+    monkeypatch.setattr(page.gr, "Warning", lambda *_: None)
+    left = page._delete_run({"audit": good.id}, SimpleNamespace(_data={"value": bad.name}))
+    assert not bad.exists() and left["audit"] == good.id and "Unreadable" not in runs_list.render({})
+    assert page._delete_run({}, SimpleNamespace(_data={"value": "c" * 32}))["audit"] == ""

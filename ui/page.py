@@ -228,13 +228,14 @@ def _describe_run(event: gr.EventData) -> None:
 
 
 def _delete_run(current: dict, event: gr.EventData) -> dict:
-    current, run = caps.shaped(current, NONE), store.open_run(_run_of(event))
-    if run is None or run.busy:
+    current, asked = caps.shaped(current, NONE), _run_of(event)
+    run = store.open_run(asked)  # None too for one that cannot be read
+    if run is not None and run.busy:
         return current
     try:
-        store.delete(run.id)
+        store.delete(asked)
     except UserInputError as problem:
         gr.Warning(store.said(problem))
         return current
-    gr.Info(f"{words.KINDS.get(run.kind, run.kind)} deleted.")
-    return {kind: "" if run_id == run.id else run_id for kind, run_id in current.items()}
+    gr.Info(f"{'Unreadable run' if run is None else words.KINDS.get(run.kind, run.kind)} deleted.")
+    return {kind: "" if run_id == asked else run_id for kind, run_id in current.items()}

@@ -5,17 +5,18 @@ from __future__ import annotations
 from html import escape
 
 from tiw.run.folder import LONGEST_NAME, LONGEST_NOTE
+from tiw.run.index import UNREADABLE, RunSummary
 
 from . import html, store, words
 
 
 def render(current: dict) -> str:
-    runs = store.all_runs()
-    if not runs:
+    runs, unreadable = store.all_runs(), store.unreadable_runs()
+    if not runs and not unreadable:
         return html.empty("No runs yet", "Audits, previews, debiased models and comparisons are kept here until you delete them.")
     shown = set(current.values())
     head = ["Run", "Name and note", "State", "Started", "Size", ""]
-    return html.card(html.table(head, [_row(run, run.id in shown) for run in runs], "Runs"))
+    return html.card(html.table(head, [*(_row(run, run.id in shown) for run in runs), *map(_unreadable, unreadable)], "Runs"))
 
 
 def signature() -> list:
@@ -25,11 +26,7 @@ def signature() -> list:
 def _row(run: store.Run, shown: bool) -> list[str]:
     name = run.about[0] or f"{words.KINDS.get(run.kind, run.kind)} {words.clock(run.status['created'])}"
     open_ = "<small>on screen</small>" if shown else f'<button class="link" data-action="open" data-run="{run.id}">Open</button>'
-    delete = (
-        ""
-        if run.busy
-        else f'<button class="link danger" data-action="delete" data-run="{run.id}" data-name="{escape(name)}">Delete</button>'
-    )
+    delete = "" if run.busy else _delete(run.id, name)
     about = f"<b>{words.KINDS.get(run.kind, run.kind)}</b> <small>{escape(_about(run))}</small>"
     return [
         about,
@@ -39,6 +36,17 @@ def _row(run: store.Run, shown: bool) -> list[str]:
         words.size(run.folder.disk_bytes()),
         f"{open_} {delete}",
     ]
+
+
+def _unreadable(run: RunSummary) -> list[str]:
+    """A folder that was damaged, or written by another version."""
+    why = f"<b>Unreadable</b> <small>{escape(store.said(run.status['message']))}</small>"
+    size = words.size(store.jobs().index.size(run.id))
+    return [why, "", html.chip(UNREADABLE), words.clock(run.status["created"]), size, _delete(run.id, "this unreadable run")]
+
+
+def _delete(run_id: str, name: str) -> str:
+    return f'<button class="link danger" data-action="delete" data-run="{run_id}" data-name="{escape(name)}">Delete</button>'
 
 
 def _called(run: store.Run) -> str:

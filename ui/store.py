@@ -16,6 +16,7 @@ from tiw.data import load_in_child
 from tiw.errors import UserInputError
 from tiw.files import shipped
 from tiw.run.folder import RunFolder
+from tiw.run.index import RunSummary
 from tiw.run.names import OWNER
 from tiw.run.queue import BUSY, RUN_ID, Jobs
 
@@ -158,7 +159,9 @@ def describe(run_id: str, name: str, note: str) -> None:
 
 
 def delete(run_id: str) -> None:
-    jobs().delete(_own(run_id).id)
+    if not any(run.id == run_id and gate.may_change(run.owner) for run in unreadable_runs()):
+        _own(run_id)
+    jobs().delete(run_id)
     gate.log("delete", run=run_id, visitor=gate.short(gate.visitor()))
 
 
@@ -166,6 +169,11 @@ def all_runs(kind: str | None = None) -> list[Run]:
     """Those that this visitor may see, newest first."""
     listed = [run for run in jobs().listing() if gate.may_read(run.owner) and (kind is None or run.kind == kind)]
     return [run for run in map(open_run, (run.id for run in listed)) if run is not None]
+
+
+def unreadable_runs() -> list[RunSummary]:
+    """What lies among the runs and is none that this version can read: it can be deleted, and nothing else."""
+    return [run for run in jobs().listing() if not run.readable and gate.may_read(run.owner)]
 
 
 def signature(run_id: str) -> list:
