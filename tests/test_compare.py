@@ -6,8 +6,9 @@ import pytest
 from test_shares import coloured
 
 from tiw.comparing.classifier import fit_attribute_classifier
-from tiw.comparing.compare import measure
+from tiw.comparing.compare import _with_fall, measure
 from tiw.data import ImageSet
+from tiw.intervals import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,10 @@ def test_without_truth_the_reference_is_the_target_and_its_error_counts(classifi
     truth = {f"{a}-{b}": 0.25 for a in ("red", "grey") for b in ("bright", "dark")}
     known = measure(samples.images, samples.images, reference, classifier, None, truth).to_json()["fairness_discrepancy"]["baseline"]
     assert estimated["interval"][1] - estimated["interval"][0] > 1.3 * (known["interval"][1] - known["interval"][0])
+
+
+def test_a_perfect_baseline_leaves_nothing_to_fall():
+    """Its distance is exactly 0: the result says null, not a division by zero."""
+    distances = {"baseline": Estimate(0.0, (0.0, 0.1)), "debiased": Estimate(0.05, (0.0, 0.1)), "floor": Estimate(0.02, (0.0, 0.1))}
+    assert _with_fall(distances, "skin")["fall"] is None
+    assert _with_fall({**distances, "baseline": Estimate(0.2, (0.1, 0.3))}, "skin")["fall"] == pytest.approx(0.75)

@@ -50,6 +50,7 @@ ROOMS = {
             "hand_on",
             "card",
             "spot_check",
+            "lineup",
             "comparison",
             "thumbnails",
             "audit_files",
