@@ -25,6 +25,7 @@ ROOMS = {
         "residual",
         "encoders",
         "classifier",
+        "groups",
         "plugins",
         "transfer",
         "spot",

@@ -16,7 +16,7 @@ MB = 1 << 20
 KINDS = ("audit", "even-out", "preview", "debias", "train", "compare", "sample")
 INTERNAL = ("device", "precision", "ema", "sigma_scale", "preview_every", "checkpoint_every")
 PLACES = ("biased", "reference", "baseline", "labels", "heldout", "data", "debiased", "audit", "model", "guidance")  # sets, models, runs
-NAMED = ("", "demo", "none", "ita")  # places that are no place
+NAMED = ("", "demo", "none", "ita", "groups")  # places that are no place
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ..comparing.attributes import parse_attributes
 from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
 from ..comparing.compare import Comparison, check_comparison, measure
 from ..comparing.encoders import check_encoder, denoiser_encoder
+from ..comparing.groups import Groups, find_groups
 from ..comparing.plugins import plugin
 from ..data import ImageSet, load_demo
 from ..errors import UserInputError
@@ -30,6 +31,7 @@ from .lineup import find_others, open_ratio, title_of
 from .options import CompareOptions, DebiasOptions
 from .spot_check import write_predicted
 
+MOST_SEEN = 1000  # biased images in which unnamed groups are looked for
 FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
 ROLES = ("baseline", "biased", "reference")  # "demo", where neither the options nor a run name them
@@ -49,11 +51,15 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     check_comparison(*models.values(), reference, None, heldout, ())  # sizes first: a classifier takes a while
     if models["baseline"].classes:
         (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
+    biased, notes = floor_images(run, o, given, models["baseline"])
     run.progress("Fitting the attribute classifier", 0, 1)
-    classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""), models["baseline"], heldout, reference)
+    if o.labels == "groups":
+        seen = reference.images if biased is None else np.concatenate([reference.images, biased.images[:MOST_SEEN]])
+        classifier = find_groups(seen, denoiser_encoder(models["baseline"]), o.seed)
+    else:
+        classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""), models["baseline"], heldout, reference)
     truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
     classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
-    biased, notes = floor_images(run, o, given, models["baseline"])
     others = find_others(o.also, trained, models["baseline"], o.device)
     ratio = open_ratio(trained, models["baseline"]) if trained and any(other.strength is not None for other in others) else None
     more = sum(1.0 if other.strength is None else GUIDED for other in others)
@@ -74,7 +80,8 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     found = measure(*both, reference, classifier, heldout, truth, o.seed, also=images, on_progress=report(run, "Measuring"), **more)
     write_pairs(run.path / names.PAIRS, list(seeds), found)
     write_predicted(run.path / names.PREDICTED, list(seeds), {} if classifier is None else classifier.classes, found.predicted)
-    write_examples(run.path / names.EXAMPLES, found, both[1], reference)
+    examples = [seen[list(rows)] for rows in classifier.examples] if isinstance(classifier, Groups) else []
+    write_examples(run.path / names.EXAMPLES, found, both[1], reference, examples)
     used = {name: getattr(o, name) for name in FROM_RUN}
     result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
     result["notes"] += notes
@@ -96,9 +103,9 @@ def _steps(trained: RunFolder | None, model: str) -> int | None:
     return int(Path(model).name) if Path(model).parent.name == names.KEPT else (trained.result() or {}).get("steps")
 
 
-def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet) -> None:
-    """RUN/examples.npz: the images that the report shows beside its numbers; samples: uint8 [N,H,W,3]."""
-    arrays = {}
+def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet, groups: list[np.ndarray]) -> None:
+    """RUN/examples.npz: the images that the report shows beside its numbers; samples: uint8 [N,H,W,3], groups: of each unnamed group."""
+    arrays = {f"group {k}": images for k, images in enumerate(groups, 1)}
     if found.residual is not None:
         arrays["surest_samples"] = samples[list(found.residual.surest_samples)]
         arrays["surest_references"] = reference.take(found.residual.surest_references).images

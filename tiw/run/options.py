@@ -167,7 +167,9 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     reference: str = option("", "The reference set that both are measured against, or demo.")
     references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
     class_label: str = option("", "Column of the reference with the classes of class-conditional models.")
-    labels: str = option("", "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), or demo; empty: no shares.")
+    labels: str = option(
+        "", "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), groups, or demo; empty: no shares."
+    )
     attributes: str = option("", "Attributes that count, with commas between; empty: all, if there are one or two.")
     heldout: str = option("", "Images for the quality measures; empty: the reference.")
     encoder: str = option("pca", "Of the quality measures:", choices=ENCODERS)
