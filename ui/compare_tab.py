@@ -55,7 +55,9 @@ def build(current: gr.BrowserState) -> CompareTab:
             go = gr.Button("Compare", variant="primary", size="lg", elem_id="compare-go", scale=1, min_width=170)
         with gr.Accordion("Advanced", open=False):
             with gr.Row(elem_classes="tiw-stack", visible=not gate.public()):
-                labels = gr.Textbox("", label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
+                labels = gr.Textbox(
+                    "", label="Labelled images", info="For the attribute classifier; or the word groups, for unnamed groups."
+                )
                 attributes = gr.Textbox("", label="Attributes", info="Those that count, with commas between. Empty: all, if one or two.")
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
             also = gr.Dropdown(
@@ -98,7 +100,7 @@ def build(current: gr.BrowserState) -> CompareTab:
             return [state_of(run), stop_button(run), blank, "", "", "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
-        below = f'<div class="stack">{_differences(result)}{_classifier(result)}{settings(run)}</div>'
+        below = f'<div class="stack">{_differences(result)}{_groups(run)}{_classifier(result)}{settings(run)}</div>'
         plot = charts.front(result.get("models", []))
         return [state_of(run), stop_button(run), _numbers(run), drawn, plot, below, _pairs(run), spot.value(run)]
 
@@ -254,6 +256,18 @@ def _differences(result: dict) -> str:
         said = "".join(f"<p>{escape(text)}</p>" for text in warnings)
         cards.append(html.card(f"<h3>Read with care</h3>{said}"))
     return "".join(cards) + _residual(result.get("residual"))
+
+
+def _groups(run: store.Run) -> str:
+    """What the unnamed groups are, by the images in the middle of each."""
+    path = run.path / "examples.npz"
+    if not path.is_file():
+        return ""
+    kept = pictures.samples(path, store.stamp(path))
+    sheets = [
+        f"<h4>Group {name[6:]}</h4>{pictures.sheet(kept[name], f'images of {name}', 12)}" for name in kept if name.startswith("group ")
+    ]
+    return html.card(f"<h3>The unnamed groups</h3><p>The images in the middle of each.</p>{''.join(sheets)}") if sheets else ""
 
 
 def _points(found: dict | None) -> str:
