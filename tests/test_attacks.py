@@ -38,6 +38,10 @@ SECRETS = (
     "sprite.webp",
     "strip/0.webp",
     "model.zip",
+    "spot.json",
+    "spot.csv",
+    "spot.zip",
+    "spot/0.webp",
 )
 
 
@@ -147,7 +151,8 @@ def test_nothing_of_a_run_is_downloaded_by_another(address, mallory, hers, file,
         found = mallory.http.get(f"/tiw/{hers[letter]}/{file}", headers=headers)
         assert found.status_code == 404 and b"hers" not in found.content
     selection = mallory.http.post(f"/tiw/{hers['1']}/selection.zip", json={"items": [0, 1]}, headers=headers)
-    assert selection.status_code in (401, 404)
+    labels = mallory.http.post(f"/tiw/{hers['1']}/spot.json", json={"draw": {"size": 100}}, headers=headers)
+    assert {selection.status_code, labels.status_code} <= {401, 404}
 
 
 def test_a_newcomer_is_shown_no_run_of_anyone(mallory, hers):

@@ -1,16 +1,22 @@
 """The Compare tab's own logic, without a browser."""
 
+import io
 import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from test_report import EVIL, labelled
 
 from tiw.comparing.classifier import fit_attribute_classifier
 from tiw.comparing.compare import measure
+from tiw.errors import UserInputError
+from tiw.run import names
 from tiw.run.folder import _json
-from ui import charts, compare_tab
+from tiw.run.spot_check import write_predicted
+from ui import caps, charts, compare_tab, pictures
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +53,56 @@ def test_raw_and_corrected_shares_stand_in_one_chart(result):
 
 
 def test_pairs_carry_what_the_classifier_calls_them(tmp_path):
-    run = SimpleNamespace(path=tmp_path, id="r")
+    run = SimpleNamespace(path=tmp_path, id="r", result={})
     np.savez(tmp_path / "samples.npz", seeds=np.arange(3))
     assert json.loads(compare_tab._pairs(run))["labels"] is None
-    table = "seed,baseline: hair,baseline: skin,debiased: hair,debiased: skin\n0,long,1,short,1\n1,long,1,long,1\n2,short,0,short,0\n"
-    (tmp_path / "pairs.csv").write_text(table)
-    assert json.loads(compare_tab._pairs(run))["labels"] == [["long, 1", "short, 1"], ["long, 1", "long, 1"], ["short, 0", "short, 0"]]
-    (tmp_path / "pairs.csv").write_text(table.rsplit("\n", 2)[0] + "\n")  # of another number of pairs: not these
-    assert compare_tab._called(run, 3) is None
+    called = {"hair": ["long", "long", "short"], "skin": ["=1", "=1", "null"]}
+    frames = {"baseline": pd.DataFrame(called), "debiased": pd.DataFrame({**called, "hair": ["short", "long", "short"]})}
+    classes = {"hair": ["long", "short"], "skin": ["=1", "null"]}
+    write_predicted(tmp_path / names.PREDICTED, [0, 1, 2], classes, frames)
+    assert json.loads(compare_tab._pairs(run))["labels"] == [
+        ["long, =1", "short, =1"],
+        ["long, =1", "long, =1"],
+        ["short, null", "short, null"],
+    ]
+    write_predicted(tmp_path / names.PREDICTED, [0, 1], classes, {name: frame[:2] for name, frame in frames.items()})
+    assert compare_tab._called(run, 3) is None  # of another number of pairs: not these
+
+
+def test_a_sheet_has_a_row_for_each_model_that_is_shown(tmp_path):
+    run = SimpleNamespace(
+        path=tmp_path, id="r", result={"models": [{"name": name, "title": EVIL} for name in ("baseline", "debiased", "step 1")]}
+    )
+    grey = {name: np.full((3, 8, 8, 3), level, np.uint8) for name, level in (("baseline", 0), ("debiased", 120), ("step 1", 250))}
+    np.savez(tmp_path / "samples.npz", seeds=np.arange(3), **grey)
+    sheet = np.asarray(Image.open(io.BytesIO(pictures.pairs_sheet(run, 1, [2, 0]))))
+    assert sheet.shape[:2] == (16, 24) and sheet[:8].mean() > 240 and sheet[8:].mean() < 10
+    assert all(pictures.pairs_sheet(run, page, shown) == b"" for page, shown in ((2, [0, 1]), (1, [3]), (1, []), (1, [0, 1, 2, 0, 1])))
+    assert [m["name"] for m in json.loads(compare_tab._pairs(run))["models"]] == ["baseline", "debiased", "step 1"]
+
+
+def point(name, discrepancy, **more):
+    of = {"value": discrepancy, "interval": [discrepancy - 0.01, discrepancy + 0.01]}
+    return {"name": name, "title": EVIL, "discrepancy": of, "kernel_distance": of, "step": None, "strength": None} | more
+
+
+def test_the_front_is_a_line_over_training_and_one_over_strength():
+    models = [point("baseline", 0.4), point("debiased", 0.1, step=300), point("step 100", 0.3, step=100)]
+    models += [point("guided 2", 0.05, strength=2.0), point("guided 0.5", 0.2, strength=0.5), point("model 1", 0.15)]
+    figure = json.loads(charts.front(models))
+    lines = {trace["name"]: trace["y"] for trace in figure["data"]}
+    assert lines == {"Debiased": [0.4, 0.3, 0.1], "Baseline, guided": [0.4, 0.2, 0.05], "Other models": [0.15]}
+    assert not any(EVIL in text for trace in figure["data"] for text in trace["text"])
+    assert charts.front(models[:2]) == "" and charts.front([m | {"discrepancy": None} for m in models]) == ""
+
+
+def test_what_may_stand_beside_is_located_and_bounded():
+    def locate(name, field):
+        assert field == "also"
+        return f"/runs/{name}"
+
+    found = caps.options("compare", {"debiased": "demo", "also": "kept:5, run:x, guided:1.5"}, caps.PRIVATE, locate)
+    assert found.also == "kept:5,/runs/run:x,guided:1.5"
+    for text in ("sweep", "kept", "a,b,c"):
+        with pytest.raises(UserInputError, match="at most 2"):
+            caps.options("compare", {"debiased": "demo", "also": text}, caps.PUBLIC, locate)

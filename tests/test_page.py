@@ -106,6 +106,7 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
 
     compared = _compare(page, home)
     assert compared["n"] == 100
+    _spot_check(page, home)
 
     page.reload()  # a closed page finds its runs again
     page.get_by_role("tab", name="Compare", exact=True).click()
@@ -317,6 +318,26 @@ def _compare(page: Any, home: Path) -> dict:
     page.get_by_role("button", name="Next →").click()
     assert page.locator("#pairs .pair").first.inner_text().startswith("seed 24")
     return result
+
+
+def _spot_check(page: Any, home: Path) -> None:
+    """By keyboard alone: begin, a key an image, one taken back, on after a reload, into the report."""
+    page.locator("#spot [data-size]").select_option("100")
+    page.locator("#spot [data-begin]").focus()
+    page.keyboard.press("Enter")
+    page.locator("#spot .spot-image").wait_for()
+    for key in ("0", "Backspace", *"1234" * 6):
+        page.keyboard.press(key)
+    page.locator("#spot", has_text="24 of 100 labelled").wait_for()
+    sheet = _newest(home, "compare") / "spot_check.csv"
+    _until(lambda: sum(1 for line in sheet.read_text().splitlines()[1:] if not line.endswith(",")) == 24, 20)
+    page.reload()
+    page.get_by_role("tab", name="Compare", exact=True).click()
+    page.locator("#spot", has_text="24 of 100 labelled").wait_for()
+    page.locator("#spot section").focus()
+    page.keyboard.press("Enter")
+    page.locator("#spot table").wait_for()
+    assert "a person labelled 24 debiased samples" in (_newest(home, "compare") / "report.html").read_text()
 
 
 def _delete_comparison(page: Any, home: Path) -> None:

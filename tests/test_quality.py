@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
 
@@ -81,3 +82,23 @@ def test_the_encoder_keeps_what_principal_components_keep():
     assert features.shape == (100, 64) and "64 principal components" in encoder.name
     covariance = np.cov(features, rowvar=False)
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-2 * covariance.max()
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 200), (150, 90)])
+def test_distances_are_torch_fidelitys(n, m):
+    """A second oracle, with torch's eigenvalues instead of scipy's square root; few images, and unequal numbers of them."""
+    pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed (requirements-dev.txt)")
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    a, b = gaussian(n, 0, 0.4, 1.3, d=6), gaussian(m, 1, d=6)
+    stats = [{"mu": x.mean(0), "sigma": np.cov(x.astype(float), rowvar=False)} for x in (a.astype(float), b.astype(float))]
+    frechet = fid_statistics_to_metric(*stats, verbose=False)["frechet_inception_distance"]
+    assert frechet_distance(a, b).value == pytest.approx(frechet, rel=1e-4)
+    if n == m:
+        kid = kid_features_to_metric(*map(torch.from_numpy, (a, b)), kid_subsets=1, kid_subset_size=n, verbose=False)
+        assert kernel_distance(a, b).value == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-3)
+        theirs = prc_features_to_metric(*map(torch.from_numpy, (a, b)), prc_neighborhood=5, verbose=False)
+        ours = neighbour_shares(a, b, k=5)
+        assert (ours.precision, ours.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)

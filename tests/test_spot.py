@@ -18,7 +18,10 @@ def samples(seed, n=1000):
 def test_strata_are_drawn_in_their_shares_and_none_is_left_out():
     predicted = np.r_[np.zeros(900, int), np.ones(97, int), np.full(3, 2)]
     rows = draw_strata(predicted, 100)
-    assert len(set(rows)) == len(rows) and np.bincount(predicted[rows]).tolist() == [90, 9, 2]
+    assert len(set(rows)) == len(rows) and np.bincount(predicted[rows]).tolist() == [89, 9, 2]
+    assert (
+        all(len(draw_strata(predicted, size)) == size for size in (100, 117, 200, 999, 1000)) and len(draw_strata(predicted, 2000)) == 1000
+    )
     assert (draw_strata(predicted, 100) == rows).all() and (draw_strata(predicted, 100, seed=1) != rows).any()
 
 

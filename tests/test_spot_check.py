@@ -2,6 +2,8 @@
 
 import csv
 import json
+import zipfile
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -19,6 +21,7 @@ from tiw.errors import UserInputError
 from tiw.run import names, spot_check
 from tiw.run.folder import RunFolder
 from tiw.run.options import CompareOptions
+from ui import spot
 
 HAIR = {"bright": "=long", "dark": "-short"}  # values that a spreadsheet would run
 
@@ -159,3 +162,50 @@ def test_what_cannot_be_drawn_is_a_sentence(run, tmp_path):
         spot_check.draw_sheet(bare)
     with pytest.raises(UserInputError, match="draw the samples first"):
         spot_check.label(run, {})
+
+
+@pytest.fixture
+def on_page(run, monkeypatch):
+    """The run as the page sees it, its owner's."""
+    run.write_status(state="finished")
+    seen = SimpleNamespace(id="r", path=run.path, folder=run, shipped=False, done=True)
+    monkeypatch.setattr(spot.store, "own", lambda run_id: seen)
+    return seen
+
+
+def test_the_page_draws_labels_takes_a_file_and_ends(on_page, result):
+    assert json.loads(spot.value(on_page)) == {"base": "tiw/r", "attributes": ["hair x hat", "hair", "hat"], "mine": True}
+    assert spot.state(on_page) == {"sheet": None, "found": None} and spot.zipped(on_page) is None
+    sheet = spot.answer(on_page, {"draw": {"size": 100, "attribute": "hair"}})["sheet"]
+    assert sheet["values"] == ("-short", "=long") and len(sheet["samples"]) == 100 and not any(sheet["labels"])
+    given = {str(k): result[2].attributes["hair"].iloc[k] for k in sheet["samples"]}
+    assert list(spot.answer(on_page, {"labels": given})["sheet"]["labels"]) == list(given.values())
+    text = (on_page.path / names.SPOT_CHECK).read_text()
+    spot.answer(on_page, {"labels": dict.fromkeys(given, "")})
+    assert all(spot.answer(on_page, {"csv": text})["sheet"]["labels"])
+    assert spot.answer(on_page, {"finish": True})["found"]["n"] == 100
+    with spot.zipped(on_page) as file, zipfile.ZipFile(file) as packed:
+        assert len(packed.namelist()) == 101
+    assert spot.picture(on_page, 0).startswith(b"RIFF") and spot.picture(on_page, 400) == b""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, [], {}, {"draw": {"size": "9"}}, {"draw": {"size": True}}, {"labels": {"x": "a"}}, {"labels": {"1": 2}}, {"csv": "a" * 200_001}],
+)
+def test_whatever_a_browser_sends_is_a_sentence(on_page, body):
+    with pytest.raises(UserInputError):
+        spot.answer(on_page, body)
+    assert not (on_page.path / names.SPOT_CHECK).exists()
+
+
+def test_what_is_not_ones_own_is_left_as_it_is(on_page, monkeypatch):
+    def refuse(run_id):
+        raise UserInputError("run", "there is no run of yours with this id", "choose one")
+
+    monkeypatch.setattr(spot.store, "own", refuse)
+    with pytest.raises(UserInputError, match="no run of yours"):
+        spot.answer(on_page, {"draw": {"size": 100}})
+    on_page.shipped = True
+    with pytest.raises(UserInputError, match="cannot be changed"):
+        spot.answer(on_page, {"draw": {"size": 100}})

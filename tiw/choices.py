@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 
 WITH_RATIO = ("tiw-dsm", "iw-dsm", "correction-only", "weight-only")  # those that need the density ratio, and so have a strength
@@ -18,3 +20,9 @@ MAX_STRENGTH = 100
 LABEL = "label: "  # before the name of every label in a table of scores: no label takes the place of a column of ours
 
 ENCODERS = ("pca", "denoiser", "efficientnet", "inception")
+OF_THE_RUN = re.compile(r"kept(:\d{1,9})?|guided(:\d{1,2}(\.\d{1,4})?)?|sweep")  # what `also` of a comparison names without a folder
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """`kept, guided:1.5` as ("kept", "guided:1.5"); each part once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

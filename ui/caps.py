@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
+from tiw.choices import OF_THE_RUN, parse_list
 from tiw.data.limits import Limits
 from tiw.errors import UserInputError
 from tiw.run.options import OPTIONS
@@ -15,7 +16,7 @@ MB = 1 << 20
 KINDS = ("audit", "even-out", "preview", "debias", "train", "compare", "sample")
 INTERNAL = ("device", "precision", "ema", "sigma_scale", "preview_every", "checkpoint_every")
 PLACES = ("biased", "reference", "baseline", "labels", "heldout", "data", "debiased", "audit", "model", "guidance")  # sets, models, runs
-NAMED = ("", "demo", "none", "ita")  # places that are no place
+NAMED = ("", "demo", "none", "ita", "groups")  # places that are no place
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Caps:
     resolution: int = 1024  # pixels per side
     seed: int = 2**31 - 1
     learning_rate: float = 1.0
+    keep: int = 20
+    also: int = 12  # more models of a comparison
     sigma_min: float = 1e4
     sigma_max: float = 1e4
 
@@ -71,6 +74,8 @@ PUBLIC = Caps(
     scored=2000,
     batch_size=128,
     sampling_steps=25,
+    keep=3,
+    also=2,
     folds=10,
     references=5000,
     resolution=128,
@@ -115,7 +120,18 @@ def options(kind: str, given: dict, caps: Caps, locate: Callable[[str, str], str
     for name in PLACES:
         if clean.get(name, "") not in NAMED:
             clean[name] = locate(clean[name], name)
+    if clean.get("also"):
+        clean["also"] = _also(clean["also"], caps, locate)
     return OPTIONS[kind](**clean)
+
+
+def _also(text: str, caps: Caps, locate: Callable[[str, str], str]) -> str:
+    """The models that `also` names, those in folders located; not more than one may ask for."""
+    parts = parse_list(text)
+    most = sum({"sweep": 4, "kept": min(caps.keep, 8)}.get(part, 1) for part in parts)  # a run counts what it finds once more
+    if most > caps.also:
+        raise UserInputError("also", f"it names up to {most} more models", f"name at most {caps.also}")
+    return ",".join(part if OF_THE_RUN.fullmatch(part) else locate(part, "also") for part in parts)
 
 
 def shaped(state: object, like: dict) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from html import escape
 
 import gradio as gr
 
@@ -93,6 +94,56 @@ def gap(previews: list[dict], steps: list[dict]) -> str:
         "alt": f"Gap closed against step; {percent(known[-1]['gap_closed']['value'])} at step {known[-1]['step']}.",
     }
     return json.dumps(figure)
+
+
+def front(models: list[dict]) -> str:
+    """Every model by its distance from real images and that of its shares from the target; what belongs together is a line."""
+    counted = [m for m in models if m["discrepancy"]]
+    if len(counted) < 3:
+        return ""
+    start = [m for m in counted if m["name"] == "baseline"]
+    way = [m for m in counted if m["step"] and m["strength"] is None]
+    guided = sorted((m for m in counted if m["strength"] is not None), key=lambda m: m["strength"])
+    rest = [m for m in counted if m not in start and m not in way and m not in guided]
+    lines = [
+        ("Debiased", "debiased", start + sorted(way, key=lambda m: m["step"])),
+        ("Baseline, guided", "reference", guided and start + guided),
+    ]
+    data = [_points(name, colour, found, "lines+markers+text") for name, colour, found in lines if len(found) > 1]
+    data += [_points("Other models", "ink", rest, "markers+text")] if rest else []
+    if not any(len(found) > 1 for _, _, found in lines):
+        data.append(_points("Baseline", "baseline", start, "markers+text"))
+    told = "; ".join(
+        f"{m['title']}: discrepancy {number(m['discrepancy']['value'], 3)}, kernel distance {number(m['kernel_distance']['value'], 3)}"
+        for m in counted
+    )
+    layout = {
+        "height": 380,
+        "xaxis": {"title": {"text": "kernel distance to real images (lower: better images)"}},
+        "yaxis": {"title": {"text": "discrepancy (lower: nearer to the target)"}, "rangemode": "tozero"},
+        "legend": {"orientation": "h", "y": 1.12, "x": 0},
+    }
+    return json.dumps({"data": data, "layout": layout, "alt": f"Discrepancy against quality. {told}."})
+
+
+def _points(name: str, colour: str, models: list[dict], mode: str) -> dict:
+    """A trace of `front`; the texts are ours and the run's name, which plotly would take for markup."""
+    texts = [f"step {m['step']:,}" if m["step"] else f"×{m['strength']:g}" if m["strength"] is not None else m["title"] for m in models]
+    return {
+        "name": name,
+        "type": "scatter",
+        "mode": mode,
+        "x": [m["kernel_distance"]["value"] for m in models],
+        "y": [m["discrepancy"]["value"] for m in models],
+        "interval": [m["discrepancy"]["interval"] for m in models],
+        "interval_color": COLOURS[colour],
+        "text": [escape(text) for text in texts],
+        "textposition": "top center",
+        "line": {"color": COLOURS[colour], "width": 2},
+        "marker": {"size": 9, "color": COLOURS[colour]},
+        "hovertemplate": "%{text}<br>discrepancy %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})<br>"
+        "kernel distance %{x:.3g}<extra></extra>",
+    }
 
 
 def shares(rows: list[dict]) -> str:

@@ -8,9 +8,11 @@ from html import escape
 
 import gradio as gr
 import numpy as np
-import pandas as pd
 
-from . import charts, gate, html, learn_words, pictures, store, theme, words
+from tiw.choices import WITH_RATIO
+from tiw.files import read_json
+
+from . import charts, gate, html, learn_words, pictures, spot, store, theme, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import uses
 
@@ -53,48 +55,70 @@ def build(current: gr.BrowserState) -> CompareTab:
             go = gr.Button("Compare", variant="primary", size="lg", elem_id="compare-go", scale=1, min_width=170)
         with gr.Accordion("Advanced", open=False):
             with gr.Row(elem_classes="tiw-stack", visible=not gate.public()):
-                labels = gr.Textbox("", label="Labelled images", info="To train the attribute classifier on. Demo: shipped with it.")
+                labels = gr.Textbox(
+                    "", label="Labelled images", info="For the attribute classifier; or the word groups, for unnamed groups."
+                )
                 attributes = gr.Textbox("", label="Attributes", info="Those that count, with commas between. Empty: all, if one or two.")
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
+            also = gr.Dropdown(
+                [],
+                value=[],
+                multiselect=True,
+                label="More models beside them",
+                info="From the same seeds: other runs, what a run kept on the way, or the guided baseline. Up to twelve.",
+                elem_id="compare-also",
+            )
             seed = gr.Number(0, precision=0, label="First seed")
     used = theme.html(elem_id="compare-uses")
     message = theme.html()
     state, halt = state_row("compare")
     numbers = theme.html(NOTHING, elem_id="compare-numbers")
     shares = charts.chart("Shares of each attribute")
+    front = charts.chart("Discrepancy against quality, every model")
     classifier = theme.html()
     pairs = gr.HTML(
         "", html_template='<div class="pairs-box"></div>', js_on_load=theme.asset("pairs.js"), apply_default_css=False, elem_id="pairs"
     )
+    check = gr.HTML(
+        "", html_template='<div class="spot-box"></div>', js_on_load=theme.asset("spot.js"), apply_default_css=False, elem_id="spot"
+    )
 
-    def begin(current: dict, chosen: str, count: int, labels: str, attributes: str, heldout: str, seed: int) -> tuple[dict, str]:
+    runs.change(_also_choices, runs, also, **QUIET)
+
+    def begin(
+        current: dict, chosen: str, count: int, labels: str, attributes: str, heldout: str, seed: int, also: list[str]
+    ) -> tuple[dict, str]:
         run = store.open_run(chosen)
         if run is None or not run.done:
             return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
-        return start("compare", current, fields(run, count, labels, heldout, seed, attributes))
+        return start("compare", current, fields(run, count, labels, heldout, seed, attributes, also))
 
     def render(run: store.Run | None) -> list:
         done = run is not None and run.done
         if not done:
             blank = NOTHING if run is None else ""
-            return [state_of(run), stop_button(run), blank, "", "", ""]
+            return [state_of(run), stop_button(run), blank, "", "", "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
-        below = f'<div class="stack">{_differences(result)}{_classifier(result)}{settings(run)}</div>'
-        return [state_of(run), stop_button(run), _numbers(run), drawn, below, _pairs(run)]
+        below = f'<div class="stack">{_differences(result)}{_groups(run)}{_classifier(result)}{settings(run)}</div>'
+        plot = charts.front(result.get("models", []))
+        return [state_of(run), stop_button(run), _numbers(run), drawn, plot, below, _pairs(run), spot.value(run)]
 
     runs.change(lambda run_id: uses_of(store.open_run(run_id)), runs, used, **QUIET)
     started = [
-        go.click(begin, [current, runs, count, labels, attributes, heldout, seed], [current, message], **QUIET),
+        go.click(begin, [current, runs, count, labels, attributes, heldout, seed, also], [current, message], **QUIET),
         halt.click(stop("compare"), current, None, **QUIET),
+        check.select(lambda: None, None, None, **QUIET),  # its labels went into the report
     ]
-    panel = Panel("compare", [state, halt, numbers, shares, classifier, pairs], render)
+    panel = Panel("compare", [state, halt, numbers, shares, front, classifier, pairs, check], render)
     return CompareTab(panel, runs, started, [count, labels, attributes, heldout, seed])
 
 
-def fields(run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0, attributes: str = "") -> dict:
-    """Options that compare a finished debias run with the model it started from."""
-    chosen = {"labels": labels, "attributes": attributes, "heldout": heldout, "seed": seed}
+def fields(
+    run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0, attributes: str = "", also: list[str] | None = None
+) -> dict:
+    """Options that compare a finished debias run with the model it started from, and with those in `also`."""
+    chosen = {"labels": labels, "attributes": attributes, "heldout": heldout, "seed": seed, "also": ",".join(also or [])}
     return {"debiased": store.named(run.path / "model"), "count": count, **chosen}
 
 
@@ -113,6 +137,19 @@ def choices(current: dict) -> dict:
     ids = finished()
     chosen = current.get("debias") if current.get("debias") in ids else next(iter(ids), None)
     return gr.update(choices=[(_name(store.open_run(run_id)), run_id) for run_id in ids], value=chosen)
+
+
+def _also_choices(chosen: str) -> dict:
+    """What can stand beside the chosen run's model: its own way, guidance with its ratio, and other runs."""
+    run = store.open_run(chosen)
+    if run is None or not run.done or run.kind != "debias":
+        return gr.update(choices=[], value=[])
+    own = [("This run on the way: all moving averages that it kept", "kept")] if (run.path / "kept").is_dir() else []
+    if run.options["objective"] in WITH_RATIO:
+        own.append(("The baseline, guided at the matched strength", "guided"))
+        own.append(("The baseline, guided at strengths 0.5, 1, 1.5 and 2", "sweep"))
+    others = [(_name(other), store.named(other.path / "model")) for other in store.all_runs("debias") if other.done and other.id != run.id]
+    return gr.update(choices=own + others, value=[])
 
 
 def _name(run: store.Run) -> str:
@@ -227,6 +264,18 @@ def _differences(result: dict) -> str:
     return "".join(cards) + _residual(result.get("residual"))
 
 
+def _groups(run: store.Run) -> str:
+    """What the unnamed groups are, by the images in the middle of each."""
+    path = run.path / "examples.npz"
+    if not path.is_file():
+        return ""
+    kept = pictures.samples(path, store.stamp(path))
+    sheets = [
+        f"<h4>Group {name[6:]}</h4>{pictures.sheet(kept[name], f'images of {name}', 12)}" for name in kept if name.startswith("group ")
+    ]
+    return html.card(f"<h3>The unnamed groups</h3><p>The images in the middle of each.</p>{''.join(sheets)}") if sheets else ""
+
+
 def _points(found: dict | None) -> str:
     """'+36 [+33, +39] points'."""
     if not found:
@@ -286,17 +335,20 @@ def _pairs(run: store.Run) -> str:
     with np.load(run.path / "samples.npz") as arrays:
         seeds = arrays["seeds"].tolist()
     pages = [seeds[part] for part in pictures.slices(len(seeds))]
-    return json.dumps({"base": f"tiw/{run.id}/pairs", "pages": pages, "labels": _called(run, len(seeds))})
+    shown = {"pages": pages, "models": pictures.models(run), "labels": _called(run, len(seeds))}
+    return json.dumps({"base": f"tiw/{run.id}/pairs", **shown})
 
 
 def _called(run: store.Run, n: int) -> list[list[str]] | None:
-    """What the classifier calls the baseline's and the debiased image of each pair; None where it called them nothing."""
-    path = run.path / "pairs.csv"
+    """What the classifier calls each model's image of every seed; None where it called them nothing."""
+    path = run.path / "predicted.json"
     if not path.is_file():
         return None
-    table = pd.read_csv(path, dtype=str)
-    names = [column.partition(": ")[2] for column in table if column.startswith("baseline: ")]
-    if not names or len(table) != n:
+    kept = read_json(path)
+    classes = kept["classes"]
+    if not classes or len(kept["seeds"]) != n:
         return None
-    both = [table[[f"{set_}: {name}" for name in names]].agg(", ".join, axis=1).tolist() for set_ in ("baseline", "debiased")]
-    return [list(pair) for pair in zip(*both, strict=True)]
+    of_set = [
+        [[classes[name][k] for k in kept["codes"][set_][name]] for name in classes] for set_ in (m["name"] for m in pictures.models(run))
+    ]
+    return [[", ".join(values) for values in pair] for pair in zip(*(zip(*names, strict=True) for names in of_set), strict=True)]

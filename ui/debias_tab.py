@@ -96,6 +96,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                         "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the objective's own."),
                         "sigma_min": gr.Number(0, label="Lowest noise level", info="0: the model's own."),
                         "sigma_max": gr.Number(0, label="Highest noise level", info="0: the model's own."),
+                        "keep": gr.Number(0, precision=0, label="Keep on the way", info="Models to choose from in Compare."),
                         "seed": gr.Number(0, precision=0, label="Seed"),
                     }
         with gr.Column(scale=8, min_width=320):

@@ -23,6 +23,7 @@ ROLES = ("biased", "reference")
 SPRITE_COLUMNS = 50
 MOST_PIXELS = 16_383  # a side of a WebP picture
 PAGE = 24  # pairs on a page
+MOST_SHOWN = 4  # models beside each other
 _DEMO = threading.Lock()  # thirty visitors at once read it once
 
 
@@ -118,13 +119,21 @@ def sprite(images: list[np.ndarray], side: int) -> bytes:
     return contact_sheet(np.stack(images), SPRITE_COLUMNS, gap=0)
 
 
-def pairs_sheet(run: store.Run, page: int) -> bytes:
-    """Baseline above, debiased below, the same seed in the same column; WebP. Empty past the last page."""
-    drawn = run_samples(run)
+def models(run: store.Run) -> list[dict]:
+    """The models of a comparison or preview: the name of their samples and which one it is."""
+    usual = [{"name": "baseline", "title": "baseline"}, {"name": "debiased", "title": "debiased"}]
+    return [{"name": m["name"], "title": m["title"]} for m in (run.result or {}).get("models", [])] or usual
+
+
+def pairs_sheet(run: store.Run, page: int, shown: list[int]) -> bytes:
+    """A row for each model shown, by its place, the same seed in the same column; WebP. Empty past the last page and for what is not
+    there."""
+    drawn, known = run_samples(run), models(run)
     rows = slices(len(drawn["seeds"]))[page - 1 : page]
-    if not rows:
+    if not rows or not 1 <= len(shown) <= MOST_SHOWN or max(shown) >= len(known):
         return b""
-    return contact_sheet(np.concatenate([drawn["baseline"][rows[0]], drawn["debiased"][rows[0]]]), len(drawn["seeds"][rows[0]]), gap=0)
+    images = [drawn[known[k]["name"]][rows[0]] for k in shown]
+    return contact_sheet(np.concatenate(images), len(drawn["seeds"][rows[0]]), gap=0)
 
 
 def slices(count: int) -> list[slice]:

@@ -19,10 +19,10 @@ from tiw.errors import UserInputError
 from tiw.files import as_csv
 from tiw.run.report import with_about
 
-from . import explorer, pictures, store, theme
+from . import explorer, pictures, spot, store, theme
 
 CHUNK = 1 << 20
-POSTED = ("selection.zip",)  # too many items for an address
+METHODS = {"selection.zip": ["POST"], "spot.json": ["GET", "POST"]}  # too many items for an address; what changes something
 SHARE_FIELDS = ["attribute", "value", "set", "count", "n", "share", "low", "high"]
 
 
@@ -32,7 +32,7 @@ def routes() -> list[Route]:
         Route("/tiw/health", _health),
         Route("/tiw/plotly.min.js", _plotly),
         Route("/tiw/figures/{name}.webp", _figure),
-    ] + [Route(f"/tiw/{{run_id}}/{path}", _gate(answer), methods=["POST" if path in POSTED else "GET"]) for path, answer in ANSWERS.items()]
+    ] + [Route(f"/tiw/{{run_id}}/{path}", _gate(answer), methods=METHODS.get(path, ["GET"])) for path, answer in ANSWERS.items()]
 
 
 async def _health(_request: Request) -> Response:
@@ -122,8 +122,29 @@ def _preview(run: store.Run, params: dict[str, str]) -> Response | None:
 
 def _pairs(run: store.Run, params: dict[str, str]) -> Response | None:
     page = params["page"]
-    picture = pictures.pairs_sheet(run, int(page)) if page.isdecimal() else None
+    shown = params.get("m", "0,1")[:40].split(",")
+    known = page.isdecimal() and all(k.isdecimal() and len(k) < 3 for k in shown)
+    picture = pictures.pairs_sheet(run, int(page), [int(k) for k in shown]) if known else None
     return _webp(picture) if picture else None
+
+
+def _spot(run: store.Run, params: dict) -> Response:
+    return JSONResponse(spot.answer(run, params["body"]) if "body" in params else spot.state(run), headers={"Cache-Control": "no-store"})
+
+
+def _spot_csv(run: store.Run, params: dict[str, str]) -> Response:
+    return _download((run.path / "spot_check.csv").read_bytes(), "spot_check.csv", "text/csv")
+
+
+def _spot_image(run: store.Run, params: dict[str, str]) -> Response | None:
+    sample = params["sample"]
+    picture = spot.picture(run, int(sample)) if sample.isdecimal() and len(sample) < 9 else b""
+    return _webp(picture) if picture else None
+
+
+def _spot_zip(run: store.Run, params: dict[str, str]) -> Response | None:
+    packed = spot.zipped(run)
+    return packed and _stream(packed, "spot_check.zip")
 
 
 def _result(run: store.Run, params: dict[str, str]) -> Response | None:
@@ -164,6 +185,10 @@ ANSWERS = {
     "report.html": _report,
     "selection.zip": _selection,
     "model.zip": _model,
+    "spot.json": _spot,
+    "spot.csv": _spot_csv,
+    "spot.zip": _spot_zip,
+    "spot/{sample}.webp": _spot_image,
 }
 
 

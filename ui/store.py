@@ -132,7 +132,7 @@ def _kept_owner(folder: Path) -> str:
     return (folder / OWNER).read_text(encoding="utf-8")  # written with the folder, and never again
 
 
-def _own(run_id: str) -> Run:
+def own(run_id: str) -> Run:
     """A run that this visitor may change. Raises UserInputError for any other."""
     run = open_run(run_id)
     if run is None or not gate.may_change(owner_of(run.path)):
@@ -141,11 +141,11 @@ def _own(run_id: str) -> Run:
 
 
 def stop(run_id: str) -> None:
-    jobs().stop(_own(run_id).id)
+    jobs().stop(own(run_id).id)
 
 
 def resume(run_id: str) -> None:
-    _own(run_id)
+    own(run_id)
     with _STARTING:
         _check_waiting()
         jobs().resume(run_id)
@@ -154,13 +154,13 @@ def resume(run_id: str) -> None:
 
 def describe(run_id: str, name: str, note: str) -> None:
     """Name a run of one's own, or note something about it."""
-    run = _own(run_id)
+    run = own(run_id)
     run.folder.describe(name, note)
 
 
 def delete(run_id: str) -> None:
     if not any(run.id == run_id and gate.may_change(run.owner) for run in unreadable_runs()):
-        _own(run_id)
+        own(run_id)
     jobs().delete(run_id)
     gate.log("delete", run=run_id, visitor=gate.short(gate.visitor()))
 

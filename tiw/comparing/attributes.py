@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from ..choices import parse_list
 from ..data.labels import text_of
 from ..errors import UserInputError
 
@@ -18,7 +19,7 @@ MOST_UNNAMED = 2  # attributes that are taken without being named
 
 def parse_attributes(text: str) -> tuple[str, ...]:
     """`skin, hair` as ("skin", "hair")."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    return parse_list(text)
 
 
 def chosen(names: Sequence[str], there: Iterable[str], field: str = "attributes") -> tuple[str, ...]:

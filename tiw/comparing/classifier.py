@@ -32,6 +32,7 @@ class AttributeClassifier:
     licence: str
     confident: dict[str, np.ndarray] = field(default_factory=dict)  # counts [K true, K predicted x bins of confidence], see transfer.py
     notes: tuple[str, ...] = ()  # what was done to the labels
+    definition: str = ""  # where a value is what this says it is, so that there is no error: the sentence that says so
 
     def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Probabilities of the values of each attribute, [N, K], for uint8 images [N,H,W,3] of any size."""

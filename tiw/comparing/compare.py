@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -28,6 +28,16 @@ FEWEST_FOR_RESIDUAL = (20, 40)  # samples and references
 
 
 @dataclass(frozen=True)
+class Standing:
+    """One model as a point: how far its shares lie from the target, and its images from real ones."""
+
+    name: str  # baseline, debiased, or that of another one
+    discrepancy: Estimate | None  # of the joint shares; None: no attribute was counted
+    corrected: bool  # for the classifier's errors
+    kernel_distance: Estimate
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All that the comparison's page, report and tables show; `to_json` is its result.json."""
 
@@ -45,7 +55,8 @@ class Comparison:
     quality: dict  # see `_quality`
     residual: Residual | None
     notes: list[str] = field(default_factory=list)
-    predicted: dict[str, pd.DataFrame] = field(default_factory=dict)  # what the classifier calls the samples of both models
+    predicted: dict[str, pd.DataFrame] = field(default_factory=dict)  # what the classifier calls the samples of every model
+    models: list[Standing] = field(default_factory=list)  # every model by the two that count, baseline and debiased first
 
     def to_json(self) -> dict:
         """The comparison's result.json."""
@@ -76,6 +87,7 @@ class Comparison:
             **self.quality,
             "residual": None if self.residual is None else self.residual.to_json(),
             "notes": self.notes,
+            "models": [asdict(model) for model in self.models],
         }
 
 
@@ -92,6 +104,7 @@ def measure(
     encoder: str = "pca",
     denoiser: Denoiser | None = None,
     margin: float = MARGIN,
+    also: Mapping[str, np.ndarray] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compare two equally large stacks of samples, uint8 [N,H,W,3], in the attributes that the classifier has.
@@ -99,19 +112,23 @@ def measure(
     heldout: labelled or not, drawn like the reference, for the quality measures; None: the reference itself, which flatters memorising.
     truth: shares of the attributes' crossing where they are known; else the target is what the classifier finds in the reference.
     biased: images the baseline was trained on, for the floor of the test without labels. encoder, denoiser: see `open_encoder`; the test
-    without labels sees the denoiser's features, or pixels without one.
+    without labels sees the denoiser's features, or pixels without one. also: samples of more models from the same seeds, by name, of which
+    shares, discrepancy and kernel distance are measured.
     """
     assert baseline.shape == debiased.shape, (baseline.shape, debiased.shape)
     say = on_progress or (lambda done, total: None)
     samples = {"baseline": baseline, "debiased": debiased}
+    every = {**samples, **(also or {})}
+    assert all(images.shape == baseline.shape for images in every.values()) and len(every) == 2 + len(also or {})
     joint, rows, differences, refused, transfer = "", [], [], {}, []
-    discrepancy = corrected = variation = weights = groups = None
+    discrepancy = corrected = fixed = variation = weights = groups = None
+    of_every: dict[str, Estimate] = {}
     notes: list[str] = []
     labels: dict[str, pd.DataFrame] = {}
     say(0, 4)
     if classifier is not None:
         notes += classifier.notes
-        labels = {name: classifier.predict(images) for name, images in {**samples, "reference": reference.images}.items()}
+        labels = {name: classifier.predict(images) for name, images in {**every, "reference": reference.images}.items()}
         counted = count(classifier, labels)
         joint = list(counted.classes)[-1]
         known = None if truth is None else _of_every_attribute(truth, classifier.classes, joint)
@@ -121,25 +138,28 @@ def measure(
             target, target_n = np.array([truth[value] for value in counted.classes[joint]]), None
         else:
             target, target_n = counts["reference"] / len(reference), len(reference)
-        discrepancy = {name: fairness_discrepancy(counts[name], target, target_n, seed) for name in samples}
+        of_every = {name: fairness_discrepancy(counts[name], target, target_n, seed) for name in every}
+        discrepancy = {name: of_every[name] for name in samples}
         discrepancy["floor"] = floor(len(baseline), target, seed)
-        corrected = _corrected_discrepancy(counted, joint, None if truth is None else target, seed)
+        fixed = _corrected_discrepancy(counted, joint, None if truth is None else target, list(every), seed)
+        corrected = fixed and {name: fixed[name] for name in samples}
         variation = {name: total_variation(counts[name], target, target_n, seed) for name in samples}
         placed = {name: codes(frame, classifier.classes)[joint] for name, frame in labels.items()}
         weights = (target / np.maximum(counts["baseline"], 1))[placed["baseline"]]
         groups = (counted.classes[joint], placed)
         transfer = [t for images in (debiased,) for t in transfer_check(classifier, images, seed)]
     say(1, 4)
-    quality = measure_quality(
-        samples, reference, heldout, weights, groups, classifier, open_encoder_for(encoder, reference, heldout, denoiser, seed)
-    )
+    opened = open_encoder_for(encoder, reference, heldout, denoiser, seed)
+    quality, kernels = measure_quality(samples, reference, heldout, weights, groups, classifier, opened, also=also)
+    models = [Standing(name, (fixed or of_every).get(name), fixed is not None, kernels[name]) for name in every]
     say(2, 4)
     left = _residual(samples, reference, biased, denoiser, margin, seed, notes)
     say(4, 4)
     return Comparison(
         *(len(baseline), classifier, joint, rows, differences, refused, truth, discrepancy, corrected, variation, transfer, quality, left),
         notes,
-        {name: frame for name, frame in labels.items() if name in samples},
+        {name: frame for name, frame in labels.items() if name in every},
+        models,
     )
 
 
@@ -222,12 +242,14 @@ def _of_every_attribute(truth: dict[str, float], classes: dict[str, list[str]], 
     return found
 
 
-def _corrected_discrepancy(counted: Counted, joint: str, target: np.ndarray | None, seed: int) -> dict[str, Estimate] | None:
+def _corrected_discrepancy(
+    counted: Counted, joint: str, target: np.ndarray | None, models: list[str], seed: int
+) -> dict[str, Estimate] | None:
     """The discrepancy of the corrected shares; the interval is of the draws, which share the confusion matrix with the target's."""
     if joint not in counted.confusion:
         return None
     found = {}
-    for name in ("baseline", "debiased"):
+    for name in models:
         if target is not None:
             one = counted.corrected(name, joint, seed)
             value, draws = one.shares - target, one.draws - target

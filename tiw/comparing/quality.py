@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -159,7 +160,8 @@ def measure_quality(
     classifier: AttributeClassifier | None,
     encoder: Encoder,
     seed: int = 0,
-) -> dict:
+    also: Mapping[str, np.ndarray] | None = None,
+) -> tuple[dict, dict[str, Estimate]]:
     """Kernel and Frechet distance, precision and the like, memorising; all in one encoder's features, with as many images on both sides.
 
     samples: uint8 [N,H,W,3] of each model. weights [N]: how often the baseline's samples are drawn again; groups: the names of the groups
@@ -167,6 +169,9 @@ def measure_quality(
 
     `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls
     when the shares do, whatever the pictures look like; against this one only the pictures count.
+
+    also: samples of more models, of which nothing but the kernel distance is measured. Returns what the result says, and the kernel
+    distance of every model.
     """
     target = reference if heldout is None else heldout
     real = encoder(target.images)
@@ -178,7 +183,10 @@ def measure_quality(
     # The cubic kernel knows a scale, 1 a feature; unscaled components are so large that a few images outweigh all others.
     unit = max(float(np.sqrt((real**2).mean())), 1e-12)
     scaled = {name: x / unit for name, x in features.items()}
-    kernel = {name: asdict(kernel_distance(x / unit, drawn / unit)) for name, x in equal.items()}
+    kernels = {name: kernel_distance(x / unit, drawn / unit) for name, x in equal.items()}
+    kernel = {name: asdict(found) for name, found in kernels.items()}
+    for name, images in (also or {}).items():
+        kernels[name] = kernel_distance(encoder(images[:n]) / unit, drawn / unit)
     half = len(real) // 2
     if weights is not None and weights[:n].sum() > 0:
         rows = rng.choice(n, n, p=weights[:n] / weights[:n].sum())
@@ -190,7 +198,7 @@ def measure_quality(
     about = {"encoder": encoder.name, "n": n}
     order = rng.permutation(len(real))
     floor_n = min(n, half)
-    return {
+    found = {
         "kernel_distance": {
             **about,
             **kernel,
@@ -201,6 +209,7 @@ def measure_quality(
         "groups": [] if groups is None or classifier is None else _of_groups(scaled, real / unit, target, groups, classifier),
         "closer_to_reference": closer,
     }
+    return found, kernels
 
 
 def _of_groups(

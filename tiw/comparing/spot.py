@@ -18,7 +18,12 @@ def draw_strata(predicted: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
     """Rows to label, int [size] in random order: of each predicted value (codes [N]) in its share, but at least two where there are two."""
     rng = stream(seed, "spot check")
     values, counts = np.unique(predicted, return_counts=True)
-    wanted = np.maximum(np.minimum(FEWEST_A_STRATUM, counts), np.floor(size * counts / counts.sum()).astype(int))
+    share = min(size, counts.sum()) * counts / counts.sum()
+    least = np.minimum(FEWEST_A_STRATUM, counts)
+    wanted = np.maximum(least, np.floor(share).astype(int))
+    while left := round(share.sum()) - wanted.sum():  # rounding, and strata that got more than their share
+        step = np.sign(left)
+        wanted[np.argmax(np.where((step > 0) | (wanted > least), step * (share - wanted), -np.inf))] += step
     rows = [rng.permutation(np.flatnonzero(predicted == value))[:n] for value, n in zip(values, wanted, strict=True)]
     return rng.permutation(np.concatenate(rows))
 

@@ -42,7 +42,7 @@ def count(classifier: AttributeClassifier, labels: dict[str, pd.DataFrame]) -> C
     usable, refused = {}, {}
     for name, values in classes.items():
         matrix = classifier.confusion.get(name)
-        if why := _why_not(name, values, matrix):
+        if why := classifier.definition or _why_not(name, values, matrix):
             refused[name] = why
         else:
             usable[name] = matrix

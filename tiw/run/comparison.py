@@ -13,6 +13,7 @@ from ..comparing.attributes import parse_attributes
 from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
 from ..comparing.compare import Comparison, check_comparison, measure
 from ..comparing.encoders import check_encoder, denoiser_encoder
+from ..comparing.groups import Groups, find_groups
 from ..comparing.plugins import plugin
 from ..data import ImageSet, load_demo
 from ..errors import UserInputError
@@ -23,12 +24,14 @@ from ..model.sampling import sample as draw_samples
 from . import names
 from .card import write_card
 from .folder import RunFolder
-from .forecast import parts_of, say_beforehand
+from .forecast import GUIDED, parts_of, say_beforehand
 from .hand_on import collect, write_report
 from .inputs import CHECKPOINTS, open_denoiser, read_set, report, report_of, with_classes
+from .lineup import find_others, open_ratio, title_of
 from .options import CompareOptions, DebiasOptions
 from .spot_check import write_predicted
 
+MOST_SEEN = 1000  # biased images in which unnamed groups are looked for
 FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
 ROLES = ("baseline", "biased", "reference")  # "demo", where neither the options nor a run name them
@@ -48,26 +51,44 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     check_comparison(*models.values(), reference, None, heldout, ())  # sizes first: a classifier takes a while
     if models["baseline"].classes:
         (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
+    biased, notes = floor_images(run, o, given, models["baseline"])
     run.progress("Fitting the attribute classifier", 0, 1)
-    classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""), models["baseline"], heldout, reference)
+    if o.labels == "groups":
+        seen = reference.images if biased is None else np.concatenate([reference.images, biased.images[:MOST_SEEN]])
+        classifier = find_groups(seen, denoiser_encoder(models["baseline"]), o.seed)
+    else:
+        classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""), models["baseline"], heldout, reference)
     truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
     classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
-    biased, notes = floor_images(run, o, given, models["baseline"])
-    say_beforehand(run, models["baseline"], parts_of(o, models["baseline"]))
+    others = find_others(o.also, trained, models["baseline"], o.device)
+    ratio = open_ratio(trained, models["baseline"]) if trained and any(other.strength is not None for other in others) else None
+    more = sum(1.0 if other.strength is None else GUIDED for other in others)
+    say_beforehand(run, models["baseline"], parts_of(o, models["baseline"], more=more))
     seeds = range(o.seed, o.seed + o.count)
     labels, images = labels_like(reference.labels, seeds), {}
     for name, model in models.items():
         common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
         images[name] = draw_samples(model, seeds, labels=labels, **common)
+    for other in others:
+        model = open_denoiser(other.path, o.device) if other.path else models["baseline"]
+        guided = {} if other.path else {"guidance": ratio, "strength": other.strength}
+        common["on_batch"] = report_of(run, f"Sampling {other.title}", o.count)
+        images[other.name] = draw_samples(model, seeds, labels=labels, **common, **guided)
     write_npz(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
     more = {"biased": biased, "encoder": o.encoder, "denoiser": models["baseline"], "margin": o.margin}
-    found = measure(*images.values(), reference, classifier, heldout, truth, o.seed, on_progress=report(run, "Measuring"), **more)
+    both = [images.pop(name) for name in models]
+    found = measure(*both, reference, classifier, heldout, truth, o.seed, also=images, on_progress=report(run, "Measuring"), **more)
     write_pairs(run.path / names.PAIRS, list(seeds), found)
     write_predicted(run.path / names.PREDICTED, list(seeds), {} if classifier is None else classifier.classes, found.predicted)
-    write_examples(run.path / names.EXAMPLES, found, images["debiased"], reference)
+    examples = [seen[list(rows)] for rows in classifier.examples] if isinstance(classifier, Groups) else []
+    write_examples(run.path / names.EXAMPLES, found, both[1], reference, examples)
     used = {name: getattr(o, name) for name in FROM_RUN}
     result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
     result["notes"] += notes
+    titles = {"baseline": ("the baseline", None, None), "debiased": (title_of(o.debiased), _steps(trained, o.debiased), None)}
+    titles |= {other.name: (other.title, other.step, other.strength) for other in others}
+    for model in result["models"]:
+        model["title"], model["step"], model["strength"] = titles[model["name"]]
     run.write_result(result)
     told = write_report(run.path, collect([run.path]))
     if trained is not None:
@@ -75,9 +96,16 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     return result
 
 
-def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet) -> None:
-    """RUN/examples.npz: the images that the report shows beside its numbers; samples: uint8 [N,H,W,3]."""
-    arrays = {}
+def _steps(trained: RunFolder | None, model: str) -> int | None:
+    """Steps behind the debiased model, where it is one of a run's."""
+    if trained is None:
+        return None
+    return int(Path(model).name) if Path(model).parent.name == names.KEPT else (trained.result() or {}).get("steps")
+
+
+def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet, groups: list[np.ndarray]) -> None:
+    """RUN/examples.npz: the images that the report shows beside its numbers; samples: uint8 [N,H,W,3], groups: of each unnamed group."""
+    arrays = {f"group {k}": images for k, images in enumerate(groups, 1)}
     if found.residual is not None:
         arrays["surest_samples"] = samples[list(found.residual.surest_samples)]
         arrays["surest_references"] = reference.take(found.residual.surest_references).images
@@ -89,11 +117,12 @@ def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference
 
 
 def debiasing_run(model: str) -> RunFolder | None:
-    """The run of debias whose `model` or `raw` folder this is; None for any other folder."""
+    """The run of debias whose `model` or `raw` folder this is, or one that it kept; None for any other folder."""
     folder = Path(model)
-    if folder.name not in (names.MODEL, names.RAW) or not (folder.parent / names.CONFIG).is_file():
+    home = folder.parents[1] if folder.parent.name == names.KEPT else folder.parent
+    if (home == folder.parent and folder.name not in (names.MODEL, names.RAW)) or not (home / names.CONFIG).is_file():
         return None
-    run = RunFolder.open(folder.parent)
+    run = RunFolder.open(home)
     return run if isinstance(run.options, DebiasOptions) else None
 
 

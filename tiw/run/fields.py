@@ -67,7 +67,7 @@ def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str
         ReportField(10, "What a test without labels still sees", *of_comparison.residual(residual)),
         ReportField(11, "Quality and copying", *of_comparison.quality(compare)),
         ReportField(12, "Crossings and unnamed groups", *_crossings(compare, audit)),
-        ReportField(13, "Measures taken", [*_measures(debias), *said("alternatives")]),
+        ReportField(13, "Measures taken", [*_measures(debias), *said("alternatives")], [], _lineup(compare)),
         ReportField(
             14, "Limits", [*LIMITS, *compare.get("notes", []), *said("next_audit")], [s["sentence"] for s in audit.get("camera", [])]
         ),
@@ -171,6 +171,23 @@ def _measures(debias: dict) -> list[str]:
     closed = f" It closed {Estimate.of(gap).percent()} of the gap, judged without labels." if gap else ""
     strength = f" at strength {debias['strength']:.2f}" if debias.get("strength") is not None else ""
     return [f"The model was fine-tuned with {debias['objective']}{strength} for {debias['steps']:,} steps.{closed}"]
+
+
+def _lineup(compare: dict) -> Table | None:
+    """Every model of the comparison where there are more than two, nearest to the target first."""
+    models = compare.get("models") or []
+    if len(models) < 3:
+        return None
+    order = sorted(models, key=lambda m: (m["discrepancy"] or m["kernel_distance"])["value"])
+    rows = [
+        [
+            m["title"],
+            Estimate.of(m["discrepancy"]).text("{:.3f}") + ("" if m["corrected"] else " (raw)") if m["discrepancy"] else "not counted",
+            Estimate.of(m["kernel_distance"]).text("{:.3g}"),
+        ]
+        for m in order
+    ]
+    return Table(["Model", "Discrepancy", "Kernel distance"], rows)
 
 
 def _versions(versions: dict[str, str]) -> Table:

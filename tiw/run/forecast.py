@@ -95,14 +95,15 @@ def parts_of(
     denoiser: Denoiser,
     sizes: tuple[int, int] = (0, 0),
     home: Path | None = None,
+    more: float = 0,
 ) -> list[Part]:
     """What a run with these options computes. `sizes`: of the biased set and of the reference. What lies in `home`, the folder of its
-    ratio, is not made again."""
+    ratio, is not made again. more: models of a comparison beside the two."""
     if not isinstance(o, DebiasOptions):
         painted = o.count * o.sampling_steps * (2 if o.solver == "heun" else 1)
     fewer = "--count or --sampling-steps"
     if isinstance(o, CompareOptions):
-        return [Part("sampling both models", 2 * painted, fewer)]
+        return [Part("sampling the models", (2 + more) * painted, fewer)]
     if isinstance(o, SampleOptions):
         return [Part("sampling", painted * (GUIDED if o.guidance else 1), fewer)]
     found = []

@@ -147,6 +147,9 @@ def example_pictures(run: RunFolder) -> dict[int, list[Picture]]:
             for name, (number, caption) in captions.items():
                 if name in arrays and len(arrays[name]):
                     found.setdefault(number, []).append(_picture(arrays[name], 12, caption))
+            for name in arrays:
+                if name.startswith("group "):
+                    found.setdefault(12, []).append(_picture(arrays[name], 12, f"Unnamed {name}: the images in its middle"))
     return found
 
 

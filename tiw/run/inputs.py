@@ -51,7 +51,7 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
     check_resolution("biased", biased, denoiser)
     check_resolution("reference", reference, denoiser)
     if isinstance(o, DebiasOptions):
-        check_disk(run, denoiser, o.steps)
+        check_disk(run, denoiser, o.steps, o.keep)
         denoiser.config.noise.within(o.sigma_min, o.sigma_max)
     if denoiser.classes:
         biased, reference = with_classes(o.class_label, denoiser.classes, biased=biased, reference=reference)
@@ -94,7 +94,7 @@ def _open_or_fit_ratio(
     folder = ratio_home(run, o) / names.RATIO
     if (folder / "ratio.json").is_file():
         fix = "run the audit again" if o.audit else "start a new run"
-        with _readable("audit" if o.audit else "out", folder, fix):
+        with readable("audit" if o.audit else "out", folder, fix):
             kept = read_json(folder / names.SETS)
             ratio, counts = DensityRatio.load(folder, denoiser), {role: kept[role]["n"] for role in ("biased", "reference")}
         for role, images in (("biased", biased), ("reference", reference)):
@@ -111,7 +111,7 @@ def _open_or_fit_ratio(
 
 
 @contextmanager
-def _readable(option: str, path: Path, fix: str) -> Iterator[None]:
+def readable(option: str, path: Path, fix: str) -> Iterator[None]:
     """Whatever reading kept files raises, as the user's error."""
     try:
         yield
@@ -155,17 +155,17 @@ def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, f
     if encoder.shape != denoiser.shape:
         found = f"the audit's images are {encoder.shape[-1]} pixels wide, the model paints {denoiser.shape[-1]}"
         raise UserInputError("guidance", found, "choose an audit and a model of one size")
-    with _readable("guidance", audit.path / names.RATIO, "run the audit again"):
+    with readable("guidance", audit.path / names.RATIO, "run the audit again"):
         ratio = DensityRatio.load(audit.path / names.RATIO, encoder)
     if o.strength != "auto":
         return ratio, float(o.strength)
-    match = _kept_match(audit.path)
+    match = kept_match(audit.path)
     if match is None:
         raise UserInputError("guidance", f"{o.guidance} has no matched strength", "wait until the audit has finished, or give a strength")
     return ratio, match.strength
 
 
-def _kept_match(folder: Path) -> StrengthMatch | None:
+def kept_match(folder: Path) -> StrengthMatch | None:
     """The strength kept beside a ratio; None where there is none, or one of another version, which is then matched anew."""
     try:
         raw = read_json(folder / names.STRENGTH)
@@ -226,7 +226,7 @@ def strength_of(
     if wanted != "auto":
         return StrengthMatch(float(wanted), None)
     with processes.first_goes_first():
-        match = _kept_match(folder)
+        match = kept_match(folder)
         if match is None:
             match = match_strength(denoiser, ratio, biased, reference, seed=seed, on_progress=report(run, "Matching the strength"))
             write_atomic(folder / names.STRENGTH, json.dumps(asdict(match)).encode())
@@ -251,11 +251,11 @@ def check_resolution(field: str, images: ImageSet, denoiser: Denoiser) -> None:
         raise UserInputError(field, found, f"set resolution to {side} to crop and resize them, or choose a model of their size")
 
 
-def check_disk(run: RunFolder, denoiser: Denoiser, steps: int) -> None:
+def check_disk(run: RunFolder, denoiser: Denoiser, steps: int, keep: int = 0) -> None:
     """Say how much disk a training run takes. Raises UserInputError where less is free."""
     weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
-    # A checkpoint: weights, moving average, two moments; there are two while one replaces the other. RUN/model and RUN/raw stay.
-    others = OTHER_FILES + A_LINE * steps
+    # A checkpoint: weights, moving average, two moments; there are two while one replaces the other. RUN/model, RUN/raw and RUN/kept stay.
+    others = OTHER_FILES + A_LINE * steps + keep * weights
     peak, end = 8 * weights + others, 2 * weights + others
     run.progress(f"Will take {peak >> 20} MB of disk while training, {end >> 20} MB in the end", 0, 1)
     checkpoint = run.shared / names.CHECKPOINT

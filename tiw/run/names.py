@@ -27,6 +27,7 @@
 | steps.jsonl, previews.jsonl, previews/ | train_in_folder | page |
 | lagging/ | actions.debias: reference images of each group that lags | page |
 | trained.json | train_in_folder, when the models are whole | train_in_folder |
+| kept/STEP/ | train_in_folder: the moving average on the way, where it was asked for | compare; every command, as a model |
 | model/, raw/ | train_in_folder: moving average, last weights | every command, as a model |
 """
 
@@ -64,5 +65,6 @@ PREVIEWS = "previews.jsonl"
 PREVIEW_SHEETS = "previews"  # folder
 LAGGING = "lagging"  # folder
 TRAINED = "trained.json"
+KEPT = "kept"  # folder
 MODEL = "model"
 RAW = "raw"

@@ -118,6 +118,7 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     )
     reference_share: float = option(0.5, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
     finish: float = option(0.0, "Share of the steps, the last ones, in which the references are their own target.", low=0, high=1)
+    keep: int = option(0, "Moving averages to keep on the way, in RUN/kept: the comparison shows which one to take.", low=0, high=20)
     sigma_scale: float = option(
         3.0, "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.", low=0, high=1e4, open_low=True
     )
@@ -166,10 +167,17 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     reference: str = option("", "The reference set that both are measured against, or demo.")
     references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
     class_label: str = option("", "Column of the reference with the classes of class-conditional models.")
-    labels: str = option("", "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), or demo; empty: no shares.")
+    labels: str = option(
+        "", "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), groups, or demo; empty: no shares."
+    )
     attributes: str = option("", "Attributes that count, with commas between; empty: all, if there are one or two.")
     heldout: str = option("", "Images for the quality measures; empty: the reference.")
     encoder: str = option("pca", "Of the quality measures:", choices=ENCODERS)
+    also: str = option(
+        "",
+        "More models from the same seeds, with commas between: folders of models, kept (all kept on the way), kept:STEP, guided (the "
+        "baseline, guided), guided:STRENGTH, or sweep (guided at 0.5 to 2).",
+    )
     margin: float = option(
         0.05,
         "Excess of the AUC in the test without labels that would not matter, set before.",

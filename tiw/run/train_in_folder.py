@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -119,8 +121,12 @@ def train_to_folder(
         if due:
             _save_checkpoint(run, last, ema, training_seconds)
             saved_at = training_seconds
-        if last.step % every == 0 and last.step < steps:
+        grid, kept = last.step % every == 0 and last.step < steps, _is_kept(o, last.step, steps)
+        if grid or kept:
             ema.copy_to(shown.parameters())
+        if kept and processes.is_first():
+            _save_model(shown, run.path / names.KEPT / f"{last.step:06d}")
+        if grid:
             _picture(preview, shown, last.step)
         if processes.agreed(run.stop_requested()):
             if not due:
@@ -146,12 +152,22 @@ def train_to_folder(
     else:
         raw = last.denoiser
     for model, name in ((shown, names.MODEL), (raw, names.RAW)):
-        model.save_pretrained(run.path / name)
-        for file in (run.path / name).rglob("*.*"):
-            to_disk(file)
+        _save_model(model, run.path / name)
     write_atomic(trained, json.dumps(result).encode())
     (run.path / names.CHECKPOINT).unlink(missing_ok=True)
     return result
+
+
+def _is_kept(o: DebiasOptions | TrainOptions, step: int, steps: int) -> bool:
+    """Whether the moving average is kept after this step: `keep` times before the last one, at even distances."""
+    parts = getattr(o, "keep", 0) + 1
+    return step < steps and step * parts // steps > (step - 1) * parts // steps
+
+
+def _save_model(model: Denoiser, folder: Path) -> None:
+    model.save_pretrained(folder)
+    for file in folder.rglob("*.*"):
+        to_disk(file)
 
 
 def _picture(preview: _Preview, model: Denoiser, step: int) -> None:
@@ -223,3 +239,6 @@ def _forget_after(run: RunFolder, step: int) -> None:
     for name in (names.STEPS, names.PREVIEWS):
         kept = [line for line in run.read_lines(name) if isinstance(line.get("step"), int) and line["step"] <= step]
         write_atomic(run.path / name, "".join(json.dumps(line) + "\n" for line in kept).encode())
+    for folder in (run.path / names.KEPT).glob("*"):
+        if int(folder.name) > step:
+            shutil.rmtree(folder)
