@@ -29,7 +29,7 @@ from dataclasses import replace
 from ui import app, caps, store
 caps.PUBLIC = replace(caps.PUBLIC, requests=1000.0, newcomers=1000.0)  # tests are in a hurry
 if child := os.environ["TIW_CHILD"]:
-    store.Jobs = lambda: queue.Jobs(None, lambda run: [sys.executable, "-c", child, run.kind, "--out", str(run.path)])
+    store.Jobs = lambda **how: queue.Jobs(None, lambda run: [sys.executable, "-c", child, run.kind, "--out", str(run.path)], **how)
 sys.argv[0] = "app.py"
 app.main()
 """
@@ -77,6 +77,7 @@ class Visitor:
 
     def __init__(self, address: str, **headers: str):
         self.http = httpx.Client(base_url=address, headers=headers, timeout=60)
+        self.session = uuid.uuid4().hex[:10]  # of the open page: Gradio makes a copy of the page's settings for each
         self.page = self.http.get("/")
         self.config = self.http.get("/config").json()
         self.events = {}
@@ -93,12 +94,12 @@ class Visitor:
 
     def call(self, event: str | int, *data: object, event_data: object = None) -> dict:
         """Fire an event: what it answers, as the browser gets it. {"error": ...} where it was refused."""
-        number, session = self.events.get(event, event), uuid.uuid4().hex[:10]
-        body = {"data": list(data), "fn_index": number, "session_hash": session, "event_data": event_data, "trigger_id": None}
+        number = self.events.get(event, event)
+        body = {"data": list(data), "fn_index": number, "session_hash": self.session, "event_data": event_data, "trigger_id": None}
         joined = self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
             return {"error": joined.text, "status": joined.status_code}
-        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:
+        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as lines:
             for line in lines.iter_lines():
                 message = json.loads(line[6:]) if line.startswith("data: ") else {}
                 if message.get("msg") == "process_completed":

@@ -53,6 +53,7 @@ ROOMS = {
             "comparison",
             "thumbnails",
             "audit_files",
+            "stages",
             "actions",
             "execute",
             "replay",

@@ -24,7 +24,7 @@ READ = re.compile(
     r"|gradio_api/(info/?|openapi\.json|theme\.css|startup-events|app_id/?|user/?|login_check/?|upload_progress|heartbeat/[\w-]+"
     r"|queue/(data|status)|call/(v2/)?[\w-]+/\w+|mcp(/.*)?))?"
 )
-WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|(run|api|call(/v2)?)/[\w-]+|upload|cancel|reset/?|mcp(/.*)?))")
+WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|call(/v2)?/[\w-]+|upload|cancel|reset/?|mcp(/.*)?))")
 FREE = re.compile(r"/(assets|static|svelte)/|/tiw/health$|/favicon|/theme|/manifest|/pwa_icon")  # cheap, and the same for everyone
 UPLOAD = "/gradio_api/upload"
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; base-uri 'self'; form-action 'self'"
