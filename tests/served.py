@@ -46,7 +46,7 @@ def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, co
         command = [sys.executable, "-c", code, "--port", str(port), "--no-browser", *arguments]
         app = subprocess.Popen(command, cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 240
         while True:
             assert app.poll() is None and time.monotonic() < end, log.read_text()
             try:

@@ -134,7 +134,7 @@ def stop_all(visitor: Visitor, home: Path) -> None:
 @pytest.mark.parametrize("kind", ["fields", "shapes"])
 def test_no_request_of_strangers_does_harm(visitor, home, kind):
     rng, names = np.random.default_rng(0), end_points(visitor)
-    for _ in range(60):
+    for _ in range(40):
         before = len(home.with_suffix(".log").read_bytes())
         request = one_field(rng, names) if kind == "fields" else of_any_shape(rng, len(visitor.config["dependencies"]))
         assert not harm(*send(visitor.http, *request), home, before), request
