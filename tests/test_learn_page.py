@@ -27,6 +27,8 @@ MOVES = """async () => {
   }
   return found;
 }"""
+BEYOND = """() => [...document.querySelectorAll("#learn *")]
+  .filter((e) => e.offsetParent && e.getBoundingClientRect().right > innerWidth + 1).length"""
 PICTURE = "name => document.querySelector(`#learn-lesson canvas[data-${name}]`).toDataURL().length"
 
 
@@ -89,9 +91,6 @@ def test_a_lesson_is_moved_weighted_broken_and_shared(browser):
 def test_the_lesson_fits_its_screen(browser, width, scheme, tmp_path):
     page = opened(browser, width=width, scheme=scheme)
     page.wait_for_timeout(500)
-    beyond = (
-        "[...document.querySelectorAll('#learn *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.offsetParent).length"
-    )
-    assert page.evaluate(beyond) == 0
+    assert page.evaluate(BEYOND) == 0
     page.locator("#learn-lesson").screenshot(path=tmp_path / f"learn-{width}-{scheme}.png")
     page.close()
