@@ -99,13 +99,14 @@ class Visitor:
         joined = self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
             return {"error": joined.text, "status": joined.status_code}
+        found = {"error": "no answer"}
         with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as lines:
-            for line in lines.iter_lines():
+            for line in lines.iter_lines():  # to its end, as a browser does: who leaves early has the events of their session cancelled
                 message = json.loads(line[6:]) if line.startswith("data: ") else {}
                 if message.get("msg") == "process_completed":
                     output = message["output"]
-                    return output if message["success"] else {"error": output.get("error") or "an error without a word"}
-        return {"error": "no answer"}
+                    found = output if message["success"] else {"error": output.get("error") or "an error without a word"}
+        return found
 
     def api(self, name: str, **given: object) -> object:
         """Call a named end point; the value it returns, or {"error": ...}."""
