@@ -89,7 +89,7 @@ def client(address: str, found: dict[str, list[float]], failed: list[str], end: 
                 began = time.monotonic()
                 answers = [
                     timed(found["look"], lambda: visitor.call(look, DEMO, EMPTY, None)),
-                    timed(found["status"], lambda: visitor.api("runs")),
+                    timed(found["status"], lambda: visitor.call("runs")),
                 ]
                 failed.extend(str(answer)[:200] for answer in answers if isinstance(answer, dict) and "error" in answer)
                 time.sleep(max(0.0, 1.0 - (time.monotonic() - began)))

@@ -29,7 +29,7 @@ from dataclasses import replace
 from ui import app, caps, store
 caps.PUBLIC = replace(caps.PUBLIC, requests=1000.0, newcomers=1000.0)  # tests are in a hurry
 if child := os.environ["TIW_CHILD"]:
-    store.Jobs = lambda: queue.Jobs(None, lambda run: [sys.executable, "-c", child, run.kind, "--out", str(run.path)])
+    store.Jobs = lambda **how: queue.Jobs(None, lambda run: [sys.executable, "-c", child, run.kind, "--out", str(run.path)], **how)
 sys.argv[0] = "app.py"
 app.main()
 """
@@ -46,7 +46,7 @@ def studio(home: Path, *arguments: str, child: str = IDLE, root: Path = ROOT, co
         command = [sys.executable, "-c", code, "--port", str(port), "--no-browser", *arguments]
         app = subprocess.Popen(command, cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 240
         while True:
             assert app.poll() is None and time.monotonic() < end, log.read_text()
             try:
@@ -80,6 +80,7 @@ class Visitor:
 
     def __init__(self, address: str, **headers: str):
         self.http = httpx.Client(base_url=address, headers=headers, timeout=60)
+        self.session = uuid.uuid4().hex[:10]  # of the open page: Gradio makes a copy of the page's settings for each
         self.page = self.http.get("/")
         self.config = self.http.get("/config").json()
         self.events = {}
@@ -96,18 +97,19 @@ class Visitor:
 
     def call(self, event: str | int, *data: object, event_data: object = None) -> dict:
         """Fire an event: what it answers, as the browser gets it. {"error": ...} where it was refused."""
-        number, session = self.events.get(event, event), uuid.uuid4().hex[:10]
-        body = {"data": list(data), "fn_index": number, "session_hash": session, "event_data": event_data, "trigger_id": None}
+        number = self.events.get(event, event)
+        body = {"data": list(data), "fn_index": number, "session_hash": self.session, "event_data": event_data, "trigger_id": None}
         joined = self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:
             return {"error": joined.text, "status": joined.status_code}
-        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:
-            for line in lines.iter_lines():
+        found = {"error": "no answer"}
+        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as lines:
+            for line in lines.iter_lines():  # to its end, as a browser does: who leaves early has the events of their session cancelled
                 message = json.loads(line[6:]) if line.startswith("data: ") else {}
                 if message.get("msg") == "process_completed":
                     output = message["output"]
-                    return output if message["success"] else {"error": output.get("error") or "an error without a word"}
-        return {"error": "no answer"}
+                    found = output if message["success"] else {"error": output.get("error") or "an error without a word"}
+        return found
 
     def api(self, name: str, **given: object) -> object:
         """Call a named end point; the value it returns, or {"error": ...}."""

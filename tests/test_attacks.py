@@ -143,6 +143,13 @@ def test_her_own_run_is_hers_to_see(alice, hers):
     assert hers["1"] in json.dumps(alice.call("_reattach", current_of()))
 
 
+def test_what_is_listed_for_download_is_there(alice, hers):
+    """A debiased model has no shares, and its list named them."""
+    for letter in "123":
+        for path in alice.api("downloads", run=hers[letter]):
+            assert alice.http.get(f"/{path}").status_code == 200, path
+
+
 @pytest.mark.parametrize("who", ["mallory", "without a cookie"])
 @pytest.mark.parametrize("file", SECRETS)
 def test_nothing_of_a_run_is_downloaded_by_another(address, mallory, hers, file, who):

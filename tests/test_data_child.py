@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tiw.data import Cancelled, ImageSet, Limits, child, estimate, load_images, load_in_child, source_stamp, write_npz, write_rows
+from tiw.data import Cancelled, ImageSet, Limits, child, estimate, limits, load_images, load_in_child, source_stamp, write_npz, write_rows
 from tiw.errors import UserInputError
+from tiw.run.folder import RunFolder
+from tiw.run.inputs import read_set
+from tiw.run.options import AuditOptions
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +175,16 @@ def test_a_stamp_changes_with_any_file_and_costs_no_reading(folder, tmp_path):
     assert all(source_stamp(path) != stamp for path, stamp in stamps.items())
     with pytest.raises(UserInputError, match="does not exist"):
         source_stamp(tmp_path / "nothing")
+
+
+def test_a_run_of_an_app_for_strangers_reads_their_images_within_its_bounds(folder, tmp_path, monkeypatch):
+    """The page looks at a set before a run may have it; the run's own process used to decode it again without bounds."""
+    monkeypatch.setenv(limits.BOUNDS, "")
+    Limits(images=5).impose()
+    options = AuditOptions(biased=str(folder), reference=str(folder), baseline="none", skip_bad=True)
+    run = RunFolder.create(tmp_path / "run", "audit", options)
+    with pytest.raises(UserInputError, match="more than the 5 allowed"):
+        read_set(run, options, options.biased, "biased")
+    Limits().impose()
+    assert len(read_set(run, options, options.biased, "biased")) == 6
+    assert [entry.suffix for entry in (tmp_path / "home" / "cache" / "sets").iterdir()].count("") == 1, "another process read it"

@@ -274,6 +274,14 @@ def test_a_login_names_its_visitor_and_a_password_is_asked_for_at_our_own_addres
     assert status("GET", "/tiw/x", {"cookie": "access-token-c=t"}, door, app=gradio) == 200 and who[-1] == "user ada"
 
 
+def test_whether_the_app_is_there_costs_no_page(opened):
+    """On a busy machine the page took Gradio more than the 3 seconds it gives itself at its start, and the app ended."""
+    opened(True)
+    reached = []
+    door = entrance.Gate(lambda *call: ok(*call, reached=reached))
+    assert status("HEAD", "/", {}, door) == 200 and reached == []
+
+
 def test_bodies_are_bounded_whatever_their_length_says(opened):
     door = opened(True)
     cookie = {"cookie": f"{entrance.COOKIE}={gate.signed('a' * 32)}"}

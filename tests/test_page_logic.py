@@ -152,10 +152,14 @@ def test_looking_writes_nothing_and_a_second_look_sends_nothing(store, sets, loo
     assert timer.active is False
 
 
-def test_the_timer_runs_while_a_run_does(store, sets, looked):
+def test_the_timer_runs_while_a_run_does_and_slower_while_all_wait(store, sets, looked):
     run = put(store, "a", "audit", AuditOptions(**sets), state="running")
+    waiting = put(store, "b", "even-out", EvenOutOptions(sets["biased"], sets["reference"]), state="queued")
+    queued = looked({"even-out": waiting.id}, sets)[2]
     with FileLock(run.path / "lock"):  # as its process does
-        assert looked({"audit": run.id}, sets)[2].active is True
+        alone, both = (looked({"audit": run.id} | more, sets)[2] for more in ({}, {"even-out": waiting.id}))
+    assert (queued.active, alone.active, both.active) == (True, True, True)
+    assert queued.value > alone.value == both.value
 
 
 def test_an_older_debias_run_that_is_opened_is_the_one_to_compare(store, sets, looked):

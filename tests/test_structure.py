@@ -55,6 +55,7 @@ ROOMS = {
             "comparison",
             "thumbnails",
             "audit_files",
+            "stages",
             "actions",
             "execute",
             "replay",

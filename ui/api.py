@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from inspect import signature
+from typing import get_args, get_origin, get_type_hints
 
 import gradio as gr
 
@@ -12,9 +15,9 @@ from tiw.errors import UserInputError
 
 from . import caps, compare_tab, explorer, gate, pictures, reference_builder, store
 
-# Files of a run that are downloaded as they are, and those that are made for the download, by the file that must be there.
-DOWNLOADS = ("report.html", "result.json", "scores.csv", "levels.csv")
-MADE = {"shares.csv": "result.json", "model.zip": "model", "pairs/1.webp": "samples.npz"}
+MOST_ITEMS = 100_000  # of a list that is sent
+WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "yes or no"}
+DOWNLOADS = ("report.html", "result.json", "scores.csv", "levels.csv")  # files of a run that are downloaded as they are
 
 
 def load_images(biased: str = "demo", reference: str = "demo", references: int = 0) -> dict:
@@ -241,7 +244,12 @@ def downloads(run: str) -> list[str]:
     """
     found = _open(run)
     there = {name for name in DOWNLOADS if (found.path / name).exists()}
-    there |= {address for address, file in MADE.items() if (found.path / file).exists()}
+    made = {  # for the download
+        "shares.csv": "shares" in (found.result or {}),
+        "model.zip": found.done and (found.path / "model").is_dir(),
+        "pairs/1.webp": (found.path / "samples.npz").exists(),
+    }
+    there |= {name for name, can in made.items() if can}
     return sorted(f"tiw/{found.id}/{name}" for name in there)
 
 
@@ -370,11 +378,37 @@ def register() -> None:
     its name."""
     for function in (*READ, *WRITE):
         visible = "undocumented" if gate.DOOR.mcp and function in WRITE else "public"
-        gr.api(function, api_name=function.__name__, concurrency_limit=None, api_visibility=visible)
+        gr.api(_checked(function), api_name=function.__name__, concurrency_limit=None, api_visibility=visible)
     source, name = gr.File(visible=False, file_count="multiple", label="source"), gr.Textbox(visible=False, label="set")
     gr.Button(visible=False).click(
         *(upload, source, name), api_name="upload", concurrency_limit=None, api_visibility="undocumented" if gate.DOOR.mcp else "public"
     )
+
+
+def _checked(function: Callable) -> Callable:
+    """The end point, for values of its own types only: what comes over the wire may be anything."""
+    wanted = get_type_hints(function)
+
+    @wraps(function)
+    def checked(*args: object, **kwargs: object) -> object:
+        given = signature(function).bind(*args, **kwargs)
+        with _said():
+            for name, value in given.arguments.items():
+                given.arguments[name] = _of_type(name, value, wanted[name])
+        return function(*given.args, **given.kwargs)
+
+    return checked
+
+
+def _of_type(name: str, value: object, wanted: type) -> object:
+    if get_origin(wanted) is list and isinstance(value, list) and len(value) <= MOST_ITEMS:
+        return [_of_type(name, each, get_args(wanted)[0]) for each in value]
+    if wanted in (int, float) and type(value) in (int, float) and abs(value) <= 2**53 and (wanted is float or value == int(value)):
+        return wanted(value)
+    if type(value) is not wanted:
+        kind = "a list of numbers" if get_origin(wanted) is list else WORDS[wanted]
+        raise UserInputError(name, f"it is {str(value)[:40]!r}", f"give {kind}")
+    return value
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def serve(args: argparse.Namespace, **more: object) -> str:
     door = gate.open_door(args.public, store.home(), args.host, hosts, args.mcp)
     gate.log_to_stderr()
     if door.public:
+        door.caps.of_sets().impose()  # on the runs, which are processes of this one
         print(f"Public: visitors see only what is theirs. Caps:\n{caps.table(door.caps)}", file=sys.stderr)
         threading.Thread(target=_sweep_for_ever, daemon=True, name="tiw-sweep").start()
     elif args.host not in gate.LOOPBACK and not args.auth:

@@ -24,7 +24,7 @@ READ = re.compile(
     r"|gradio_api/(info/?|openapi\.json|theme\.css|startup-events|app_id/?|user/?|login_check/?|upload_progress|heartbeat/[\w-]+"
     r"|queue/(data|status)|call/(v2/)?[\w-]+/\w+|mcp(/.*)?))?"
 )
-WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|(run|api|call(/v2)?)/[\w-]+|upload|cancel|reset/?|mcp(/.*)?))")
+WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|call(/v2)?/[\w-]+|upload|cancel|reset/?|mcp(/.*)?))")
 FREE = re.compile(r"/(assets|static|svelte)/|/tiw/health$|/favicon|/theme|/manifest|/pwa_icon")  # cheap, and the same for everyone
 UPLOAD = "/gradio_api/upload"
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -81,6 +81,9 @@ class Gate:
         try:
             _check_host(headers)
             _check_path(scope)
+            if (scope["method"], scope["path"]) == ("HEAD", "/"):  # Gradio asks its own page whether it is there, and gives up after 3 s
+                await _answer(_with_headers(send, "", begun), 200, "")
+                return
             who, cookie = self._identify(scope, headers)
             if who and self._open[who] >= gate.DOOR.caps.at_once:
                 raise Refused(429, "Too many requests of yours are open: close some pages.")
@@ -305,7 +308,7 @@ def _with_headers(send: Callable, cookie: str, begun: list) -> Callable:
 
 
 async def _answer(send: Callable, status: int, sentence: str) -> None:
-    body = json.dumps({"detail": sentence, "error": sentence}).encode()
+    body = json.dumps({"detail": sentence, "error": sentence}).encode() if sentence else b""
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -79,6 +79,11 @@ def on_space() -> bool:
     return "SPACE_ID" in os.environ
 
 
+def zero_gpu() -> bool:
+    """Whether this is a Space that lends its GPU by the call (`ui.zero`); the package `spaces` looks at the same variable."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 def open_door(is_public: bool, home: Path | None = None, host: str = "", more_hosts: tuple[str, ...] = (), mcp: bool = False) -> Door:
     """Decide how the app is open. `host`: the address it listens on. In a private app a request must call us by a loopback name, by
     `host` or by one of `more_hosts`: a page elsewhere that has its name resolve to this machine does not get in. An app that listens on

@@ -12,7 +12,7 @@ import gradio as gr
 from tiw.errors import UserInputError
 from tiw.run.queue import BUSY
 
-from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, learn_tab, runs_list, store, theme, two_audits, words
+from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, learn_tab, runs_list, store, theme, two_audits, words, zero
 from .panel import GONE, QUIET, Panel, dismiss
 from .sets import read, show, uses
 
@@ -26,7 +26,8 @@ TABS = {
     "compare": "compare",
 }
 NONE = dict.fromkeys(TABS, "")
-SECONDS = 1.0  # between two looks at the run folders
+SECONDS = 1.0  # between two looks at a run that works
+WAITING_SECONDS = 3.0  # at runs that only wait: in a class most do, and only one works
 HEADER = (
     f'<header class="tiw-header">{theme.asset("icon.svg")}<div><h1>TIW Studio</h1>'
     "<p>See where a large image set departs from a small one you trust, and teach a diffusion model the difference.</p></div></header>"
@@ -35,6 +36,8 @@ HEADER = (
 
 def build() -> gr.Blocks:
     """The whole app, without starting it."""
+    if gate.zero_gpu():
+        zero.borrowing()
     with gr.Blocks(title="TIW Studio", delete_cache=(3600, 86400), fill_width=True) as demo:
         current = gr.BrowserState(NONE, storage_key="tiw-runs", secret="tiw-studio")
         seen, kept = gr.State({}), gr.BrowserState([], storage_key="tiw-fields", secret="tiw-studio")
@@ -80,6 +83,9 @@ def build() -> gr.Blocks:
         }
 
         timer.tick(**look, **QUIET, trigger_mode="once")
+        if gate.zero_gpu():
+            how = {**QUIET, "concurrency_limit": 1, "concurrency_id": "gpu"}
+            timer.tick(lambda now: zero.work(now, NONE), current, None, **how, trigger_mode="once")
         dismissed = [panel.outputs[0].delete(dismiss(panel.kind), current, current, **QUIET) for panel in panels]
         for event in (*audit.started, *debias.started, *compare.started, *dismissed):
             event.then(**look, **QUIET)
@@ -142,7 +148,12 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(ticked(sets, current) if changed("runs") or changed("sets") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())
-    return [*values, marks, gr.Timer(active=any(state in BUSY for state in states))]
+    return [*values, marks, _pace(states)]
+
+
+def _pace(states: list[str]) -> gr.Timer:
+    waiting = all(state == "queued" for state in states if state in BUSY)
+    return gr.Timer(WAITING_SECONDS if waiting else SECONDS, active=any(state in BUSY for state in states))
 
 
 def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tiw.data import load_in_child
+from tiw.data import forget_sets, load_in_child
 from tiw.errors import UserInputError
 from tiw.files import shipped
 from tiw.run.folder import RunFolder
@@ -36,8 +36,8 @@ EXAMPLE = shipped("assets") / "example"  # finished runs of the demo, of assets/
 
 @lru_cache(maxsize=1)
 def jobs() -> Jobs:
-    """The one queue of this process. Its worker runs one child process at a time."""
-    return Jobs()
+    """The one queue of this process. Its worker runs one child process at a time; on a ZeroGPU Space the page does."""
+    return Jobs(worker=not gate.zero_gpu())
 
 
 def home() -> Path:
@@ -369,7 +369,8 @@ def needed_uploads() -> set[str]:
 
 
 def sweep() -> None:
-    """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, what was uploaded and never used."""
+    """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, the pixels that were read from them, what
+    was uploaded and never used."""
     oldest = time.time() - 3600 * gate.limits().kept_hours
     for run in jobs().runs():
         if run.status().get("state") not in BUSY and _touched(run.path) < oldest:
@@ -381,6 +382,7 @@ def sweep() -> None:
         if folder.name not in needed and _touched(folder) < oldest:
             shutil.rmtree(folder, ignore_errors=True)
             gate.log("swept", upload=folder.name)
+    forget_sets(oldest)
     incoming = home() / "incoming"
     for folder in incoming.iterdir() if incoming.is_dir() else ():
         if _touched(folder) < time.time() - 3600:

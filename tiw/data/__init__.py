@@ -2,7 +2,7 @@
 
 from .arrays import write_npz
 from .checks import Problem, check_sets
-from .child import Cancelled, load_in_child
+from .child import Cancelled, forget_sets, load_in_child
 from .classes import with_classes
 from .demo import Demo, demo_path, load_demo, load_set
 from .estimate import SetEstimate, estimate, source_stamp
@@ -29,6 +29,7 @@ __all__ = [
     "choose_references",
     "demo_path",
     "estimate",
+    "forget_sets",
     "load_demo",
     "load_images",
     "load_in_child",

@@ -191,8 +191,20 @@ def _make_room(home: Path, keep: str) -> None:
         if total <= CACHE_BYTES:
             return
         total -= (folder / PIXELS).stat().st_size
-        shutil.rmtree(folder, ignore_errors=True)
-        (home / f"{folder.name}.lock").unlink(missing_ok=True)
+        _remove(folder)
+
+
+def forget_sets(unused_since: float) -> None:
+    """Remove the sets that nobody has asked for since this time (seconds since 1970): their images may have been deleted on purpose."""
+    home = cache_folder() / "sets"
+    for about in home.glob(f"*/{ABOUT}"):
+        if about.stat().st_mtime < unused_since:
+            _remove(about.parent)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
 
 
 def _limit(limits: Limits) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import asdict, dataclass
 
 from ..errors import UserInputError
 
+BOUNDS = "TIW_SET_LIMITS"  # environment variable: what sets may cost the runs of an app that is open to strangers
 MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024  # pixels per side that images are resized to
 SIZES = (16, 32, 64, 128, 256, 512, 1024)  # offered where a size must be chosen
 
@@ -19,6 +22,15 @@ class Limits:
     result_bytes: float = float("inf")  # of all images together, as they are kept: n * side^2 * 3
     memory: int = 3 << 30  # bytes that a child process may take beside the result
     seconds: float = 1800.0  # that a child process may take
+
+    def impose(self) -> None:
+        """Let the processes that this one starts read sets within these bounds only."""
+        os.environ[BOUNDS] = json.dumps(asdict(self))
+
+    @staticmethod
+    def imposed() -> Limits | None:
+        """Those that the app has imposed on this process; None: none."""
+        return Limits(**json.loads(os.environ[BOUNDS])) if BOUNDS in os.environ else None
 
     def check_images(self, n: int, field: str) -> None:
         """Raises UserInputError where there are too many images."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ from .options import (
     SplitOptions,
     TrainOptions,
 )
+from .stages import Stages
 from .train_in_folder import train_to_folder
 
 
@@ -72,16 +74,28 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
     problems = check_sets(biased, reference)
     config = RatioConfig(levels(o.levels), o.folds, o.estimator, biased_images=o.scored, seed=o.seed)
     takes = forecast(run, o, biased, reference, encoder, config)
-    features = ratio_features(biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
-    run.progress("Fitting the density ratio", 0, 1)
-    ratio = fit_to_features(features, encoder, config)
-    keep_ratio(run.path / names.RATIO, ratio, biased, reference)
-    run.progress("Measuring", 0, 1)
-    found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
-    write_neighbours(run, features, o.seed)
-    result = write_audit(run, found)
-    if o.map:
-        write_map(run, features, o.seed)
+    stages = Stages(run)
+    encode = partial(ratio_features, biased, reference, encoder, config, report(run, "Encoding images at every noise level"))
+    features = stages.features(encode) if stages.wants("map") else None
+    if stages.wants("ratio"):
+        run.progress("Fitting the density ratio", 0, 1)
+        ratio = fit_to_features(features, encoder, config)
+        keep_ratio(run.path / names.RATIO, ratio, biased, reference)
+        stages.did("ratio")
+    else:
+        ratio = DensityRatio.load(run.path / names.RATIO, encoder)
+    if stages.wants("measured"):
+        run.progress("Measuring", 0, 1)
+        found = run_audit(biased, reference, ratio, features=features, problems=problems, seed=o.seed)
+        write_neighbours(run, features, o.seed)
+        result = write_audit(run, found)
+        stages.did("measured")
+    else:
+        result = run.result()
+    if stages.wants("map"):
+        if o.map:
+            write_map(run, features, o.seed)
+        stages.tried("map")
     del features
     if takes.strength > LONG:
         said = (
@@ -90,8 +104,9 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
         print(f"{said} it is given one: --strength 1.5.", file=sys.stderr)
     elif isinstance(encoder, Denoiser):
         strength_of(run, run.path, "auto", encoder, ratio, biased, reference, o.seed)  # so that a preview takes seconds
-    if o.score_all:
+    if o.score_all and stages.attempts("rest"):
         score_rest(run, biased, reference, ratio, o.seed)
+    stages.forget()
     return result
 
 

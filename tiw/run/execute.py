@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import signal
@@ -17,20 +18,24 @@ from dataclasses import replace
 import psutil
 from filelock import FileLock, Timeout
 
+from ..choices import TRAINING
 from ..errors import UserInputError
 from ..files import sweep
 from ..model import processes
-from . import names
+from . import folder, names
 from .folder import RunFolder, Stopped, now
 from .versions import package_versions
 
 APP = "TIW_APP"  # environment variable: the app's process, with which this one ends
+IN_SLICES = (*TRAINING, "audit")  # kinds of run that keep what they have done when they stop
 LAST_WORDS = 10.0  # seconds that a run has to save its state once its app is gone
 
 
-def execute(run: RunFolder) -> int:
+def execute(run: RunFolder, seconds: float = math.inf) -> int:
     """Do a run's work in this process and leave its outcome in status.json; the command's exit code.
 
+    seconds: a slice of time. Work that can be taken up again (`IN_SLICES`) saves its state when it is over, and the run is `queued` for
+    its next one.
     0: finished, or stopped as asked; 2: the user's error, one sentence in `message`; 1: ours, with a traceback in the log.
     A run that has finished is left as it is. Raises UserInputError if another process is at work on it.
     """
@@ -47,7 +52,7 @@ def execute(run: RunFolder) -> int:
                 "out", f"{run.path} cannot be written ({error.strerror})", "make room, or choose another folder"
             ) from error
         _end_with_app(run)
-        with _stop_on_signals(run):
+        with _stop_on_signals(run), _slice(seconds if run.kind in IN_SLICES else math.inf):
             code, outcome = _attempt(run)
             try:
                 run.write_status(**outcome, pid=None, eta_seconds=None)
@@ -97,10 +102,12 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
     try:
         from .actions import EXECUTE  # loads torch
 
-        if run.stop_requested():
+        if run.stop_asked():
             raise Stopped
         run.write_result({**EXECUTE[run.kind](run, run.options), "versions": package_versions()})
     except (Stopped, processes.FirstEnded):
+        if time.monotonic() > folder.SLICE_ENDS and not run.stop_asked():
+            return 0, {"state": "queued", "stage": "Waiting for its next slice of time"}
         return 0, {"state": "stopped", "stage": "Stopped"}
     except UserInputError as error:
         return 2, {"state": "failed", "stage": "Failed", "message": str(error), "offers": error.offers}
@@ -127,12 +134,25 @@ def _plainly(error: Exception) -> str:
 
 
 @contextmanager
+def _slice(seconds: float) -> Iterator[None]:
+    """Every `stop_requested` of this process says yes once the seconds are over."""
+    folder.SLICE_ENDS = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        folder.SLICE_ENDS = math.inf
+
+
+@contextmanager
 def _stop_on_signals(run: RunFolder) -> Iterator[None]:
     """Ctrl-C and SIGTERM ask the run to save its state and stop; a second Ctrl-C ends it at once.
 
     Who ends a job signals its launcher and its processes, and the launcher passes its own on: what comes twice within a second was meant
-    once, and SIGTERM again changes nothing.
+    once, and SIGTERM again changes nothing. Only the main thread hears signals.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     asked: list[float] = []
 
     def ask(number: int, _frame: object) -> None:

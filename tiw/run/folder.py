@@ -156,14 +156,18 @@ class RunFolder:
 
     def request_stop(self) -> None:
         """Ask whoever works on the run to save its state and end. The time of the first request stands."""
-        if not (self.path / names.STOP).exists():
+        if not self.stop_asked():
             (self.path / names.STOP).touch()
             if (self.path / names.STATUS).exists():
                 os.utime(self.path / names.STATUS)  # those who watch the file learn of it
 
     def stop_requested(self) -> bool:
-        """Whether somebody asked this run, or the one that it is a part of, to stop."""
-        return (self.path / names.STOP).exists() or (self.parent is not None and self.parent.stop_requested())
+        """Whether somebody asked this run, or the one that it is a part of, to stop, or its slice of time is over."""
+        return self.stop_asked() or time.monotonic() > SLICE_ENDS or (self.parent is not None and self.parent.stop_requested())
+
+    def stop_asked(self) -> bool:
+        """Whether somebody asked this very run to stop."""
+        return (self.path / names.STOP).exists()
 
     def forget_stop(self) -> None:
         """Take a request to stop back, before the run is taken up again."""
@@ -254,6 +258,7 @@ def remove(path: Path) -> None:
 
 
 _PROGRESS: dict[str, tuple[str, float, float]] = {}  # per folder: stage, time of the last write, when the stage began
+SLICE_ENDS = math.inf  # on the monotonic clock: when this process must have saved its state (`execute`)
 ON_PROGRESS: Callable[[str, int, int], None] | None = None  # the command line puts its progress bar here
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from ..data import ImageSet, load_set, with_classes
+from ..data import ImageSet, Limits, load_in_child, load_set, with_classes
 from ..debiasing.baseline_check import BaselineCheck, check_baseline
 from ..debiasing.strength import StrengthMatch, match_strength
 from ..errors import UserInputError
@@ -59,8 +59,11 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
 
 
 def read_set(run: RunFolder, o: object, path: str, role: str, references: int = 0) -> ImageSet:
-    """The set that an option names, in the options' resolution; files that were left out are listed in the run's log."""
-    images = load_set(path, role, references, o.resolution, o.skip_bad)
+    """The set that an option names, in the options' resolution; files that were left out are listed in the run's log. Where an app is open
+    to strangers a process of its own decodes their images, within the app's bounds on memory and time."""
+    how = (path, role, references, o.resolution, o.skip_bad)
+    limits = None if path == "demo" else Limits.imposed()
+    images = load_set(*how) if limits is None else load_in_child(*how, limits=limits)
     if called := getattr(o, f"{role}_name", ""):
         images = replace(images, name=called)
     if images.skipped or images.notes:

@@ -24,6 +24,7 @@
 | biased.json, reference.json, heldout.json | actions.make_split | every command, as a set |
 | budget.json | train_in_folder, at the start and when it plans again | train_in_folder |
 | checkpoint.pt | train_in_folder | train_in_folder, to resume |
+| features.safetensors, stages.json | stages, where time comes in slices | stages, in the next slice |
 | steps.jsonl, previews.jsonl, previews/ | train_in_folder | page |
 | lagging/ | actions.debias: reference images of each group that lags | page |
 | trained.json | train_in_folder, when the models are whole | train_in_folder |
@@ -49,6 +50,8 @@ SCORES = "scores.parquet"
 REST = "rest.parquet"
 MAP = "map.parquet"
 NEAR = "near.parquet"
+FEATURES = "features.safetensors"  # between two slices of time
+STAGES = "stages.json"  # what was done in them
 REPORT = "report.html"
 SAMPLES = "samples.npz"
 SHEET = "sheet.webp"

@@ -25,7 +25,7 @@ from . import names
 from .execute import process_of
 from .folder import RunFolder, remove
 from .index import BUSY, RunIndex, RunSummary, stamp
-from .supervise import close_account, interrupt, kill, spawn, supervise
+from .supervise import close_account, interrupt, kill, spawn, supervise, work_slice
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 RESUMABLE = ("stopped", "interrupted", "failed")
@@ -37,21 +37,22 @@ class Jobs:
     """First come, first served. `home` holds runs/<id>; TIW_HOME (default ~/.tiw) unless given.
 
     Only one app on a home works there (`owner`); another shows its runs, and takes over once the first is gone and it is asked to work.
-    `command(run)` is the child's command line. Raises UserInputError for a home that cannot be written.
+    `command(run)` is the child's command line. Without `worker` nothing is worked off but by
+    `work_on`. Raises UserInputError for a home that cannot be written.
     """
 
-    def __init__(self, home: str | Path | None = None, command: Callable[[RunFolder], list[str]] | None = None):
+    def __init__(self, home: str | Path | None = None, command: Callable[[RunFolder], list[str]] | None = None, worker: bool = True):
         home = Path(home or os.environ.get("TIW_HOME") or Path.home() / ".tiw").expanduser().resolve()
         self.folder = home / "runs"
         self.index = RunIndex(self.folder, RUN_ID.fullmatch, self._waits)
         self.owner = False
         self._command = command or (lambda run: [sys.executable, "-m", "tiw", run.kind, "--out", str(run.path)])
         self._queue: list[str] = []
-        self._current: tuple[str, subprocess.Popen] | None = None
+        self._current: tuple[str, subprocess.Popen | None] | None = None  # None: a slice, in a process of somebody else's
         self._changed = threading.Condition()
         self._closed = False
         self._lock = FileLock(home / "lock", timeout=0, thread_local=False)
-        self._worker = threading.Thread(target=self._work, daemon=True, name="tiw-worker")
+        self._worker = threading.Thread(target=self._work, daemon=True, name="tiw-worker") if worker else None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._take_over()
@@ -147,11 +148,32 @@ class Jobs:
             if run_id in self._queue:
                 self._queue.remove(run_id)
             if self._is_current(run_id):
-                kill(self._current[1])
+                child = self._current[1]
+                kill(child) if child is not None else self.open(run_id).request_stop()
             self._changed.wait_for(lambda: not self._is_current(run_id))
             if (stranger := process_of(RunFolder(path, "", None))) is not None:
                 kill(stranger)
             remove(path)
+
+    def work_on(self, run_id: str, work: Callable[[str], object]) -> bool:
+        """One slice of a waiting run: `work(path of its folder)`, which may be ended at any time. Afterwards the run has ended or waits for
+        its next slice behind all others. Whether there was anything to do: only one run is at work at a time."""
+        with self._changed:
+            if not self.owner or self._closed or self._current is not None or run_id not in self._queue:
+                return False
+            self._queue.remove(run_id)
+            self._current = (run_id, None)
+        again = False
+        try:
+            run = self.open(run_id)
+            again = work_slice(run, work)
+        finally:
+            with self._changed:
+                self._current = None
+                if again:
+                    self._queue.append(run_id)
+                self._changed.notify_all()
+        return True
 
     def needed_by(self, path: str | Path) -> list[RunSummary]:
         """The runs whose options name `path` or something in it: a set, a model, an audit, or a list of rows of such a set."""
@@ -174,7 +196,7 @@ class Jobs:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(CLOSING)
             kill(child)
-        if self.owner:
+        if self.owner and self._worker is not None:
             self._worker.join()
         self._lock.release()
 
@@ -197,7 +219,8 @@ class Jobs:
             for run in self.runs():
                 with suppress(OSError):  # a full disk: the index knows what is abandoned
                     interrupt(run)
-            self._worker.start()
+            if self._worker is not None:
+                self._worker.start()
             atexit.register(self.close)
 
     def _admit(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,6 +101,39 @@ def close_account(run: RunFolder, code: int, silent: float, closed: bool) -> Non
         lines = (run.path / names.LOG).read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
         run.write_status(state="failed", stage="Failed", message=f"Its process ended with code {code}: {last}", **common)
+
+
+def work_slice(run: RunFolder, work: Callable[[str], object]) -> bool:
+    """Do `work(path)`, a slice of the run in a process that somebody else may end at its limit; whether another slice is wanted.
+
+    A run that was ended goes on if it has kept something new. One that has not would never come to an end, and has failed.
+    """
+    before, said = _kept(run), ""
+    try:
+        work(str(run.path))
+    except Exception as error:  # ended at its limit, or no more time for this visitor: whoever lends the processes has an error for each
+        said = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    state = run.written_status()["state"]
+    common = {"pid": None, "eta_seconds": None, "message": ""}
+    ended = state in BUSY and (state != "queued" or not said)
+    if ended and _kept(run) != before and not run.stop_asked():
+        run.write_status(state="queued", stage="Waiting for its next slice of time", **common)
+        return True
+    if state == "queued" and said:
+        run.write_status(state="stopped", stage="Stopped", message=f"There was no time on the GPU for it ({said}). Resume it later.")
+    elif state in BUSY and run.stop_asked():
+        run.write_status(state="stopped", stage="Stopped", **common | {"message": _lost(run)})
+    elif state in BUSY:
+        message = "One slice of time on the GPU is too short for what it does. Ask for less: fewer images, samples or steps."
+        run.write_status(state="failed", stage="Failed", **common | {"message": message})
+    return False
+
+
+def _kept(run: RunFolder) -> tuple:
+    """What a run has that its next attempt need not do again."""
+    stages = run.path / names.STAGES
+    files = {entry.name for entry in os.scandir(run.path)} - {names.LOCK, names.LOG, names.STATUS}
+    return run.written_status()["saved"], stages.read_bytes() if stages.is_file() else b"", files
 
 
 def _lost(run: RunFolder) -> str:

@@ -1,0 +1,129 @@
+"""What a public app keeps of its visitors: how much, and for how long."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tiw.errors import UserInputError
+from tiw.run.folder import RunFolder
+from tiw.run.options import AuditOptions
+from ui import gate
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """The store of a public app in an empty home. Nothing works off its queue."""
+    monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
+    from ui import store
+
+    store.jobs.cache_clear()
+    store.jobs()
+    monkeypatch.setattr(gate, "DOOR", gate.DOOR)
+    gate.open_door(True, store.home())
+    yield store
+    store.jobs().close()
+    store.jobs.cache_clear()
+
+
+@contextmanager
+def acting(who):
+    token = gate.HERE.set(who)
+    try:
+        yield
+    finally:
+        gate.HERE.reset(token)
+
+
+def uploaded(store, tmp_path, size=1000, name="a.zip"):
+    (tmp_path / name).write_bytes(bytes(size))
+    return store.keep_upload([str(tmp_path / name)]).split(":")[1].split("/")[0]
+
+
+def aged(folder, hours):
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (time.time() - hours * HOUR,) * 2)
+
+
+def audit_of(store, name, upload="", state="finished"):
+    run = RunFolder.create(store.jobs().folder / (name * 32), "audit", AuditOptions(biased=upload or "demo"))
+    run.write_status(state=state)
+    if state == "finished":
+        run.write_result({})
+    return run.path
+
+
+def test_old_runs_and_uploads_go_and_what_is_needed_or_new_stays(store, tmp_path):
+    with acting("visitor a"):
+        unused, used, fresh = (uploaded(store, tmp_path) for _ in range(3))
+    uploads = store.home() / "uploads"
+    old, new = audit_of(store, "a"), audit_of(store, "b", str(uploads / used / "a.zip"))
+    pixels = store.home() / "cache" / "sets" / ("c" * 32)
+    left, coming = store.home() / "incoming" / "left", store.home() / "incoming" / "coming"
+    for folder in (pixels, left, coming):
+        folder.mkdir(parents=True)
+    (pixels / "about.json").write_text("{}")
+    hours = gate.limits().kept_hours + 1
+    for folder in (old, uploads / unused, uploads / used, pixels):
+        aged(folder, hours)
+    aged(left, 2)
+    store.sweep()
+    assert not any(folder.exists() for folder in (old, uploads / unused, pixels, left))
+    assert all(folder.exists() for folder in (new, uploads / used, uploads / fresh, coming))
+    aged(new, hours)
+    store.sweep()
+    store.sweep()  # what a run needed goes after it
+    assert not new.exists() and not (uploads / used).exists()
+
+
+def test_a_run_at_work_is_never_swept(store, tmp_path):
+    from filelock import FileLock
+
+    run = audit_of(store, "a", state="running")
+    with FileLock(run / "lock"):  # as its process does
+        aged(run, gate.limits().kept_hours + 1)
+        store.sweep()
+        assert run.exists()
+
+
+def test_an_own_machine_keeps_everything(store, tmp_path):
+    gate.open_door(False, store.home())
+    upload, run = store.home() / "uploads" / uploaded(store, tmp_path), audit_of(store, "a")
+    for folder in (upload, run):
+        aged(folder, 24 * 365)
+    store.sweep()
+    assert upload.exists() and run.exists()
+
+
+def test_each_visitor_has_a_quota_and_fills_nobody_elses(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, uploads=3, disk=2500)))
+    uploads = store.home() / "uploads"
+    with acting("visitor b"):
+        others = [uploaded(store, tmp_path) for _ in range(2)]
+    with acting("visitor a"):
+        first, second = uploaded(store, tmp_path), uploaded(store, tmp_path)
+        aged(uploads / first, 1)
+        third = uploaded(store, tmp_path)  # no room for three: the oldest makes room
+        assert {first, second, third} & {path.name for path in uploads.iterdir()} == {second, third}
+        audit_of(store, "a", str(uploads / second / "a.zip"))
+        audit_of(store, "b", str(uploads / third / "a.zip"))
+        with pytest.raises(UserInputError, match="as much as this app allows"):  # runs need them
+            uploaded(store, tmp_path)
+    assert all((uploads / name).exists() for name in others)
+
+
+def test_all_visitors_together_fill_no_more_than_the_app_keeps(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, uploads_all=2)))
+    for who in "ab":
+        with acting(f"visitor {who}"):
+            uploaded(store, tmp_path)
+    with acting("visitor c"), pytest.raises(UserInputError, match="keeps as many files as it can"):
+        uploaded(store, tmp_path)
+    assert not (tmp_path / "a.zip").exists(), "a refused upload leaves nothing behind"
+    assert len(list((store.home() / "uploads").iterdir())) == 2

@@ -1,0 +1,83 @@
+"""The files by which others serve the app: Space, container, compose; and what MCP is given."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import gradio as gr
+import pytest
+import yaml
+
+from ui import api, gate, routes
+from ui.app import arguments
+
+ROOT = Path(__file__).parents[1]
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # what a Space's card may have
+
+
+def pinned() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def test_the_readme_begins_with_what_a_space_needs():
+    front = yaml.safe_load((ROOT / "README.md").read_text().split("---\n")[1])
+    assert front["sdk"] == "gradio" and front["sdk_version"] == pinned()["gradio"] and front["python_version"] == "3.12"
+    assert (ROOT / front["app_file"]).is_file() and front["license"] == "apache-2.0"
+    assert {front["colorFrom"], front["colorTo"]} <= COLOURS and len(front["title"]) <= 30 and len(front["short_description"]) <= 70
+    assert isinstance(front["tags"], list) and front["suggested_hardware"] == "cpu-basic" and front["pinned"] is False
+
+
+def test_the_container_copies_what_is_there_starts_the_app_and_writes_in_its_volume_alone():
+    steps = instructions((ROOT / "Dockerfile").read_text())
+    assert steps[0][0] == "FROM" and steps[-1] == ("ENTRYPOINT", '["python", "app.py"]')
+    copied = [name for kind, rest in steps if kind == "COPY" for name in rest.split()[:-1]]
+    assert all((ROOT / name).exists() for name in copied)
+    top = {path.name for path in ROOT.iterdir()}
+    assert {"app.py", "tiw", "ui", "assets", "checkpoints", "docs", "README.md"} <= set(copied) & top
+    env = dict(pair.split("=", 1) for kind, rest in steps if kind == "ENV" for pair in rest.split())
+    assert [rest for kind, rest in steps if kind == "VOLUME"] == [env["TIW_HOME"]] and env["TIW_HOST"] == "0.0.0.0"
+    assert [rest for kind, rest in steps if kind == "EXPOSE"] == [env["TIW_PORT"]]
+    assert ("USER", "1000") in steps and ("STOPSIGNAL", "SIGTERM") in steps
+    (check,) = [rest for kind, rest in steps if kind == "HEALTHCHECK"]
+    assert f":{env['TIW_PORT']}/tiw/health" in check and "/tiw/health" in [route.path for route in routes.routes()]
+    assert all(re.search(f"^{name}\\b", (ROOT / "requirements.txt").read_text(), re.MULTILINE) for name in ("torch", "gradio"))
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """(keyword, rest) of each instruction."""
+    joined = re.sub(r"\\\n\s*", "", "\n".join(line for line in text.splitlines() if not line.startswith("#")))
+    return [(kind, rest.strip()) for kind, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())]
+
+
+def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are(monkeypatch):
+    studio = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["studio"]
+    steps = instructions((ROOT / "Dockerfile").read_text())
+    env = dict(pair.split("=", 1) for kind, rest in steps if kind == "ENV" for pair in rest.split())
+    assert studio["ports"] == [f"127.0.0.1:{env['TIW_PORT']}:{env['TIW_PORT']}"]
+    assert f"home:{env['TIW_HOME']}" in studio["volumes"] and studio["read_only"] and studio["cap_drop"] == ["ALL"]
+    for name in studio["environment"]:
+        monkeypatch.setenv(name, "1" if name == "TIW_PUBLIC" else "a:b")
+    given = vars(arguments([]))
+    assert given["public"] is True and given["auth"] == [("a", "b")] and given["hosts"] == "a:b"
+    assert set(studio["environment"]) == {"TIW_PUBLIC", "TIW_AUTH", "TIW_HOSTS"}
+
+
+@pytest.mark.parametrize("mcp", [False, True])
+def test_mcp_is_given_what_only_reads(monkeypatch, tmp_path, mcp):
+    """Gradio makes a tool of every end point that it documents."""
+    monkeypatch.setattr(gate, "DOOR", gate.DOOR)
+    gate.open_door(False, tmp_path, mcp=mcp)
+
+    async def build():
+        with gr.Blocks() as page:
+            api.register()
+        return page
+
+    page = asyncio.run(build())
+    documented = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
+    everything = {function.__name__ for function in (*api.READ, *api.WRITE)} | {"upload"}
+    assert documented == ({function.__name__ for function in api.READ} if mcp else everything)
+    assert {fn.api_name for fn in page.fns.values()} == everything, "a client that knows the names can still call all"
