@@ -11,7 +11,7 @@ from scipy.stats import chisquare, kstest, truncnorm
 from tiw.choices import OBJECTIVES
 from tiw.debiasing.config import DebiasConfig
 from tiw.debiasing.fine_tune import _draw, _losses, debias
-from tiw.debiasing.objectives import dsm
+from tiw.debiasing.objectives import dsm, tiw_dsm
 from tiw.errors import UserInputError
 from tiw.model.noise import UniformSteps
 from tiw.ratio.density_ratio import fit_density_ratio
@@ -91,6 +91,17 @@ def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
     for levels in (noise, UniformSteps((0.1, 0.7))):
         with pytest.raises(UserInputError, match=r"sigma_min.*between 100 and inf"):
             levels.within(100.0)
+
+
+def test_the_papers_objective_has_no_anchor_no_finish_and_the_checkpoints_own_levels(blob_sets, ratio):
+    config = replace(CONFIG, objective="tiw-dsm-paper", anchor=1.0, sigma_scale=3.0, steps=4, finish=1.0)
+    batch, model = _draw(ratio.denoiser, *blob_sets, ratio, config, 4), ratio.denoiser
+    own = _draw(ratio.denoiser, *blob_sets, None, replace(config, objective="dsm-obs"), 4)
+    assert torch.equal(batch.sigma, own.sigma) and torch.equal(batch.items, own.items)
+    loss, _ = _losses(model, model, model, ratio, batch, config, 4)
+    expected = tiw_dsm(model, batch.x0, batch.noise, batch.sigma, ratio.held_out(batch.items), 0.5, loss_weight=model.loss_weight)
+    torch.testing.assert_close(loss, expected)
+    assert replace(config, learning_rate=0.0).rate_at(4) == 3e-4
 
 
 def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):

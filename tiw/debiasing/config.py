@@ -20,7 +20,7 @@ class DebiasConfig(Checked):
     steps: int = option(300, "Of the optimiser; about what the command's two minutes are on 2 cores at the demo's size.", low=1)
     strength: float = option(1.0, "alpha; `tiw.match_strength` finds it.", low=0, high=MAX_STRENGTH)
     anchor: float = option(1.0, "Share of the frozen baseline in the target.", low=0, high=1)
-    reference_share: float = option(0.5, "Share of the references in a batch.", low=0, high=1, open_high=True)
+    reference_share: float = option(0.7, "Share of the references in a batch.", low=0, high=1, open_high=True)
     finish: float = option(0.7, FINISH, low=0, high=1)
     # The anchored target is free of x0's noise: many small steps beat few large ones.
     batch_size: int = option(48, "Images a step.", low=1)

@@ -12,7 +12,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from ..choices import WITH_RATIO
+from ..choices import WITH_ANCHOR, WITH_RATIO
 from ..data import ImageSet
 from ..errors import UserInputError
 from ..model import processes
@@ -124,9 +124,7 @@ class _Batch:
             yield _Batch(*(None if t is None else t[rows] for t in own))
 
 
-def _draw(
-    student: Denoiser, biased: ImageSet, reference: ImageSet, ratio: DensityRatio | None, config: DebiasConfig, step: int
-) -> _Batch:
+def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, ratio: DensityRatio | None, config: DebiasConfig, step: int) -> _Batch:
     """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref).
 
     In the finish the biased images are drawn by their density ratio, r p_bias in place of p_bias.
@@ -205,7 +203,7 @@ def _losses(
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
     # Weight-only has no anchor: without the correction the baseline is no control variate for its target.
-    anchor = 0.0 if config.objective == "weight-only" else config.anchor
+    anchor = config.anchor if config.objective in WITH_ANCHOR else 0.0
     use_correction = config.objective != "weight-only"
     shared = held_out.shared_pass() if anchor and shares_pass else None
     xt = perturb(x0, noise, sigma)
