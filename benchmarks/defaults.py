@@ -29,15 +29,15 @@ from tiw.ratio.features import RatioConfig  # noqa: E402
 from tiw.shares import fairness_discrepancy  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "defaults.jsonl"
-SAMPLES = 600
+SAMPLES = 1000
 COST = {"dsm": 1.0, "anchored": 1.46}  # benchmarks/step.py, batches of 48
-# name: objective, share of the finish, learning rate
+# name: objective, share of the finish, share of the references, learning rate (0: the default)
 METHODS = {
-    "reference alone": ("dsm-ref", 0.0, 3e-4),
-    "reference alone, 1e-3": ("dsm-ref", 0.0, 1e-3),
-    "TIW-DSM, anchored": ("tiw-dsm", 0.0, 3e-4),
-    "TIW-DSM, anchored, finish 0.5": ("tiw-dsm", 0.5, 3e-4),
-    "TIW-DSM, anchored, finish 1": ("tiw-dsm", 1.0, 3e-4),
+    "reference alone": ("dsm-ref", 0.0, 0.5, 3e-4),
+    "reference alone, 1e-3": ("dsm-ref", 0.0, 0.5, 1e-3),
+    "TIW-DSM, anchored, no finish": ("tiw-dsm", 0.0, 0.5, 0.0),
+    "TIW-DSM, finish with half references": ("tiw-dsm", 0.7, 0.5, 0.0),
+    "TIW-DSM, finish with 0.7 references": ("tiw-dsm", 0.7, 0.7, 0.0),
 }
 
 
@@ -89,16 +89,16 @@ def main() -> None:
                     cell = {"set": args.name, "references": n, "seed": seed, "budget": budget, "method": method}
                     if json.dumps(cell) in done:
                         continue
-                    objective, finish, rate = METHODS[method]
+                    objective, finish, share, rate = METHODS[method]
                     if objective != "dsm-ref" and fitted is None:
                         ratio = tiw.fit_density_ratio(parts["biased"], reference, baseline, RatioConfig(seed=seed, biased_images=1500))
                         match = tiw.match_strength(baseline, ratio, parts["biased"], reference, seed=seed, count=240)
                         fitted = ratio, match.strength
                     ratio, strength = (None, 1.0) if objective == "dsm-ref" else fitted
-                    steps = round(budget / COST["dsm" if objective == "dsm-ref" else "anchored"])
-                    config = tiw.DebiasConfig(
-                        objective, steps=steps, strength=strength, finish=finish, learning_rate=rate, seed=1000 + seed
-                    )
+                    cost = COST["dsm"] if objective == "dsm-ref" else (1 - finish) * COST["anchored"] + finish * COST["dsm"]
+                    steps = round(budget / cost)
+                    settings = {"finish": finish, "reference_share": share, "learning_rate": rate, "seed": 1000 + seed}
+                    config = tiw.DebiasConfig(objective, steps=steps, strength=strength, **settings)
                     *_, last = tiw.debias(baseline, parts["biased"], reference, ratio, config, ema=0.95)
                     first = 10_000_000 + 10_000 * seed
                     images, more = tiw.sample(last.average, range(first, first + SAMPLES)), {"steps": steps, "strength": strength}

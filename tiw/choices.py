@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-OBJECTIVES = ("tiw-dsm", "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
+PAPER = "tiw-dsm-paper"  # TIW-DSM exactly as published: no anchor, no finish, the checkpoint's own noise levels, strength 1
 
-WITH_RATIO = ("tiw-dsm", "iw-dsm", "correction-only", "weight-only")  # those that need the density ratio, and so have a strength
+OBJECTIVES = ("tiw-dsm", PAPER, "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
+
+WITH_RATIO = ("tiw-dsm", PAPER, "iw-dsm", "correction-only", "weight-only")  # those that need the density ratio, and so have a strength
 
 WITH_ANCHOR = ("tiw-dsm", "correction-only")  # those whose target can be anchored to the baseline
 

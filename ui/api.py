@@ -130,7 +130,7 @@ def debias(
         baseline: path of the model, or "demo".
         class_label: label of both sets that names the classes of a class-conditional model.
         references: use this many of the reference images; 0 for all.
-        objective: tiw-dsm, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.
+        objective: tiw-dsm, tiw-dsm-paper, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.
         strength: a number, or "auto".
         anchor: share of the frozen baseline in the target, 0 to 1, or "auto".
         minutes: training time, turned into steps at the start.

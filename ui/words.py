@@ -36,7 +36,12 @@ ESTIMATORS = [
 OBJECTIVES = {
     "tiw-dsm": (
         "TIW-DSM",
-        "Recommended. Weights every noisy image by the ratio at its noise level, and corrects its target by the ratio's slope.",
+        "Recommended. Starts with the ratio's weight and slope at every noise level. Ends on the reference set and on images of the large "
+        "set drawn by their ratio.",
+    ),
+    "tiw-dsm-paper": (
+        "TIW-DSM as published",
+        "Weights every noisy image by the ratio at its noise level, and corrects its target by the ratio's slope. For long runs.",
     ),
     "correction-only": ("Correction only", "Corrects the target by the ratio's slope and weights nothing. Close to the full method."),
     "iw-dsm": ("IW-DSM", "One weight for each image, the same at every noise level. Suffers where the sets hardly overlap."),

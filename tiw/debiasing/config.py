@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..choices import MAX_STRENGTH, OBJECTIVES, WITH_ANCHOR
 from ..described import Checked, option
 from ..errors import UserInputError
 
 TIW = ("tiw-dsm", "correction-only", "weight-only")
+FINISH = "Share of the steps, the last ones, on the references and on biased images drawn by their density ratio."
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class DebiasConfig(Checked):
     steps: int = option(300, "Of the optimiser; about what the command's two minutes are on 2 cores at the demo's size.", low=1)
     strength: float = option(1.0, "alpha; `tiw.match_strength` finds it.", low=0, high=MAX_STRENGTH)
     anchor: float = option(1.0, "Share of the frozen baseline in the target.", low=0, high=1)
-    reference_share: float = option(0.5, "Share of the references in a batch.", low=0, high=1, open_high=True)
-    finish: float = option(0.0, "Share of the steps, the last ones, in which the references are their own target.", low=0, high=1)
+    reference_share: float = option(0.7, "Share of the references in a batch.", low=0, high=1, open_high=True)
+    finish: float = option(0.7, FINISH, low=0, high=1)
     # The anchored target is free of x0's noise: many small steps beat few large ones.
     batch_size: int = option(48, "Images a step.", low=1)
     learning_rate: float = option(
@@ -49,6 +50,10 @@ class DebiasConfig(Checked):
         higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "Noise levels")."""
         return self.learning_rate or (1e-4 if self.anchor and self.objective in WITH_ANCHOR else 3e-4)
 
+    def rate_at(self, step: int) -> float:
+        """The learning rate of this step, 1 to `steps`, before its schedule: the finish has no anchor."""
+        return replace(self, anchor=0.0).rate if self.finishing(step) else self.rate
+
     @property
     def references_a_batch(self) -> int:
         """Whole images: what `reference_share` comes to."""
@@ -61,10 +66,10 @@ class DebiasConfig(Checked):
 
     @property
     def _last(self) -> int:
-        return round(self.finish * self.steps) if self.objective in WITH_ANCHOR else 0
+        return round(self.finish * self.steps) if self.objective == "tiw-dsm" else 0
 
     def finishing(self, step: int) -> bool:
-        """Whether the references are their own target in this step, 1 to `steps`."""
+        """Whether the images of this step, 1 to `steps`, are their own target: references, and biased images drawn by their ratio."""
         return step > self.steps - self._last
 
     def place(self, step: int) -> tuple[int, int]:

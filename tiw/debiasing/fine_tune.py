@@ -12,15 +12,15 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from ..choices import WITH_RATIO
+from ..choices import WITH_ANCHOR, WITH_RATIO
 from ..data import ImageSet
 from ..errors import UserInputError
 from ..model import processes
-from ..model.correction import Correction, DenoiserFn, correction_at, log_weight
+from ..model.correction import DenoiserFn, correction_at, log_weight
 from ..model.denoiser import Denoiser
 from ..model.device import COMPILE_FROM, compile_blocks
 from ..model.memory import batch_for
-from ..model.noise import expand, perturb, to_x0
+from ..model.noise import perturb, to_x0
 from ..ratio.density_ratio import DensityRatio
 from ..streams import sequence
 from .config import TIW, DebiasConfig
@@ -82,11 +82,11 @@ def debias(
     average = EMAModel(shown.parameters(), decay=ema) if ema else None
     trained = processes.shared(student)
     at_once = processes.agreed(batch_for(student, config.batch_size // processes.size(), gradients=True))
-    draws = (_draw(student, biased, reference, config, step) for step in range(first, config.steps + 1))
+    draws = (_draw(student, biased, reference, ratio, config, step) for step in range(first, config.steps + 1))
     batch = next(draws, None)
     for step in range(first, config.steps + 1):
         torch.manual_seed(_seed(config, step))  # dropout, where a user's network has it
-        learning_rate = config.rate * _schedule(*config.place(step))
+        learning_rate = config.rate_at(step) * _schedule(*config.place(step))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
@@ -124,12 +124,19 @@ class _Batch:
             yield _Batch(*(None if t is None else t[rows] for t in own))
 
 
-def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
-    """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
+def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, ratio: DensityRatio | None, config: DebiasConfig, step: int) -> _Batch:
+    """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref).
+
+    In the finish the biased images are drawn by their density ratio, r p_bias in place of p_bias.
+    """
     generator = torch.Generator().manual_seed(_seed(config, step))
     n_reference = config.references_a_batch
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
-    of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
+    if config.finishing(step):
+        drawn = torch.multinomial(torch.from_numpy(ratio.clear_weights), config.batch_size - n_reference, True, generator=generator)
+        of_biased = torch.from_numpy(ratio.scored)[drawn]
+    else:
+        of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
     noise = torch.randn((config.batch_size, *student.shape), generator=generator)
     levels = student.config.noise.scaled(config.sigma_scale if config.objective in TIW else 1.0)
     sigma = levels.within(config.sigma_min, config.sigma_max).draw(config.batch_size, generator)
@@ -185,7 +192,7 @@ def _losses(
     if batch.labels is not None:
         trained, baseline = (lambda xt, level: network(xt, level, batch.labels)), baseline.given(batch.labels)
         ratio = None if ratio is None else ratio.given(batch.labels)
-    if config.objective not in WITH_RATIO:
+    if config.objective not in WITH_RATIO or config.finishing(step):  # in the finish all of the batch stands for the reference
         return dsm(trained, x0, noise, sigma, loss_weight=student.loss_weight), None
     assert ratio is not None, f"{config.objective} needs a density ratio"
     held_out = ratio.held_out(batch.items)
@@ -196,30 +203,25 @@ def _losses(
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
     # Weight-only has no anchor: without the correction the baseline is no control variate for its target.
-    anchor = 0.0 if config.objective == "weight-only" else config.anchor
+    anchor = config.anchor if config.objective in WITH_ANCHOR else 0.0
     use_correction = config.objective != "weight-only"
     shared = held_out.shared_pass() if anchor and shares_pass else None
     xt = perturb(x0, noise, sigma)
     correction = correction_at(held_out if shared is None else shared.log_ratio, xt, sigma, use_correction)
-    share = config.exact_share
-    if config.finishing(step):  # the references are their own target, and the biased images stand for the same distribution: each for all
-        biased = ~batch.is_reference
-        correction = Correction(correction.log_r * biased, correction.gradient * expand(biased.to(x0), x0))
-        anchor, share = anchor * biased.to(sigma) if anchor else 0.0, 0.0
     loss = corrected(
         trained,
         x0,
         xt,
         sigma,
         correction,
-        share,
+        config.exact_share,
         use_weight=config.objective != "correction-only",
         use_correction=use_correction,
         anchor=anchor,
         baseline=baseline if shared is None else shared.denoiser,
         loss_weight=student.loss_weight,
     )
-    return loss, correction.log_weight(share).exp()
+    return loss, correction.log_weight(config.exact_share).exp()
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -30,7 +30,6 @@ from ..model.denoiser import Denoiser
 from ..model.memory import thinned
 from ..model.sampling import sample
 from ..ratio.density_ratio import DensityRatio
-from ..ratio.estimators import CARRIED_FROM
 from .strength import in_gap_components
 
 COUNT = 480  # samples of either model, fewer of large images
@@ -71,11 +70,10 @@ def measure_lagging(
         for each, before in ((model, 0), (baseline, count))
     ]
     rows = slice(0, BIASED)
-    clear = ratio.log_ratio_biased[ratio.sigmas <= CARRIED_FROM] if (ratio.sigmas <= CARRIED_FROM).any() else ratio.log_ratio_biased[:1]
     own, of_baseline, of_biased = (
         in_gap_components(ratio, images, None, seed) for images in (*drawn, biased.take(ratio.scored[rows]).images)
     )
-    return lagging(own, ratio.gap_reference.cpu().double().numpy(), of_baseline, of_biased, clear.mean(0)[rows], seed)
+    return lagging(own, ratio.gap_reference.cpu().double().numpy(), of_baseline, of_biased, ratio.clear_log_ratio[rows], seed)
 
 
 @dataclass(frozen=True)

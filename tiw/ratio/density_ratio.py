@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.special import softmax
 from torch import Tensor
 
 from ..data import ImageSet
@@ -24,7 +25,7 @@ from ..streams import stream
 from .components import Components
 from .difference import difference_test
 from .estimators import HEADS, Head, fit, tensors_of
-from .features import RatioConfig, RatioEncoder, RatioFeatures, clear_level, ratio_features
+from .features import RatioConfig, RatioEncoder, RatioFeatures, clear_level, clear_levels, ratio_features
 
 _TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_counts", "gap_reference")
 _ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy", "p_equal")
@@ -67,6 +68,16 @@ class DensityRatio:
     def sigmas(self) -> np.ndarray:
         """Noise levels of the fit, ascending, [L]."""
         return self.log_sigmas.exp().cpu().numpy()
+
+    @property
+    def clear_log_ratio(self) -> np.ndarray:
+        """Held-out log r of the scored biased images, [m], where the noise hides nothing: the mean of the levels up to CLEAR_TO."""
+        return self.log_ratio_biased[clear_levels(self.sigmas)].mean(0)
+
+    @property
+    def clear_weights(self) -> np.ndarray:
+        """r of the scored biased images, [m], summing to 1: drawn with these odds they stand for the reference."""
+        return softmax(self.clear_log_ratio.astype(float))
 
     def __call__(self, xt: Tensor, sigma: Tensor) -> Tensor:
         return self.from_features(self.denoiser.features(xt, sigma), sigma)

@@ -17,12 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .components import Components, principal_directions
-from .features import RatioConfig, RatioFeatures
+from .features import RatioConfig, RatioFeatures, clear_levels
 
 ESTIMATORS = ("convex", "network")
 NETWORK_FROM = 500  # reference images: fewer give it nothing to bend on (docs/LOG.md)
 HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
-CARRIED_FROM = 0.5  # noise levels up to this one show what an image is of: there a ratio is learnt that is carried to the others
 SOFTENING = 0.015  # of the features' whole variance
 SLOPE_SPREAD = 0.3  # prior standard deviation of a calibration slope around 1: at high noise there is little to calibrate on
 
@@ -244,8 +243,7 @@ def _carried(found: Fit, levels: list[_Level], config: RatioConfig) -> list[Tens
     r at a noise level is the mean of r on the clean images that may lie under xt, E_bias[r(x0) | xt]. Where the noise hides what the
     sets differ by, a few references say little; the ratio that they give on clear images, read on thousands of biased images, says more.
     """
-    clear = [i for i, sigma in enumerate(config.sigmas) if sigma <= CARRIED_FROM] or [0]
-    log_ratio = torch.from_numpy(found.of_biased[clear].mean(0)).double()  # [m, K]
+    log_ratio = torch.from_numpy(found.of_biased[clear_levels(config.sigmas)].mean(0)).double()  # [m, K]
     seen = torch.from_numpy(found.fold_b[:, None] != np.arange(config.folds))
     weight = log_ratio.masked_fill(~seen, -torch.inf).softmax(0)  # every fold's own ratio, on the images it was fitted on
     return [weight.T @ level.biased for level in levels]

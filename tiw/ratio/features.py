@@ -21,6 +21,7 @@ from ..model.noise import expand, to_x0
 from ..streams import stream
 
 CLEAR = 0.3  # a noise level at which images are clear and their last details are gone: gap, groups and the baseline check look there
+CLEAR_TO = 0.5  # noise levels up to this one show what an image is of: there a ratio is learnt that is carried to the others
 FEWEST_A_FOLD = 2  # different images of each set: with one, a fold's mean has no spread
 
 
@@ -64,6 +65,11 @@ def passes(n_biased: int, n_reference: int, config: RatioConfig) -> int:
 def clear_level(sigmas: np.ndarray | tuple[float, ...]) -> int:
     """Which of these levels [L] is nearest to `CLEAR`."""
     return int(np.argmin(np.abs(np.log(np.asarray(sigmas) / CLEAR))))
+
+
+def clear_levels(sigmas: np.ndarray | tuple[float, ...]) -> np.ndarray:
+    """Rows, [C], of the levels up to CLEAR_TO; of the lowest where none is."""
+    return np.flatnonzero(np.asarray(sigmas) <= max(CLEAR_TO, min(sigmas)))
 
 
 class RatioEncoder(Protocol):

@@ -13,7 +13,7 @@ import torch
 from ..auditing.audit import audit as run_audit
 from ..auditing.camera import camera_check
 from ..auditing.even_out import even_out as run_even_out
-from ..choices import WITH_RATIO
+from ..choices import PAPER, WITH_ANCHOR, WITH_RATIO
 from ..data import ImageSet, check_sets, demo_path, parse_shares, write_parquet, write_split
 from ..debiasing import lagging as lagging_module
 from ..debiasing.config import DebiasConfig
@@ -143,7 +143,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     anchor = float(o.anchor) if o.anchor != "auto" else float(check is None or not check.differs)
     config = DebiasConfig(
         objective=o.objective,
-        strength=1.0 if match is None else match.strength,
+        strength=1.0 if match is None or (o.objective == PAPER and o.strength == "auto") else match.strength,
         anchor=anchor,
         reference_share=o.reference_share,
         finish=o.finish,
@@ -165,8 +165,8 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "lagging": None if ratio is None or denoiser.classes else _lagging(run, denoiser, ratio, biased, reference, o),
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
-        "anchor": config.anchor,
-        "finish": config.finish,
+        "anchor": config.anchor if o.objective in WITH_ANCHOR else 0.0,
+        "finish": config.finish if o.objective == "tiw-dsm" else 0.0,
         "learning_rate": config.rate,
         "baseline_check": None if check is None else asdict(check),
         **trained,

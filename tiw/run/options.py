@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
+from ..debiasing.config import FINISH
 from ..described import Checked, option
 from ..errors import UserInputError
 
@@ -116,8 +117,8 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
         pattern=r"auto|0(\.\d{1,20})?|1(\.0{1,20})?",
         rule="auto, or a number from 0 to 1",
     )
-    reference_share: float = option(0.5, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
-    finish: float = option(0.0, "Share of the steps, the last ones, in which the references are their own target.", low=0, high=1)
+    reference_share: float = option(0.7, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
+    finish: float = option(0.7, FINISH, low=0, high=1)
     keep: int = option(0, "Moving averages to keep on the way, in RUN/kept: the comparison shows which one to take.", low=0, high=20)
     sigma_scale: float = option(
         3.0, "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.", low=0, high=1e4, open_low=True
