@@ -18,7 +18,7 @@ from tiw.ratio.density_ratio import fit_density_ratio
 from tiw.ratio.estimators import ConvexHead
 from tiw.ratio.features import RatioConfig
 
-CONFIG = DebiasConfig(steps=4, batch_size=12, strength=1.2, learning_rate=1e-3)
+CONFIG = DebiasConfig(steps=4, batch_size=12, strength=1.2, learning_rate=1e-3, reference_share=0.5)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
         [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only", anchor=c))] for c in (0.0, 1.0)
     ]
     assert losses[0] == losses[1] and losses[0][0] > 0
-    batch, model = _draw(ratio.denoiser, *blob_sets, replace(CONFIG, objective="weight-only"), 1), copy.deepcopy(ratio.denoiser)
+    batch, model = _draw(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only"), 1), copy.deepcopy(ratio.denoiser)
     with torch.no_grad():
         next(model.parameters()).mul_(1.5)  # away from the baseline, so that an anchor would be seen
     found, weight = _losses(model, model, ratio.denoiser, ratio, batch, replace(CONFIG, objective="weight-only"), 1)

@@ -91,7 +91,7 @@ def audit(run: RunFolder, o: AuditOptions) -> dict:
         result = write_audit(run, found)
         stages.did("measured")
     else:
-        result = run.result()
+        result = run.result() or {}
     if stages.wants("map"):
         if o.map:
             write_map(run, features, o.seed)
