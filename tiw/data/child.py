@@ -37,7 +37,7 @@ PIXELS, TABLE, ABOUT = "pixels.npy", "table.parquet", "about.json"
 CACHE_BYTES = 8 << 30  # of all sets kept; the longest unused go first
 OVERHEAD = 1 << 30  # bytes of address space of a Python with its libraries before it reads anything; 0.6 GiB seen
 WAIT = 0.1  # seconds between looks at the child
-STALLED = 60.0  # seconds without a word and without work after which a child is given up: one that ran out of memory may wait for ever
+STALLED = 60.0  # seconds without work after which a child is given up: one that ran out of memory may wait for ever
 COMMAND = (sys.executable, "-W", "ignore", "-m", "tiw.data.child")
 
 
@@ -130,11 +130,11 @@ def _watch(
 ) -> None:
     """Return when the child has ended or stands still. Raises Cancelled, and UserInputError when its time is over."""
     start, last = time.monotonic(), None
-    lived, alive = start, None
+    worked, work = start, None
     while child.poll() is None:
-        if (sign := (_work(child.pid), said.get("progress"))) != alive:
-            lived, alive = time.monotonic(), sign
-        elif time.monotonic() - lived > STALLED:
+        if (now := _work(child.pid)) != work:
+            worked, work = time.monotonic(), now
+        elif time.monotonic() - worked > STALLED:
             return
         if cancelled():
             raise Cancelled
