@@ -240,7 +240,7 @@ def test_no_path_hub_id_or_known_set_is_opened(mallory, servers, home, hers, pla
     for name in ("biased", "reference", "baseline"):
         shown = json.dumps(mallory.call("restore", sets_of(baseline="none", **{} if name == "baseline" else {name: path})))
         assert "20</b> images" not in shown
-    loaded = json.dumps(mallory.call("choose_own", path, path, "", "", 0, False))
+    loaded = json.dumps(mallory.call("choose_own", path, path, "", "", 0, False, "", ""))
     assert "20</b> images" not in loaded
     from_labels = json.dumps(mallory.call("from_labels", path, "", "a=50,b=50", 10))
     assert "biased.json" not in from_labels
@@ -306,7 +306,7 @@ def test_an_upload_is_its_visitors_alone_and_keeps_its_name(alice, mallory):
     assert named.startswith("upload:") and named.endswith("/my faces.zip")
     assert alice.api("load_images", biased=named, reference=named)["biased"]["n"] == 12
     assert "error" in mallory.api("load_images", biased=named, reference=named)
-    loaded = alice.call("choose_own", named, named, "", "", 0, False)
+    loaded = alice.call("choose_own", named, named, "", "", 0, False, "", "")
     assert loaded["data"][0]["biased"] == named, loaded  # without a model: trained here, or audited by its pixels
 
 

@@ -312,7 +312,7 @@ def test_each_image_is_trained_and_scored_with_its_own_label(conditional, tmp_pa
     for images, source in ((biased, BIASED), (reference, REFERENCE)):
         assert ((images.labels == 0) == (source.attributes["light"] == "bright")).all()  # names in alphabetical order
     config = DebiasConfig("dsm-obs", batch_size=16)
-    batch = _draw(denoiser, biased, reference, config, 1)
+    batch = _draw(denoiser, biased, reference, None, config, 1)
     assert ((batch.x0.mean((1, 2, 3)) > 0) == (batch.labels == 0)).all() and len(set(batch.labels.tolist())) == 2
     loss, _ = _losses(denoiser, denoiser, denoiser, None, batch, config, 1)
     scheduler, t = SCHEDULERS["v_prediction"], denoiser.schedule.t(batch.sigma).round().long()

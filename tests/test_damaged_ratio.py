@@ -28,7 +28,7 @@ def edited(record, **changes) -> str:
 
 def test_a_strength_that_was_kept_is_read_back_whole(tmp_path):
     (tmp_path / "strength.json").write_text(json.dumps(asdict(MATCH)))
-    assert inputs._kept_match(tmp_path) == MATCH
+    assert inputs.kept_match(tmp_path) == MATCH
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_a_strength_that_was_kept_is_read_back_whole(tmp_path):
 )
 def test_a_damaged_strength_is_none_and_so_matched_anew(text, tmp_path, monkeypatch):
     (tmp_path / "strength.json").write_bytes(text.encode("latin-1"))
-    assert inputs._kept_match(tmp_path) is None
+    assert inputs.kept_match(tmp_path) is None
     monkeypatch.setattr(inputs, "match_strength", lambda *given, **named: MATCH)
     run = RunFolder.create(tmp_path / "run", "debias", DebiasOptions())
     assert inputs.strength_of(run, tmp_path, "auto", None, None, None, None, 0) == MATCH
-    assert inputs._kept_match(tmp_path) == MATCH  # and kept
+    assert inputs.kept_match(tmp_path) == MATCH  # and kept
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_what_is_kept_is_not_computed_again(tiny_denoiser, tmp_path):
     assert trained["training"] == 2 * 8 * 6 and trained["image grids"] == 3 * 64 * 12
     assert list(parts(DebiasOptions(steps=2, objective="dsm-ref"), tiny_denoiser, tmp_path)) == ["training", "image grids"]
     compared = CompareOptions(debiased="x", count=10, sampling_steps=2, solver="heun")
-    assert parts(compared, tiny_denoiser, tmp_path) == {"sampling both models": 10 * 2 * 2 * 2}
+    assert parts(compared, tiny_denoiser, tmp_path) == {"sampling the models": 10 * 2 * 2 * 2}
 
 
 def test_hours_of_sampling_are_said_with_what_shortens_them(tiny_denoiser, tmp_path, monkeypatch, capsys):
@@ -183,7 +183,7 @@ def test_hours_of_sampling_are_said_with_what_shortens_them(tiny_denoiser, tmp_p
     monkeypatch.setattr(forecast, "seconds_a_pass", lambda denoiser: 1.0)
     forecast.say_beforehand(run, tiny_denoiser, forecast.parts_of(o, tiny_denoiser))
     assert "about 7 hours" in run.status()["stage"]
-    assert capsys.readouterr().err.rstrip().endswith("sampling both models about 7 hours. Shorter with --count or --sampling-steps.")
+    assert capsys.readouterr().err.rstrip().endswith("sampling the models about 7 hours. Shorter with --count or --sampling-steps.")
     monkeypatch.setattr(forecast, "seconds_a_pass", lambda denoiser: 0.001)
     forecast.say_beforehand(run, tiny_denoiser, forecast.parts_of(o, tiny_denoiser))
     assert "about 24 seconds" in run.status()["stage"] and not capsys.readouterr().err

@@ -57,6 +57,7 @@ from tiw.__main__ import app
 app()
 """
 FOREVER = 100_000
+ROOT = Path(__file__).parents[1]
 
 
 def child_command(run: RunFolder) -> list[str]:
@@ -608,13 +609,15 @@ def test_closing_saves_and_the_next_app_resumes(home):
 
 def test_kill_9_of_the_app_ends_its_child_within_seconds(home):
     """The child asks itself to stop when its app is gone; the next app finds a run that can be resumed, and one that never began."""
-    script = "import time\nfrom tests.test_queue import *\njobs_module.DISK_NEEDED = 0\n"
+    script = "import time\nfrom test_queue import *\njobs_module.DISK_NEEDED = 0\n"
     script += f"j = Jobs({str(home)!r}, child_command); j.submit('debias', DebiasOptions(seed=FOREVER))\n"
     script += "j.submit('audit', AuditOptions(seed=1)); time.sleep(60)"
-    app = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[1])
-    wait_for(lambda: any(home.glob("runs/*/steps.jsonl")))
-    app.kill()
-    app.wait()
+    app = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT / "tests")})
+    try:
+        wait_for(lambda: any(home.glob("runs/*/steps.jsonl")))
+    finally:
+        app.kill()
+        app.wait()
     running = RunFolder.open(next(home.glob("runs/*/steps.jsonl")).parent)
     child = psutil.Process(running.status()["pid"])
     assert child.is_running()

@@ -91,12 +91,12 @@ function draw_panel() {
   const neighbour = (q) =>
     `<button type="button" class="thumb" data-point="${q}" aria-label="${escaped(file_of(q))}, ${factor(ratio(q))}" ` +
     `style="${thumb(q)}"></button>`;
-  const neighbours = near.map(neighbour).join("");
+  const nearest = near.map(neighbour).join("");
   box.innerHTML = `<div class="ex-bar"><b><span class="dot ${set_of(p)}"></span> ${TITLES[set_of(p)]}</b><button type="button" class="ghost" data-close aria-label="Close the panel">✕</button></div>
     <span class="large" role="img" aria-label="The image, large" style="${thumb(p)}"><img src="${links.image}/${data.points.item[p]}.webp" alt=""></span><div class="file">${escaped(file_of(p))}</div>
     <div class="factor">${factor(ratio(p))} <small>at noise level ${level_name(data.levels[level].sigma)}</small></div>
     <img class="noises" src="${strip}" alt="The image at every noise level"><dl>${labels}</dl>
-    ${near.length ? `<div class="hint">Most similar to the model in the ${other}</div><div class="near">${neighbours}</div>` : ""}
+    ${near.length ? `<div class="hint">Most similar to the model in the ${other}</div><div class="near">${nearest}</div>` : ""}
     <label class="tag">Tags <input type="text" data-tag value="${escaped(tags_of(p).join(", "))}" placeholder="for instance: wrong label"></label>
     <div class="ex-bar"><button type="button" class="ghost" data-step="-1">← Previous</button><button type="button" class="ghost" data-step="1">Next →</button></div>`;
   box.querySelector(".large img").onerror = (e) => e.target.remove(); // its thumbnail stays

@@ -29,6 +29,7 @@ class Groups(AttributeClassifier):
     examples: tuple[tuple[int, ...], ...] = ()  # rows of the images that lie nearest to each centre
 
     def scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """How near each of N images lies to each of K centres: {"group": [N,K]}, rows summing to 1."""
         nearness = -((self._place(images)[:, None] - self.centres[None]) ** 2).sum(-1) / (2 * self.spread)
         e = np.exp(nearness - nearness.max(1, keepdims=True))
         return {ATTRIBUTE: e / e.sum(1, keepdims=True)}
