@@ -639,11 +639,15 @@ import os, subprocess, sys, time
 from types import SimpleNamespace
 from tiw.run import execute
 from tiw.run.folder import RunFolder
-sys.modules["tiw.run.actions"] = SimpleNamespace(EXECUTE={{"audit": lambda *_: time.sleep(60)}})
+
 execute.LAST_WORDS = 0.5
-gone = subprocess.Popen([sys.executable, "-c", ""])
-gone.wait()
-os.environ["TIW_APP"] = str(gone.pid)
+app = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def work(*_):  # begins while the app is there: a run that is not yet at work has nothing to end
+    app.kill()
+    app.wait()
+    time.sleep(60)
+sys.modules["tiw.run.actions"] = SimpleNamespace(EXECUTE={{"audit": work}})
+os.environ["TIW_APP"] = str(app.pid)
 execute.execute(RunFolder.open({str(run.path)!r}))
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 1
