@@ -105,7 +105,8 @@ def main() -> None:
                     if fitted is not None:
                         lags = tiw.measure_lagging(last.average, baseline, fitted[0], parts["biased"], seed)
                         more["lagging"] = [(g.samples.value, g.reference.value, g.part.value) for g in lags.lagging]
-                        more["gap_closed"] = match.closed(gap_closed(fitted[0], images, seed)).value
+                        closed = match.closed(gap_closed(fitted[0], images, seed))
+                        more["gap_closed"] = None if closed is None else closed.value
                     measure(cell, images, reference, more)
 
 

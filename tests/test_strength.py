@@ -94,6 +94,7 @@ def test_the_gap_is_closed_at_the_matched_strength_and_open_at_the_baseline():
         assert np.diff(found.interval) == pytest.approx(0.2 / (at_matched - 0.05))
     unlike = StrengthMatch(1.5, None, ((0.0, 0.4), (1.5, 1.1)))  # a baseline whose shares are not the biased set's is ahead already
     assert unlike.closed(Estimate(0.4, (0.3, 0.5))).value == pytest.approx(0.25 / 0.95)
+    assert unlike.closed(Estimate(0.4, (-1.5, 2.0))) is None  # neither "nothing" nor "all" nor "twice as much" is ruled out
 
 
 SHAPE = (3, 16, 16)

@@ -278,7 +278,6 @@ def _guided(run: store.Run) -> str:
     )
     text = (
         f"{n} images from the same seeds. Nothing was trained: the ratio steers each image while it is drawn, at strength "
-        f"<b>{_strength(result)}</b>. Gap closed <b>{words.percent(gap['value'])}</b> "
-        f"({words.interval(gap, words.percent)}). {_sets(run)}"
+        f"<b>{_strength(result)}</b>. {words.gap_closed(gap)} {_sets(run)}"
     )
     return _doubt(run) + html.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from tiw.choices import WITH_RATIO
 from tiw.run.queue import RESUMABLE
 
 from . import charts, html, store, theme, words
@@ -56,6 +57,8 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
         closed, kind = words.interval(at["gap_closed"], words.percent), "debiased" if at["step"] else "baseline"
         beside = _beside(run) if at["step"] else "of the baseline, before the first step"
         tiles.insert(0, html.tile("Gap closed", words.percent(at["gap_closed"]["value"]), closed, beside, kind))
+    elif previews and run.options.get("objective") in WITH_RATIO:
+        tiles.insert(0, html.tile("Gap closed", "–", "too few reference images to measure it"))
     if size is not None:
         largest = f"largest weight {words.number(last.get('largest_weight'), 1)}"
         tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))

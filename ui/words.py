@@ -165,6 +165,13 @@ def interval(estimate: dict | None, show) -> str:
     return f"95 %: {show(low)} to {show(high)}"
 
 
+def gap_closed(gap: dict | None) -> str:
+    """A sentence, as HTML."""
+    if gap is None:
+        return "How much of the gap it closes cannot be measured with so few reference images."
+    return f"Gap closed <b>{percent(gap['value'])}</b> ({interval(gap, percent)})."
+
+
 def size(bytes_: int) -> str:
     """'12 MB'."""
     mega, _ = divmod(bytes_, 1_000_000)

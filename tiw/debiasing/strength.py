@@ -38,6 +38,7 @@ FADE = 20.0  # components; halves the meter's spread over reference sets against
 # How far beyond the nearest point the shares are reached: guidance moves samples within a group too, and along the errors of a ratio
 # learnt from few references (docs/METHOD.md, "Strength").
 BEYOND, FEW = 1.18, 11.0
+WIDEST = 2.0  # interval of the gap closed: a wider one tells neither "nothing" from "all" nor "all" from "twice as much"
 LEAST_REACH = 0.1  # of the meter: less is no gap, and nothing to measure progress by
 FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
 
@@ -51,12 +52,16 @@ class StrengthMatch:
     trials: tuple[tuple[float, float], ...] = ((0.0, 0.0),)  # (strength, the meter's reading) of the baseline, of the guided samples
     interval: tuple[float, float] | None = None  # 95 % of the strength, over references and samples; None: it was given
 
-    def closed(self, reading: Estimate) -> Estimate:
-        """A reading of the meter as the gap closed: 0 for the baseline's own reading, 1 for the matched strength's."""
+    def closed(self, reading: Estimate) -> Estimate | None:
+        """A reading of the meter as the gap closed: 0 for the baseline's own reading, 1 for the matched strength's.
+
+        None where it cannot be measured: few references leave an interval wider than `WIDEST`.
+        """
         (_, plain), (trial, guided) = self.trials[0], self.trials[-1]
         own = _own(plain)
         reach = max(LEAST_REACH, plain - own + (guided - plain) * self.strength / trial) if trial else 1.0
-        return Estimate((reading.value - own) / reach, tuple((x - own) / reach for x in reading.interval))
+        low, high = ((x - own) / reach for x in reading.interval)
+        return Estimate((reading.value - own) / reach, (low, high)) if high - low <= WIDEST else None
 
 
 def gap_closed(

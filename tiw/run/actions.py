@@ -122,10 +122,11 @@ def preview(run: RunFolder, o: PreviewOptions) -> dict:
     report = report_of(run, "Sampling with guidance", o.count)
     guided = draw_samples(denoiser, seeds, guidance=ratio, strength=match.strength, on_batch=report, **common)
     write_npz(run.path / names.SAMPLES, seeds=np.array(seeds), baseline=plain, debiased=guided)
+    closed = match.closed(gap_closed(ratio, guided, o.seed, labels=labels))
     return {
         "strength": match.strength,
         "strength_match": asdict(match),
-        "gap_closed": asdict(match.closed(gap_closed(ratio, guided, o.seed, labels=labels))),
+        "gap_closed": None if closed is None else asdict(closed),
         "baseline_check": None if check is None else asdict(check),
     }
 

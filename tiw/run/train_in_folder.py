@@ -39,7 +39,7 @@ PREVIEW_SEEDS = range(900_000, 900_064)  # all (of large images fewer) measure t
 CHECKPOINT_SECONDS = 600.0  # of training between two checkpoints at most, unless their steps are given: what a power cut can cost
 
 StepsFn = Callable[[DebiasConfig, "dict | None"], Iterator[TrainStep]]
-GapFn = Callable[[np.ndarray, "np.ndarray | None"], Estimate]  # of images [N,H,W,3] and their classes [N], if they have any
+GapFn = Callable[[np.ndarray, "np.ndarray | None"], "Estimate | None"]  # of images [N,H,W,3] and their classes [N], if they have any
 
 
 class _Preview:
