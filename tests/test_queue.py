@@ -23,7 +23,7 @@ from tiw.run import queue as jobs_module
 from tiw.run import supervise
 from tiw.run.execute import execute, process_of
 from tiw.run.folder import RunFolder, Stopped
-from tiw.run.options import AuditOptions, DebiasOptions, TrainOptions, validate
+from tiw.run.options import AuditOptions, DebiasOptions, PreviewOptions, TrainOptions, validate
 from tiw.run.queue import Jobs
 
 # A child that really is `python -m tiw KIND --out RUN`, but for the work itself: one step every 10 ms until `seed` steps are done.
@@ -37,6 +37,8 @@ def work(run, o):
     if o.seed == 99:
         run.progress("Sleeping", 0, 1)
         time.sleep(60)  # never asks whether to stop
+    if o.seed == 77_777:
+        run.write_result({"n": 0})  # the rest of an audit
     begun = len(run.read_lines("steps.jsonl"))
     for step in range(begun + 1, o.seed + 1):
         run.append("steps.jsonl", {"step": step, "pid": os.getpid()})
@@ -51,7 +53,7 @@ def work(run, o):
 def lingering(run, o):
     atexit.register(time.sleep, 0.7)  # says that it has stopped, but takes its time to end
     return work(run, o)
-fake.EXECUTE = {"audit": work, "debias": work, "train": lingering}
+fake.EXECUTE = {"audit": work, "debias": work, "preview": work, "train": lingering}
 sys.modules["tiw.run.actions"] = fake
 from tiw.__main__ import app
 app()
@@ -420,6 +422,42 @@ def test_a_run_is_resumed_after_its_last_process_has_ended(jobs):
     jobs.resume(run_id)
     assert not psutil.pid_exists(first)
     wait_for(lambda: state(jobs, run_id) == "running")
+
+
+def test_a_preview_does_not_wait_behind_the_extras_of_an_audit(jobs):
+    """Its child sleeps meanwhile and then goes on; an audit without its result is not passed, and nothing else passes."""
+    extras, preview, other = (
+        jobs.submit(kind, options)
+        for kind, options in (
+            ("audit", AuditOptions(seed=77_777)),
+            ("preview", PreviewOptions(seed=60)),
+            ("debias", DebiasOptions(seed=3)),
+        )
+    )
+    wait_for(lambda: jobs.position(preview) == 0)
+    audit = jobs.open(extras)
+    wait_for(lambda: psutil.Process(audit.status()["pid"]).status() == psutil.STATUS_STOPPED)
+    before = len(steps(jobs, extras))
+    wait_for(lambda: state(jobs, preview) == "finished")
+    assert len(steps(jobs, extras)) <= before + 1 and state(jobs, other) == "queued"
+    wait_for(lambda: jobs.position(extras) == 0 and len(steps(jobs, extras)) > before + 5)
+    assert len({line["pid"] for line in audit.read_lines("steps.jsonl")}) == 1
+    jobs.stop(extras)
+    wait_for(lambda: state(jobs, other) == "finished")
+
+    unmeasured, second = jobs.submit("audit", AuditOptions(seed=FOREVER)), jobs.submit("preview", PreviewOptions(seed=3))
+    wait_for(lambda: steps(jobs, unmeasured))
+    time.sleep(1.2)
+    assert state(jobs, second) == "queued"
+
+
+def test_an_audit_that_sleeps_when_its_app_ends_saves_its_state(home):
+    queue = Jobs(home, child_command)
+    run_id, preview = queue.submit("audit", AuditOptions(seed=77_777)), queue.submit("preview", PreviewOptions(seed=FOREVER))
+    wait_for(lambda: queue.position(preview) == 0)
+    child = psutil.Process(queue.open(run_id).status()["pid"])
+    queue.close()
+    assert not child.is_running() and state(queue, run_id) == state(queue, preview) == "stopped"
 
 
 def test_kill_9_of_the_child_is_told_and_resumed_and_the_queue_goes_on(jobs):

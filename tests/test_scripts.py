@@ -1,4 +1,4 @@
-"""The page's scripts are formatted: no line of code or comment is longer than a formatter's line. Text for the page may be."""
+"""The page's scripts: no line of code or comment is longer than a formatter's (text may be), no name stands for two things."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 SCRIPTS = Path(__file__).parents[1] / "assets" / "app"
 LONGEST = 120
 PATTERN = re.compile(r"/(?:\\.|\[(?:\\.|[^\]])*\]|[^/\\])+/")
-TO_COME = ("pairs.js", "spot.js")  # written anew at the moment
 
 
 def code_lengths(text: str) -> list[int]:
@@ -56,9 +55,28 @@ def test_strings_do_not_count_and_code_does():
     assert code_lengths("f({ a: `${g({})}` })\n'\nx") == [17, 1, 1]
 
 
-@pytest.mark.parametrize("path", sorted(path for path in SCRIPTS.rglob("*.js") if path.name not in TO_COME), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.js")), ids=lambda path: path.name)
 def test_no_line_of_a_script_is_longer_than_a_formatters(path):
     """`npx prettier --print-width 120 --write assets/app` does it."""
     lines = path.read_text(encoding="utf-8").split("\n")
     long = [k + 1 for k, n in enumerate(code_lengths("\n".join(lines))) if n > LONGEST]
     assert not long
+
+
+def shadows(text: str) -> set[str]:
+    """Names of the whole script that a function declares once more. The outer one cannot be reached there, not even lines before."""
+    outer = re.findall(r"^(?:async )?(?:const|let|function\*?) (\w+)", text, re.MULTILINE)
+    inner = re.findall(r"^ +(?:for \()?(?:const|let) (\w+)", text, re.MULTILINE)
+    return set(outer) & set(inner)
+
+
+def test_a_name_declared_once_more_is_found():
+    assert shadows("function near(p) {}\nfunction draw(p) {\n  const found = near(p);\n  const near = found.map(String);\n}") == {"near"}
+    assert shadows("const a = 1;\nfunction f() {\n  const b = a;\n}") == set()
+
+
+# The explorer's files are one script on the page.
+@pytest.mark.parametrize("files", ["explorer_*.js", *sorted(str(p.relative_to(SCRIPTS)) for p in SCRIPTS.rglob("*.js"))])
+def test_no_function_declares_a_name_of_the_whole_script_again(files):
+    paths = sorted(SCRIPTS.glob(files))
+    assert paths and not shadows("\n".join(path.read_text(encoding="utf-8") for path in paths))

@@ -7,4 +7,4 @@
   const kept = sessionStorage.getItem("tiw-tab"),
     named = location.hash.startsWith("#learn") || new URLSearchParams(location.search).has("run");
   if (kept && !named) document.querySelector(`${bar}[data-tab-id="${kept}"]`)?.click();
-}
+};

@@ -25,10 +25,11 @@ from . import names
 from .execute import process_of
 from .folder import RunFolder, remove
 from .index import BUSY, RunIndex, RunSummary, stamp
-from .supervise import close_account, interrupt, kill, spawn, supervise, work_slice
+from .supervise import close_account, interrupt, kill, spawn, supervise, suspend, wake, work_slice
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 RESUMABLE = ("stopped", "interrupted", "failed")
+QUICK, WITH_EXTRAS = ("preview",), ("audit",)  # kinds of run: those that may pass, and those that let them once their result is there
 CLOSING = 30.0  # seconds that a closing app waits for its child to save its state
 DISK_NEEDED = 500 << 20  # bytes free before a run starts: its model, checkpoint and samples, with room to spare
 
@@ -217,6 +218,8 @@ class Jobs:
             for gone in self.folder.glob(".deleted-*"):
                 shutil.rmtree(gone, ignore_errors=True)
             for run in self.runs():
+                if (orphan := process_of(run)) is not None:
+                    wake(orphan)  # one that slept when its app was ended
                 with suppress(OSError):  # a full disk: the index knows what is abandoned
                     interrupt(run)
             if self._worker is not None:
@@ -247,26 +250,53 @@ class Jobs:
                 self._changed.wait_for(lambda: self._queue or self._closed)
                 if self._closed:
                     return
-                run_id = self._queue[0]
-                try:
-                    run = self.open(run_id)
-                    child = spawn(run, self._command(run))
-                    self._current = (run_id, child)
-                except UserInputError:  # removed by hand
-                    traceback.print_exc()
-                    continue
-                except Exception as error:  # no memory for a process, no file descriptor, no disk: the queue goes on
-                    with suppress(OSError):
-                        run.write_status(state="failed", stage="Failed", message=f"Its process could not be started ({error}).")
-                    continue
-                finally:
-                    self._queue.remove(run_id)
-            silent = supervise(run, child)
+                begun = self._begin(self._queue[0])
+            if begun is not None:
+                self._finish(*begun)
+
+    def _begin(self, run_id: str) -> tuple[RunFolder, subprocess.Popen] | None:
+        """Start the first run that waits; None where it cannot be."""
+        try:
+            run = self.open(run_id)
+            child = spawn(run, self._command(run))
+            self._current = (run_id, child)
+            return run, child
+        except UserInputError:  # removed by hand
+            traceback.print_exc()
+        except Exception as error:  # no memory for a process, no file descriptor, no disk: the queue goes on
+            with suppress(OSError):
+                run.write_status(state="failed", stage="Failed", message=f"Its process could not be started ({error}).")
+        finally:
+            self._queue.remove(run_id)
+        return None
+
+    def _finish(self, run: RunFolder, child: subprocess.Popen) -> None:
+        """Wait for the end of a run's child, and close its account."""
+        silent = supervise(run, child, lambda: self._let_pass(run, child))
+        with self._changed:
+            with suppress(OSError):  # a full disk must not end the worker
+                close_account(run, child.returncode, silent, self._closed)
+            self._current = None
+            self._changed.notify_all()
+
+    def _let_pass(self, run: RunFolder, child: subprocess.Popen) -> bool:
+        """A run that takes seconds does not wait for the extras of an audit whose result is there: its child sleeps meanwhile."""
+        with self._changed:
+            first = self.index.get(self._queue[0]) if self._queue and not self._closed and run.kind in WITH_EXTRAS else None
+            if first is None or first.kind not in QUICK or run.result() is None:
+                return False
+            suspend(child)
+            begun, current = self._begin(first.id), self._current
+        try:
+            if begun is not None:
+                self._finish(*begun)
+        finally:
             with self._changed:
-                with suppress(OSError):  # a full disk must not end the worker
-                    close_account(run, child.returncode, silent, self._closed)
-                self._current = None
-                self._changed.notify_all()
+                self._current = current if begun is None else (run.path.name, child)
+                wake(child)
+                if self._closed:
+                    child.terminate()
+        return True
 
 
 def _named(options: object) -> list[Path]:

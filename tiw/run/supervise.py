@@ -40,15 +40,19 @@ def spawn(run: RunFolder, command: list[str]) -> subprocess.Popen:
     return child
 
 
-def supervise(run: RunFolder, child: subprocess.Popen) -> float:
+def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False) -> float:
     """Wait for the end of the child. One that was asked to stop is let finish while it gives signs of work; ended when it has given none
-    for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0."""
+    for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0.
+
+    meanwhile: called now and then; yes where the child has slept."""
     signs, seen, longest = None, time.monotonic(), 0.0
     while True:
         try:
             child.wait(0.5)
             return 0.0
         except subprocess.TimeoutExpired:
+            if meanwhile():
+                seen = time.monotonic()
             now, latest = time.monotonic(), _signs(run.path)
             if latest != signs:
                 longest = 0.0 if signs is None else max(longest, now - seen)
@@ -81,6 +85,23 @@ def kill(process: subprocess.Popen | psutil.Process) -> None:
     if isinstance(process, psutil.Process):
         with suppress(psutil.Error):
             process.wait(5)
+
+
+def suspend(process: subprocess.Popen | psutil.Process) -> None:
+    """The process and whatever it has started sleep, and keep what they have in memory."""
+    _to_all(process, psutil.Process.suspend)
+
+
+def wake(process: subprocess.Popen | psutil.Process) -> None:
+    """They go on where they were."""
+    _to_all(process, psutil.Process.resume)
+
+
+def _to_all(process: subprocess.Popen | psutil.Process, act: Callable[[psutil.Process], object]) -> None:
+    with suppress(psutil.Error):
+        for each in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            with suppress(psutil.Error):
+                act(each)
 
 
 def close_account(run: RunFolder, code: int, silent: float, closed: bool) -> None:
