@@ -1,7 +1,10 @@
 """The Compare tab's own logic, without a browser."""
 
+import html
 import io
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +19,7 @@ from tiw.errors import UserInputError
 from tiw.run import names
 from tiw.run.folder import _json
 from tiw.run.spot_check import write_predicted
-from ui import caps, charts, compare_tab, pictures
+from ui import caps, charts, compare_tab, counted, pictures, quality
 
 
 @pytest.fixture(scope="module")
@@ -27,21 +30,58 @@ def result():
 
 
 def test_differences_are_in_words_and_escaped(result):
-    page = compare_tab._differences(result)
+    page = counted.differences(result)
     assert EVIL not in page and "&lt;script&gt;" in page
-    assert "points against the baseline" in page and "Not distinguishable from the target at this n" in page
-    assert result["residual"]["verdict"].capitalize() in page and "must not be seen" in page
+    assert "frequent than in the baseline, by" in page and "Not distinguishable from the target at this n" in page
+    run = SimpleNamespace(path=Path("none"), result=result)
+    assert result["residual"]["verdict"].capitalize() in counted.residual(run) and "must not be seen" in counted.residual(run)
+
+
+def test_every_share_stands_there_in_numbers(result):
+    """A chart alone cannot be read to a tenth, and on a phone not at all."""
+    page = counted.shares(result)
+    assert EVIL not in page and page.count("<tr>") == 1 + len({(row["attribute"], row["value"]) for row in result["shares"]})
+    row = next(row for row in result["shares"] if row["set"] == "debiased")
+    assert f"[{100 * row['interval'][0]:.1f}, {100 * row['interval'][1]:.1f}]" in page and "corrected" in page
+    assert counted.shares({"shares": []}) == ""
+
+
+def test_an_attribute_has_one_p_value_for_all_its_values(result):
+    """It had stood beside every value, also beside “not distinguishable”."""
+    page = counted.differences(result)
+    rows = re.findall(r"<tr>(<td.*?)</tr>", page)
+    found = [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows]
+    assert len(found) == len(result["differences"])
+    given = [cells[0].partition(": ")[0] for cells in found if cells[4]]
+    assert given == [name for _ in range(2) for name in dict.fromkeys(row["attribute"] for row in result["differences"])]
+
+
+def test_quality_is_the_kernel_distance_first_then_every_group(result):
+    groups = [
+        {"group": EVIL, "n": 90, "counts": {}, "baseline": estimate(0.1, 0.2), "debiased": estimate(0.3, 0.4)},
+        {"group": "b", "n": 90, "counts": {}, "baseline": estimate(0.3, 0.5), "debiased": estimate(0.4, 0.6)},
+        {"group": "c", "n": 3, "counts": {"debiased": 3}, "baseline": estimate(0.3, 0.5), "debiased": None},
+    ]
+    page = quality.details(SimpleNamespace(path=Path("none"), result={**result, "groups": groups}))
+    assert EVIL not in page and ">worse<" in page and "not distinguishable at this n" in page and "too few (3 samples)" in page
+    card = quality.card(result)
+    assert card.index("Kernel distance") < card.index("Frechet distance") and quality.card({}) == ""
+
+
+def estimate(low, high):
+    return {"value": (low + high) / 2, "interval": [low, high]}
 
 
 def test_no_classifier_and_no_test_leave_nothing_behind():
-    assert compare_tab._differences({}) == "" and compare_tab._classifier({"classifier": None}) == ""
-    assert compare_tab._points(None) == "not measurable"
-    assert compare_tab._points({"value": 0.361, "interval": [0.33, 0.39]}) == "+36 [+33, +39] points"
+    assert counted.residual(SimpleNamespace(result={})) == ""
+    assert counted.differences({}) == "" and counted.classifier({"classifier": None}) == ""
+    assert counted.points(None) == "not measurable"
+    assert counted.points({"value": 0.361, "interval": [0.33, 0.39]}) == "+36.1 [+33.0, +39.0] points"
 
 
 def test_errors_that_were_not_counted_are_no_table(result):
     blind = {"classifier": {"attributes": [{"attribute": "a", "values": ["x", "y"], "confusion": None, "accuracy": None, "n": 0}]}}
-    assert compare_tab._classifier(blind) == ""
+    assert counted.classifier(blind) == ""
 
 
 def test_raw_and_corrected_shares_stand_in_one_chart(result):

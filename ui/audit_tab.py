@@ -8,10 +8,9 @@ from html import escape
 import gradio as gr
 from gradio.components import Component
 
-from tiw import __version__
 from tiw.errors import UserInputError
 
-from . import caps, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, two_audits, words
+from . import caps, cite, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, two_audits, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import NAMES, read
 from .sets import chosen as chosen_sets
@@ -217,30 +216,12 @@ def _tables(run: store.Run) -> str:
     files |= {"shares.csv": "Shares (CSV)"} if run.result["shares"] else {}
     files |= {"result.json": "All numbers (JSON)"}
     links = "".join(f'<a class="button" href="tiw/{run.id}/{name}" download>{title}</a>' for name, title in files.items())
-    cite = f'<p id="cite-audit">{escape(_method(run))}</p><button type="button" class="button" data-copy="cite-audit">Copy</button>'
     shares = ""
     if run.result["shares"]:
         shares = html.card(finding.shares(run.result["shares"], run.result.get("finding"))) + _groups(run)
     diagnostics = html.fold("All noise levels", _diagnostics(run.result["levels"]), "their diagnostics in one table")
     keep = html.card(f'<h3>To keep</h3><div class="links">{links}{html.copy_link(run.id)}</div>')
-    return f'<div class="stack">{shares}{diagnostics}{keep}{html.fold("How to cite this audit", cite)}{settings(run)}</div>'
-
-
-def _method(run: store.Run) -> str:
-    """A paragraph for a paper: what was compared, how, with what seed, and what identifies the images."""
-    result, options = run.result, run.options
-    sets = [
-        f"“{result[role]['name']}” ({result[role]['n']:,} images, SHA-256 {result[role].get('fingerprint', {}).get('sha256', '')[:12]})"
-        for role in pictures.ROLES
-    ]
-    levels = [f"{level['sigma']:.2g}" for level in result["levels"]]
-    span = " to ".join(levels[:: max(len(levels) - 1, 1)])
-    return (
-        f"Density ratios of {sets[0]} and {sets[1]} were estimated with TIW Studio {__version__} at {len(levels)} noise levels, "
-        f"{span}, by the {result['estimator']} estimator, cross-fitted in {options['folds']} folds (seed "
-        f"{options['seed']}), on features of {'the pixels' if options['baseline'] == 'none' else words.set_name(options['baseline'])}. "
-        "Shares carry 95 % Wilson intervals, differences Fisher’s exact test with Holm’s adjustment."
-    )
+    return f'<div class="stack">{shares}{diagnostics}{keep}{cite.fold(run)}{settings(run)}</div>'
 
 
 def _groups(run: store.Run) -> str:

@@ -16,7 +16,7 @@ RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SETS = {"baseline": "Baseline", "debiased": "Debiased", "reference": "Reference set", "target": "True target"}
 
 
-def chart(title: str) -> gr.HTML:
+def chart(title: str, elem_id: str | None = None) -> gr.HTML:
     """A titled chart that is updated in place, with its data as CSV; not there while it has no figure."""
     return gr.HTML(
         "",
@@ -25,6 +25,7 @@ def chart(title: str) -> gr.HTML:
         js_on_load=theme.asset("chart.js"),
         head=theme.PLOTLY_HEAD,
         apply_default_css=False,
+        elem_id=elem_id,
     )
 
 
@@ -160,6 +161,7 @@ def shares(rows: list[dict]) -> str:
             "name": title if found[0]["n"] is None else f"{title} (n = {found[0]['n']:,})",
             "x": [[attribute for attribute, _ in drawn], [value for _, value in drawn]],
             "y": [row["share"] for row in found],
+            "offsetgroup": "reference" if name == "target" else name,  # the target's mark and corrected shares stand over their bar
         }
         if name == "target":
             data.append(
@@ -167,7 +169,7 @@ def shares(rows: list[dict]) -> str:
                     **trace,
                     "type": "scatter",
                     "mode": "markers",
-                    "marker": {"symbol": "line-ew-open", "size": 46, "color": COLOURS["ink"], "line": {"width": 2}},
+                    "marker": {"symbol": "line-ew-open", "size": 30, "color": COLOURS["ink"], "line": {"width": 2}},
                     "hovertemplate": "%{y:.1%}<extra>target</extra>",
                 }
             )
@@ -177,6 +179,7 @@ def shares(rows: list[dict]) -> str:
                 corrected.append(
                     {
                         "name": f"{title}, corrected",
+                        "offsetgroup": name,
                         "type": "scatter",
                         "mode": "markers",
                         "x": [[attribute for (attribute, _), _ in fixed], [value for (_, value), _ in fixed]],
@@ -200,7 +203,9 @@ def shares(rows: list[dict]) -> str:
     layout = {
         "height": 400,
         "barmode": "group",
+        "scattermode": "group",
         "bargap": 0.25,
+        "scattergap": 0.25,
         "yaxis": {"tickformat": ".0%", "title": {"text": "share"}, "rangemode": "tozero"},
         "legend": {"orientation": "h", "y": 1.12, "x": 0},
     }

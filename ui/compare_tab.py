@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from html import escape
 
 import gradio as gr
 import numpy as np
@@ -12,13 +11,17 @@ import numpy as np
 from tiw.choices import WITH_RATIO
 from tiw.files import read_json
 
-from . import charts, gate, html, learn_words, pictures, spot, store, theme, words
+from . import charts, cite, counted, gate, html, learn_words, pictures, quality, spot, store, theme, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import uses
 
 NOTHING = html.empty(
     "Nothing to compare yet",
     "Once a model has been debiased, choose it above and press “Compare”: the same seeds, pair by pair, and the shares of each attribute.",
+)
+SHIPPED = (
+    "Debiased model: the one computed before came without its weights, and its comparison is below. Debias a model first, which takes "
+    "minutes; then compare it here."
 )
 
 
@@ -73,12 +76,12 @@ def build(current: gr.BrowserState) -> CompareTab:
     message = theme.html()
     state, halt = state_row("compare")
     numbers = theme.html(NOTHING, elem_id="compare-numbers")
-    shares = charts.chart("Shares of each attribute")
+    shares = charts.chart("Shares of each attribute", elem_id="compare-shares")
     front = charts.chart("Discrepancy against quality, every model")
-    classifier = theme.html()
     pairs = gr.HTML(
         "", html_template='<div class="pairs-box"></div>', js_on_load=theme.asset("pairs.js"), apply_default_css=False, elem_id="pairs"
     )
+    classifier = theme.html()
     check = gr.HTML(
         "", html_template='<div class="spot-box"></div>', js_on_load=theme.asset("spot.js"), apply_default_css=False, elem_id="spot"
     )
@@ -91,6 +94,8 @@ def build(current: gr.BrowserState) -> CompareTab:
         run = store.open_run(chosen)
         if run is None or not run.done:
             return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
+        if run.shipped:
+            return current, html.error(SHIPPED)
         return start("compare", current, fields(run, count, labels, heldout, seed, attributes, also))
 
     def render(run: store.Run | None) -> list:
@@ -100,7 +105,9 @@ def build(current: gr.BrowserState) -> CompareTab:
             return [state_of(run), stop_button(run), blank, "", "", "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
-        below = f'<div class="stack">{_differences(result)}{_groups(run)}{_classifier(result)}{settings(run)}</div>'
+        found = [counted.shares(result), counted.differences(result), counted.residual(run), quality.details(run)]
+        cards = [*found, _groups(run), counted.classifier(result), cite.fold(run), settings(run)]
+        below = f'<div class="stack">{"".join(cards)}</div>'
         plot = charts.front(result.get("models", []))
         return [state_of(run), stop_button(run), _numbers(run), drawn, plot, below, _pairs(run), spot.value(run)]
 
@@ -135,6 +142,9 @@ def finished() -> list[str]:
 def choices(current: dict) -> dict:
     """The finished debias runs for the drop-down, the current one chosen."""
     ids = finished()
+    shipped = store.examples().get("debias")
+    if shipped and not ids:
+        ids = [shipped]  # something to see before anything has been debiased
     chosen = current.get("debias") if current.get("debias") in ids else next(iter(ids), None)
     return gr.update(choices=[(_name(store.open_run(run_id)), run_id) for run_id in ids], value=chosen)
 
@@ -153,7 +163,7 @@ def _also_choices(chosen: str) -> dict:
 
 
 def _name(run: store.Run) -> str:
-    called = f"{run.about[0]} · " if run.about[0] else ""
+    called = "Computed before · " if run.shipped else f"{run.about[0]} · " if run.about[0] else ""
     made = f"{called}{words.clock(run.status['created'])} · {words.OBJECTIVES[run.result['objective']][0]} · {run.result['steps']:,} steps"
     gap = run.result.get("gap_closed")
     return f"{made} · gap closed {words.percent(gap['value'])}" if gap else made
@@ -161,10 +171,9 @@ def _name(run: store.Run) -> str:
 
 def _numbers(run: store.Run) -> str:
     result = run.result
-    n, unfairness, frechet = result["n"], result.get("fairness_discrepancy"), result.get("frechet_distance")
+    n, unfairness = result["n"], result.get("fairness_discrepancy")
     cards = [_discrepancy(unfairness, result.get("total_variation"), n)] if unfairness else []
-    if frechet:
-        cards.append(_frechet(frechet))
+    cards.append(quality.card(result))
     rest = _memory(result.get("closer_to_reference"), result.get("gap_closed"))
     links = (
         f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
@@ -212,18 +221,6 @@ def _discrepancy(measure: dict, variation: dict | None, n: int) -> str:
     )
 
 
-def _frechet(measure: dict) -> str:
-    resampled, floor = measure.get("baseline_resampled"), measure.get("floor")
-    alike = (
-        f" The baseline's own samples, resampled to the target shares: <b>{words.number(resampled['value'], 1)}</b>." if resampled else ""
-    )
-    least = f" Two draws of real images at this n: {words.number(floor['value'], 1)}." if floor else ""
-    return html.card(
-        f"<h3>Frechet distance</h3>{_big(measure, 1)}<small>Quality and variety against held-out images; lower is better.{alike}{least} "
-        f"n = {measure['n']:,}. Encoder: {escape(measure['encoder'])}.</small>"
-    )
-
-
 def _memory(closer: dict | None, gap: dict | None) -> str:
     found = []
     if gap:
@@ -239,31 +236,6 @@ def _memory(closer: dict | None, gap: dict | None) -> str:
     return html.tiles(*found) if found else ""
 
 
-def _differences(result: dict) -> str:
-    """What changed and what is left, in words; then the test without labels and what could not be measured."""
-    cards = []
-    for from_, title in (("baseline", "Against the baseline"), ("target", "Against the target")):
-        rows = [row for row in result.get("differences", []) if row["from"] == from_]
-        listed = [
-            [
-                f"{row['attribute']}: {row['value']}",
-                _points(row["raw"]),
-                _points(row["corrected"]),
-                row["words"],
-                words.p_value(row["p_holm"]),
-            ]
-            for row in rows
-        ]
-        if listed:
-            head = ["Share", "Raw", "Corrected", "In words", "p\u00a0(Holm)"]
-            cards.append(html.card(f"<h3>{title}</h3>{html.table(head, [[escape(cell) for cell in row] for row in listed], title)}"))
-    warnings = [*result.get("not_measurable", {}).values(), *(t["sentence"] for t in result.get("transfer", []) if not t["fits"])]
-    if warnings:
-        said = "".join(f"<p>{escape(text)}</p>" for text in warnings)
-        cards.append(html.card(f"<h3>Read with care</h3>{said}"))
-    return "".join(cards) + _residual(result.get("residual"))
-
-
 def _groups(run: store.Run) -> str:
     """What the unnamed groups are, by the images in the middle of each."""
     path = run.path / "examples.npz"
@@ -274,61 +246,6 @@ def _groups(run: store.Run) -> str:
         f"<h4>Group {name[6:]}</h4>{pictures.sheet(kept[name], f'images of {name}', 12)}" for name in kept if name.startswith("group ")
     ]
     return html.card(f"<h3>The unnamed groups</h3><p>The images in the middle of each.</p>{''.join(sheets)}") if sheets else ""
-
-
-def _points(found: dict | None) -> str:
-    """'+36 [+33, +39] points'."""
-    if not found:
-        return "not measurable"
-    value, low, high = (f"{100 * x:+.0f}" for x in (found["value"], *found["interval"]))
-    return f"{value} [{low}, {high}] points"
-
-
-def _residual(found: dict | None) -> str:
-    if not found:
-        return ""
-    sides = (
-        ("baseline", "Baseline samples against the reference (must be seen)"),
-        ("debiased", "Debiased samples against the reference"),
-        ("floor", "Baseline samples against biased images: painting alone"),
-        ("halves", "Two halves of the reference (must not be seen)"),
-    )
-    rows = [
-        [
-            title,
-            f"{s['auc']:.3f} [{s['interval'][0]:.3f}, {s['interval'][1]:.3f}]",
-            words.p_value(s["p"]),
-            f"{s['n'][0]:,} and {s['n'][1]:,}",
-        ]
-        for name, title in sides
-        if (s := found.get(name))
-    ]
-    table = html.table(["What is compared", "AUC", "p", "n"], rows, "Test without labels")
-    verdict = found["verdict"].capitalize()
-    return html.card(f"<h3>What a test without labels still sees</h3><p><b>{verdict}.</b> {escape(found['sentence'])}</p>{table}")
-
-
-def _classifier(result: dict) -> str:
-    """How far the counting itself can be trusted, said beside the shares."""
-    tables = []
-    for a in (result.get("classifier") or {}).get("attributes", []):
-        if not a["accuracy"]:
-            continue
-        rows = [
-            [f"called {escape(str(p))}", *(words.percent(cell, 1) for cell in row)]
-            for p, row in zip(a["values"], a["confusion"], strict=True)
-        ]
-        accuracy = a["accuracy"]
-        tables.append(
-            f"<div><h4>{escape(a['attribute'])}: {words.percent(accuracy['value'], 1)} right "
-            f"({words.interval(accuracy, lambda v: words.percent(v, 1))}, n = {a['n']:,})</h4>"
-            f"{html.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion of the classifier')}</div>"
-        )
-    note = (
-        "Raw shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
-        "Corrected shares take these errors out."
-    )
-    return html.card(f'<h3>How the shares were counted</h3><p>{note}</p><div class="tiw-two">{"".join(tables)}</div>') if tables else ""
 
 
 def _pairs(run: store.Run) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.choices import WITH_ANCHOR, WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
-from . import gate, html, learn_words, pictures, store, theme, training_view, words
+from . import cite, gate, html, learn_words, pictures, store, theme, training_view, words
 from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 
@@ -219,6 +219,7 @@ def _debiased(run: store.Run) -> str:
             f'<div class="links">{_download(run)}'
             f'<a class="button" href="tiw/{run.id}/result.json" download>Numbers (JSON)</a>{html.copy_link(run.id)}</div>'
         )
+        + cite.fold(run)
     )
 
 

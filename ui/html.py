@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from .words import GLOSSARY, KINDS, STATES, duration
@@ -53,12 +54,14 @@ def tiles(*items: str) -> str:
     return f'<div class="tiles">{"".join(items)}</div>'
 
 
-def table(head: list[str], rows: list[list[str]], caption: str = "") -> str:
-    """Cells are HTML already."""
+def table(head: list[str], rows: list[list[str]], caption: str = "", cards: bool = False) -> str:
+    """Cells are HTML already. cards: on a phone each row is a card, with the head beside every cell."""
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    names = [f' data-head="{escape(re.sub("<[^>]*>", "", name))}"' if cards else "" for name in head]
+    listed = ["".join(f"<td{name}>{cell}</td>" for name, cell in zip(names, row, strict=True)) for row in rows]
+    body = "".join(f"<tr>{cells}</tr>" for cells in listed)
     label = f' aria-label="{escape(caption)}"' if caption else ""
-    inner = f'<table class="tiw-table"{label}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    inner = f'<table class="tiw-table{" cards" if cards else ""}"{label}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="tiw-scroll" tabindex="0" role="region" aria-label="{escape(caption) or "Table"}">{inner}</div>'
 
 

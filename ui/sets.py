@@ -266,7 +266,7 @@ def _truth() -> str:
         for group in shares["biased"]
     ]
     head = [f"{html.dot(role)} {words.ROLES[role]}, all {counts[role]:,}" for role in pictures.ROLES]
-    body = html.table(["Subgroup", "", head[0], "", head[1]], rows, "True shares")
+    body = html.table(["Subgroup", "", head[0], "", head[1]], rows, "True shares", cards=True)
     text = (
         "These portraits were drawn by a program, so the truth is known: the large set was made with these shares, jointly skewed in skin "
         "and hair, and the reference set evenly. No step that follows is told; only the measurements at the end use it."

@@ -145,10 +145,12 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 def _words(row: dict, smallest: float, n_before: int, n_after: int, exact: bool) -> str:
     found = row["corrected"] or row["raw"]
-    points = Estimate(100 * found["value"], tuple(100 * x for x in found["interval"])).text("{:+.0f}")
     against = "the baseline" if row["from"] == "baseline" else "the target"
     if row["seen"]:
-        return f"{points} points against {against}."
+        more, sign = ("More", 1) if found["value"] > 0 else ("Less", -1)
+        low, high = sorted(100 * sign * x for x in found["interval"])
+        by = Estimate(100 * abs(found["value"]), (low, high)).text("{:.1f}")
+        return f"{more} frequent than in {against}, by {by} points."
     n = f"{n_after:,} samples" if exact else f"{n_after:,} and {n_before:,} images"
     power = f"With {n} a difference of {100 * smallest:.0f} points would be seen in 80 % of cases."
     return f"Not distinguishable from {against} at this n. {power}"
