@@ -92,9 +92,9 @@ def hers(home, alice):
         run = RunFolder.create(home / "runs" / (letter * 32), kind, options)
         (run.path / "owner").write_text(alice.name)
         if result is not None:
-            run.write_result(result)
+            run.write_result({**result, "used": {"biased": made["biased"]}})
         for name in ("report.html", "levels.csv"):
-            (run.path / name).write_text("hers")
+            (run.path / name).write_text(f"hers: {made['biased']}")
         run.write_status(state=state, created=f"2026-01-01T00:00:0{letter}+00:00")
         made[run.path.name[0]] = run.path.name
     (home / "runs" / ("3" * 32) / "model").mkdir()
@@ -283,7 +283,9 @@ def test_no_address_leads_to_a_file_of_the_server(mallory, hers, home, path):
 def test_the_secret_and_the_places_of_things_are_in_no_answer(alice, mallory, hers, home):
     secret = (home / "secret").read_text()
     texts = [alice.page.text, json.dumps(alice.config), alice.http.get("/gradio_api/info").text]
-    texts += [alice.http.get(f"/tiw/{hers['1']}/result.json").text, json.dumps(alice.api("run_status", run=hers["5"]))]
+    texts += [alice.http.get(f"/tiw/{hers['1']}/{name}").text for name in ("result.json", "report.html", "levels.csv")]
+    assert all("biased.parquet" in text for text in texts[-3:])
+    texts += [json.dumps(alice.api("run_status", run=hers[number])) for number in "15"]
     texts += [json.dumps(alice.call("lambda", sets_of(), current_of(audit=hers["1"], debias=hers["5"]), None))]
     texts += [json.dumps(mallory.api("audit", biased=str(home))), json.dumps(alice.call("_reattach", current_of()))]
     for text in texts:

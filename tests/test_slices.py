@@ -211,7 +211,7 @@ made = [
     jobs.submit("train", TrainOptions(data=data, preset="tiny", steps=60, batch_size=16, **common)),
     jobs.submit("audit", AuditOptions(biased=data, reference=data.replace("biased", "reference"), baseline="none", scored=150, **common)),
 ]
-count = [until_ended(jobs, run, gpu(200)(lambda path: slice_of(path, 1.5))) for run in made]
+count = [until_ended(jobs, run, gpu(200)(lambda path: slice_of(path, 0.5))) for run in made]
 print(json.dumps([made, count]))
 jobs.close()
 """

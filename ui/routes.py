@@ -207,7 +207,7 @@ def _webp(picture: bytes) -> Response:
 
 
 def _download(content: bytes, name: str, media_type: str) -> Response:
-    return Response(content, media_type=media_type, headers=_attachment(name))
+    return Response(store.said(content.decode(errors="replace")), media_type=media_type, headers=_attachment(name))
 
 
 def _attachment(name: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import threading
@@ -96,8 +97,8 @@ def open_run(run_id: str) -> Run | None:
         status, result = folder.status(), _result(folder)
         if status and status["state"] == "finished" and result is None:
             status = {**status, "state": "failed", "message": "Its result cannot be read: the file is damaged. Delete it and run it again."}
-        if gate.public() and status:  # its messages may name folders of the server
-            status = {**status, "message": said(status.get("message", ""))}
+        if gate.public():  # both may name folders of the server
+            status, result = (json.loads(said(json.dumps(found, ensure_ascii=False))) for found in (status, result))
         return Run(run_id, folder.path, folder.kind, asdict(folder.options), status, result) if status else None
     except UserInputError:  # no id, not there, or of a version that this one cannot read
         return None
@@ -286,8 +287,8 @@ def plain(problem: UserInputError) -> str:
 def said(text: object) -> str:
     """A sentence for a visitor: a public app does not tell where its folders are."""
     hidden = (str(home()), str(Path(__file__).parents[1]), str(Path.home())) if gate.public() else ()
-    for folder in hidden:
-        text = str(text).replace(folder, "…") if folder != "/" else text
+    for folder in hidden:  # as a whole: the letters of a picture in a report may spell a short one
+        text = re.sub(rf"(?<![\w+]){re.escape(folder)}(?![\w+])", "…", str(text)) if folder != "/" else text
     return str(text)
 
 

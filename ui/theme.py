@@ -95,5 +95,6 @@ def theme() -> gr.themes.Base:
         "checkbox_label_text_color": "var(--ink)",
         "checkbox_label_text_color_selected": "var(--ink)",
         "slider_color": "var(--ink)",
+        **{f"link_text_color{state}": "var(--reference)" for state in ("", "_hover", "_active", "_visited")},
     }
     return look.set(**ours, **{f"{name}_dark": value for name, value in ours.items() if hasattr(look, f"{name}_dark")})

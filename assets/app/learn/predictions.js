@@ -5,7 +5,7 @@ const ROUNDS = [
     preset: "rare",
     more: { n: 400, level: 0, seed: 1 },
     hide: ["ess"],
-    ask: "The biased set has 1 point in 10 on the right, the reference every second. Weighted to match, what are its 1,000 clean points still worth, as a share?",
+    ask: "The biased set has 1 point in 10 on the right, the reference every second. Weighted to match the reference, its 1,000 clean points are worth fewer unweighted ones. How many, in per cent of 1,000?",
     answer: () => curves && curves.true_ess[0],
     why: "The few right-hand points carry weight 5, the many others 0.56, and uneven weights waste points. That is the price of weighting.",
   },
@@ -21,7 +21,7 @@ const ROUNDS = [
     preset: "chasm",
     more: { n: 100, level: 0, seed: 1 },
     hide: ["error"],
-    ask: "A density chasm. Over all noise levels, how large is the squared error of the ratio learnt at every level, as a share of the clean ratio's?",
+    ask: "A density chasm. One ratio is learnt at every noise level. The other is learnt on clean points and carried to every level. How large is the squared error of the first, in per cent of the second's?",
     answer: () => curves && curves.share,
     why: "On clean points no reference lies where biased points lie, and a discriminator can only guess how far apart they are. Where noise closes the chasm there is something to learn.",
   },
@@ -31,7 +31,7 @@ const ROUNDS = [
     hide: ["samples"],
     ask: "“Weights only” weights the loss at every level but does not move its target. The truth is 50 % on the right, the biased set has 10 %. What share of its samples lies right?",
     answer: () => models["weight-only"] && models["weight-only"].right / SAMPLES,
-    why: "A weight that depends on the noisy point alone says which points matter, not what to answer there: the best denoiser stays that of the mixed sets. The correction is what moves it.",
+    why: "Such a weight says which noisy points matter. It does not say what to answer there, so the best denoiser is still that of the two sets mixed. Only the correction moves it.",
   },
   {
     preset: "rare",
@@ -45,9 +45,9 @@ const ROUNDS = [
     preset: "rare",
     more: { n: 25, level: 3, seed: 2 },
     hide: [],
-    ask: "25 references from an even source. In how wide a range, in points to either side of 50 %, does their own right share lie in 95 of 100 draws?",
+    ask: "25 references are drawn from an even source, so their own right share varies from draw to draw. How many points to either side of 50 % does it take to cover 95 of 100 draws?",
     answer: () => 1.96 * Math.sqrt(0.25 / 25),
-    why: "Nothing learnt from 25 references can know the truth better than they do. Press “Draw new references” a few times and watch all methods move together.",
+    why: "No method that learns from 25 references can know the truth better than they do. Press “Draw new references” a few times and watch all methods move together.",
   },
 ];
 let game = null; // {round, points, open}
