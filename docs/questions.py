@@ -85,7 +85,8 @@ def facts() -> dict[int, list[str]]:
         6: [f"{mean(m, discrepancy):.3f}" for m in ("dsm-obs", "weight-only", "correction-only", "tiw-dsm")],
         7: [percent(toy["chasm"]["at_every_level"]["mean"]), percent(toy["two_modes"]["at_every_level"]["mean"])],
         8: [percent(rival_mean(m, "closer_to_reference", n)) for n in (25, 50, 100) for m in RIVALS],
-        9: [f"{lengths[k][what]:.3f}" for k in (10, 3000) for what in ("held_out", discrepancy)] + [f"{lengths[3000]['train']:.3f}", f"{math.log(2):.3f}"],
+        9: [f"{lengths[k][what]:.3f}" for k in (10, 3000) for what in ("held_out", discrepancy)]
+        + [f"{lengths[3000]['train']:.3f}", f"{math.log(2):.3f}"],
         10: [percent(effective_share(two_modes(), s)) for s in (0.05, 10)],
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 from tiw.run.folder import RunFolder
@@ -22,6 +23,8 @@ SLICE = 20.0  # seconds after which the work saves its state: the rest is for th
 def borrowing() -> Callable[[str], int]:
     """`on_gpu`, with a GPU. Called before the page is built, and before torch: the Space wants to know at its start what asks for one."""
     import spaces
+
+    import_module("tiw.run.actions")  # once, with all that it imports, and not in every slice's own time
 
     return spaces.GPU(duration=DURATION)(on_gpu)
 
