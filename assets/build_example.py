@@ -27,14 +27,14 @@ IDS = {"audit": "e" * 31 + "1", "debias": "e" * 31 + "2", "compare": "e" * 31 + 
 KEPT = {
     "audit": (names.SCORES, names.MAP, names.NEAR, names.REPORT, names.STRENGTH, "scores.csv", "levels.csv", "shares.csv", "thumbs*"),
     "debias": (names.STEPS, names.PREVIEWS, names.PREVIEW_SHEETS),
-    "compare": (names.REPORT,),
+    "compare": (names.REPORT, names.EXAMPLES),
 }
 HOW = {
     "audit": ["--scored", "1000", "--no-score-all"],
-    "debias": ["--steps", "150"],
-    "compare": ["--count", "500"],
+    "debias": ["--steps", "150", "--keep", "3"],
+    "compare": ["--count", "500", "--also", "kept,sweep"],
 }
-PAIRS = 96  # of samples that are kept
+PAIRS = 48  # of samples that are kept, of each model
 EVERYONE = "everyone"  # owner, see ui/gate.py
 
 
@@ -67,7 +67,11 @@ def keep(run: Path, to: Path, kind: str) -> None:
         write_atomic(to / names.PAIRS, "".join(lines[: PAIRS + 1]).encode())
     if (run / names.SAMPLES).is_file():
         with np.load(run / names.SAMPLES) as drawn:
-            np.savez_compressed(to / names.SAMPLES, **{name: drawn[name][:PAIRS] for name in ("seeds", "baseline", "debiased")})
+            np.savez_compressed(to / names.SAMPLES, **{name: drawn[name][:PAIRS] for name in drawn.files})
+    if (run / names.PREDICTED).is_file():
+        called = json.loads((run / names.PREDICTED).read_text())
+        codes = {model: {name: found[:PAIRS] for name, found in of.items()} for model, of in called["codes"].items()}
+        write_atomic(to / names.PREDICTED, json.dumps({**called, "seeds": called["seeds"][:PAIRS], "codes": codes}).encode())
 
 
 def _without_paths(value: object) -> object:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(len(RUNS) < 3, reason="the example is not built:
 
 AGAIN = "the example is of an earlier version: make it again by `make example WORK=folder` and commit assets/example"
 # What assets/build_example.py asks for beside the defaults, and where a run looked for another.
-ASKED = {"audit": {"scored", "map", "score_all"}, "debias": {"steps", "audit"}, "compare": {"count", "debiased"}}
+ASKED = {"audit": {"scored", "map", "score_all"}, "debias": {"steps", "audit", "keep"}, "compare": {"count", "debiased", "also"}}
 
 
 def result(kind):
