@@ -39,6 +39,7 @@ SECRETS = (
     "strip/0.webp",
     "model.zip",
     "spot.json",
+    "stated.json",
     "spot.csv",
     "spot.zip",
     "spot/0.webp",

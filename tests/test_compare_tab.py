@@ -76,7 +76,7 @@ def test_no_classifier_and_no_test_leave_nothing_behind():
     assert counted.residual(SimpleNamespace(result={})) == ""
     assert counted.differences({}) == "" and counted.classifier({"classifier": None}) == ""
     assert counted.points(None) == "not measurable"
-    assert counted.points({"value": 0.361, "interval": [0.33, 0.39]}) == "+36.1 [+33.0, +39.0] points"
+    assert counted.points({"value": 0.361, "interval": [0.33, 0.39]}) == "+36.1 [+33.0, +39.0]"
 
 
 def test_errors_that_were_not_counted_are_no_table(result):

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -18,10 +19,11 @@ from tiw.comparing.compare import measure
 from tiw.data import ImageSet
 from tiw.errors import UserInputError
 from tiw.run import card, fields, hand_on, names
-from tiw.run.about import read_about
+from tiw.run.about import ABOUT, kept, read_about
 from tiw.run.folder import RunFolder
 from tiw.run.options import CompareOptions, DebiasOptions
 from tiw.run.replay import differences, replay
+from ui import stated
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "report.schema.json").read_text())
 EVIL = "<script>alert(1)</script>"
@@ -120,6 +122,42 @@ def test_without_images_and_from_the_command(run_folders, tmp_path):
     assert "The editors" in page and "<img" not in page
     written_card = (run_folders[0].path / names.MODEL / card.CARD).read_text()
     assert written_card.startswith("---\n") and "library_name: diffusers" in written_card and EVIL not in written_card
+
+
+def test_what_was_said_once_is_said_again(run_folders, tmp_path):
+    """A report made again, after a spot check for instance, had forgotten it, and showed the images that it was to leave out."""
+    debias, compare = run_folders
+    hand_on.write_report(tmp_path, hand_on.collect([compare.path]), {"purpose": "A textbook"}, images=False)
+    for _ in range(2):
+        hand_on.write_report(tmp_path, hand_on.collect([compare.path]))
+        page = (tmp_path / names.REPORT).read_text()
+        assert "A textbook" in page and "data:image" not in page
+        assert "A textbook" in (debias.path / names.MODEL / card.CARD).read_text()
+    hand_on.write_report(tmp_path, hand_on.collect([compare.path]), {}, images=True)
+    page = (tmp_path / names.REPORT).read_text()
+    assert "A textbook" not in page and "data:image" in page
+    (tmp_path / names.STATED).write_text('{"about": {"purpose": 3, "unknown": 4}}')
+    assert kept(tmp_path) == ({}, True)  # damaged: as if nothing had been said
+
+
+def test_the_page_asks_for_what_only_the_user_knows(run_folders, monkeypatch):
+    compare = run_folders[1]
+    run = SimpleNamespace(id="r", path=compare.path, shipped=False, done=True, kind="compare")
+    monkeypatch.setattr(stated.store, "own", lambda run_id: SimpleNamespace(folder=compare))
+    asked = stated.state(run)
+    assert [key for key, *_ in asked["fields"]] == list(ABOUT) and asked["images"]
+    found = stated.answer(run, {"about": {"purpose": EVIL, "auditor": " "}, "images": False})
+    assert dict((key, said) for key, _, said in found["fields"])["purpose"] == EVIL and not found["images"]
+    page = (compare.path / names.REPORT).read_text()
+    assert html.escape(EVIL) in page and EVIL not in page
+    for body in (None, {"about": {"purpose": 1}, "images": True}, {"about": {"x": ""}, "images": True}, {"about": {}, "images": "yes"}):
+        with pytest.raises(UserInputError):
+            stated.answer(run, body)
+    with pytest.raises(UserInputError, match="at most 2,000"):
+        stated.answer(run, {"about": {"purpose": "x" * 2001}, "images": True})
+    with pytest.raises(UserInputError):
+        stated.answer(SimpleNamespace(shipped=True, done=True, kind="compare"), {"about": {}, "images": True})
+    (compare.path / names.STATED).unlink()
 
 
 @pytest.mark.parametrize(

@@ -175,20 +175,21 @@ for _kind in OPTIONS:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of an audit, a debias and a compare run, or of a demo.")],
     audit: Annotated[Path | None, typer.Option(help="Folder of the audit, where no other run names it.")] = None,
-    about: Annotated[Path | None, typer.Option(help="TOML file with what only you know: purpose, origin, who chose the reference.")] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with what only you know: purpose, origin, who chose the reference. Empty: what was said before."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write into; empty: that of the last run.")] = None,
-    images: Annotated[bool, typer.Option(help="Show images in the report.")] = True,
+    images: Annotated[bool | None, typer.Option(help="Show images in the report. Empty: as before, at first yes.")] = None,
 ) -> None:
     """One report to hand on: report.html, report.json and its tables, and the model card of the debiased pipeline."""
-    from .run import card, hand_on, names
+    from .run import hand_on, names
     from .run.about import read_about
 
     with _said():
-        found, told = hand_on.collect(runs, audit), read_about(about) if about else {}
+        found, told = hand_on.collect(runs, audit), read_about(about) if about else None
         where = out or found[max(found, key=hand_on.PARTS.index)].path
         made = hand_on.write_report(where, found, told, images)
-        if "debias" in found and (model := found["debias"].path / names.MODEL).is_dir():
-            card.write_card(model, made.findings, told, made.hash)
     print(made.findings.finding, made.findings.verdict, where / names.REPORT, sep="\n")
 
 

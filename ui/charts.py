@@ -139,7 +139,7 @@ def _points(name: str, colour: str, models: list[dict], mode: str) -> dict:
         "interval": [m["discrepancy"]["interval"] for m in models],
         "interval_color": COLOURS[colour],
         "text": [escape(text) for text in texts],
-        "textposition": "top center",
+        "textposition": "bottom center" if colour == "reference" else "top center",
         "line": {"color": COLOURS[colour], "width": 2},
         "marker": {"size": 9, "color": COLOURS[colour]},
         "hovertemplate": "%{text}<br>discrepancy %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})<br>"

@@ -11,7 +11,7 @@ import numpy as np
 from tiw.choices import WITH_RATIO
 from tiw.files import read_json
 
-from . import charts, cite, counted, gate, html, learn_words, pictures, quality, spot, store, theme, words
+from . import charts, cite, counted, gate, html, learn_words, pictures, quality, spot, stated, store, theme, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import uses
 
@@ -85,6 +85,13 @@ def build(current: gr.BrowserState) -> CompareTab:
     check = gr.HTML(
         "", html_template='<div class="spot-box"></div>', js_on_load=theme.asset("spot.js"), apply_default_css=False, elem_id="spot"
     )
+    said = gr.HTML(
+        "",
+        html_template='<div class="stated-box"></div>',
+        js_on_load=theme.asset("stated.js"),
+        apply_default_css=False,
+        elem_id="stated",
+    )
 
     runs.change(_also_choices, runs, also, **QUIET)
 
@@ -102,14 +109,14 @@ def build(current: gr.BrowserState) -> CompareTab:
         done = run is not None and run.done
         if not done:
             blank = NOTHING if run is None else ""
-            return [state_of(run), stop_button(run), blank, "", "", "", "", ""]
+            return [state_of(run), stop_button(run), blank, "", "", "", "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
         found = [counted.shares(result), counted.differences(result), counted.residual(run), quality.details(run)]
         cards = [*found, _groups(run), counted.classifier(result), cite.fold(run), settings(run)]
         below = f'<div class="stack">{"".join(cards)}</div>'
         plot = charts.front(result.get("models", []))
-        return [state_of(run), stop_button(run), _numbers(run), drawn, plot, below, _pairs(run), spot.value(run)]
+        return [state_of(run), stop_button(run), _numbers(run), drawn, plot, below, _pairs(run), spot.value(run), stated.value(run)]
 
     runs.change(lambda run_id: uses_of(store.open_run(run_id)), runs, used, **QUIET)
     started = [
@@ -117,7 +124,7 @@ def build(current: gr.BrowserState) -> CompareTab:
         halt.click(stop("compare"), current, None, **QUIET),
         check.select(lambda: None, None, None, **QUIET),  # its labels went into the report
     ]
-    panel = Panel("compare", [state, halt, numbers, shares, front, classifier, pairs, check], render)
+    panel = Panel("compare", [state, halt, numbers, shares, front, classifier, pairs, check, said], render)
     return CompareTab(panel, runs, started, [count, labels, attributes, heldout, seed])
 
 

@@ -62,7 +62,7 @@ def differences(result: dict) -> str:
             before = row["attribute"]
             listed.append([f"{row['attribute']}: {row['value']}", points(row["raw"]), points(row["corrected"]), row["words"], p])
         if listed:
-            head = ["Share", "Raw", "Corrected", "In words", "p of the attribute"]
+            head = ["Share", "Raw, in points", "Corrected", "In words", "p of the attribute"]
             hint = "<p>Intervals are 95 % each. p is of all values of an attribute together, adjusted by Holm for all attributes.</p>"
             table = html.table(head, [[escape(cell) for cell in row] for row in listed], title, cards=True)
             cards.append(html.card(f"<h3>{title}</h3>{hint}{table}"))
@@ -74,11 +74,11 @@ def differences(result: dict) -> str:
 
 
 def points(found: dict | None) -> str:
-    """'+36.1 [+33.0, +39.0] points'."""
+    """'+36.1 [+33.0, +39.0]', in points."""
     if not found:
         return "not measurable"
     value, low, high = (f"{100 * x:+.1f}" for x in (found["value"], *found["interval"]))
-    return f"{value} [{low}, {high}] points"
+    return f"{value} [{low}, {high}]"
 
 
 def residual(run: store.Run) -> str:

@@ -19,10 +19,11 @@ from tiw.errors import UserInputError
 from tiw.files import as_csv
 from tiw.run.report import with_about
 
-from . import explorer, pictures, spot, store, theme
+from . import explorer, pictures, spot, stated, store, theme
 
 CHUNK = 1 << 20
-METHODS = {"selection.zip": ["POST"], "spot.json": ["GET", "POST"]}  # too many items for an address; what changes something
+# What has too many items for an address, and what changes something.
+METHODS = {"selection.zip": ["POST"], "spot.json": ["GET", "POST"], "stated.json": ["GET", "POST"]}
 SHARE_FIELDS = ["attribute", "value", "set", "count", "n", "share", "low", "high"]
 
 
@@ -132,6 +133,11 @@ def _spot(run: store.Run, params: dict) -> Response:
     return JSONResponse(spot.answer(run, params["body"]) if "body" in params else spot.state(run), headers={"Cache-Control": "no-store"})
 
 
+def _stated(run: store.Run, params: dict) -> Response:
+    found = stated.answer(run, params["body"]) if "body" in params else stated.state(run)
+    return JSONResponse(found, headers={"Cache-Control": "no-store"})
+
+
 def _spot_csv(run: store.Run, params: dict[str, str]) -> Response:
     return _download((run.path / "spot_check.csv").read_bytes(), "spot_check.csv", "text/csv")
 
@@ -186,6 +192,7 @@ ANSWERS = {
     "selection.zip": _selection,
     "model.zip": _model,
     "spot.json": _spot,
+    "stated.json": _stated,
     "spot.csv": _spot_csv,
     "spot.zip": _spot_zip,
     "spot/{sample}.webp": _spot_image,

@@ -96,6 +96,7 @@ function results() {
 }
 const HEAD =
   "<h3>Spot check</h3><p>Corrected shares hold if the classifier errs on generated images as it does on labelled ones. Look for yourself: label some of the debiased model’s samples, and see whether your shares agree.</p>";
+const OTHERS = `<p class="hint">This comparison came with the app, and nobody has labelled its samples. Compare a model of your own to label some.</p>`;
 const links =
   () => `<div class="links"><a class="button" href="${base}/spot.csv" download>Sheet (CSV)</a><a class="button" href="${base}/spot.zip" download>Pictures (zip)</a>
   ${mine ? `<label class="button spot-file" tabindex="0" role="button">Fill in from CSV<input type="file" accept=".csv,text/csv" hidden></label>` : ""}</div>`;
@@ -129,7 +130,7 @@ function draw() {
   }
   const held = box.contains(document.activeElement);
   box.innerHTML = `<section class="tiw-card spot" tabindex="0" aria-label="Spot check; number keys label, Backspace takes back, Enter ends">${HEAD}
-    ${problem ? `<div class="tiw-error" role="alert">${safe(problem)}</div>` : ""}${sheet ? (mine ? asking() : "") + results() + links() : mine ? start() : ""}</section>`;
+    ${problem ? `<div class="tiw-error" role="alert">${safe(problem)}</div>` : ""}${sheet ? (mine ? asking() : "") + results() + links() : mine ? start() : OTHERS}</section>`;
   const on = (what, then) => {
     const b = box.querySelector(what);
     if (b) b.onclick = then;

@@ -32,7 +32,7 @@ class Transfer:
     def sentence(self) -> str:
         if self.fits:
             return f"The scores of {self.attribute} on generated images look like those on labelled ones, as far as {self.n:,} images show."
-        far = f"distance {self.distance:.2f}, by chance at most {self.by_chance:.2f}"
+        far = f"distance {self.distance:.3f}, by chance at most {self.by_chance:.3f}"
         return (
             f"The classifier of {self.attribute} answers generated images in another way than labelled ones ({far}). "
             "Its errors there may differ from those counted. Label some samples in the spot check."

@@ -16,6 +16,8 @@ from PIL import Image
 from ..errors import UserInputError
 from ..files import as_csv, write_atomic
 from . import names
+from .about import keep, kept
+from .card import write_card
 from .fields import GLOSSARY, Findings, findings
 from .folder import RunFolder
 from .report import Block, Picture, page, source
@@ -93,17 +95,25 @@ def make_report(runs: dict[str, RunFolder], about: dict[str, str] | None = None)
     return Report(findings(results, about or {}, versions, commands), results, versions, digest)
 
 
-def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | None = None, images: bool = True) -> Report:
-    """OUT/report.html, report.json, and the tables as report-*.csv."""
-    report = make_report(runs, about)
+def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | None = None, images: bool | None = None) -> Report:
+    """OUT/report.html, report.json, the tables as report-*.csv, and the card of the debiased pipeline.
+
+    about, images: None: as when the report was made before.
+    """
+    said, shown = kept(out)
+    said, shown = said if about is None else about, shown if images is None else images
+    report = make_report(runs, said)
     out.mkdir(parents=True, exist_ok=True)
-    pictures = example_pictures(runs["compare"]) if images and "compare" in runs else {}
+    keep(out, said, shown)
+    pictures = example_pictures(runs["compare"]) if shown and "compare" in runs else {}
     write_atomic(out / names.REPORT, report_html(report, pictures).encode())
     write_atomic(out / names.REPORT_JSON, (json.dumps(report.to_json(), indent=1) + "\n").encode())
     for field_ in report.findings.fields:
         if field_.table is not None:
             frame = pd.DataFrame(field_.table.rows, columns=field_.table.head)
             write_atomic(out / f"report-{field_.number:02d}.csv", as_csv(frame))
+    if "debias" in runs and (model := runs["debias"].path / names.MODEL).is_dir():
+        write_card(model, report.findings, said, report.hash)
     return report
 
 

@@ -58,6 +58,7 @@ SHEET = "sheet.webp"
 PAIRS = "pairs.csv"
 EXAMPLES = "examples.npz"
 REPORT_JSON = "report.json"
+STATED = "stated.json"  # what its user said for the report
 SPOT_CHECK = "spot_check.csv"
 SPOT_PICTURES = "spot_check"  # folder
 PREDICTED = "predicted.json"
