@@ -198,7 +198,7 @@ def test_a_replay_says_what_differs(tmp_path):
 
     found = replay(run, tmp_path / "again", execute)
     assert found.different == ("loss[1] was 0.25, is 0.26",) and found.versions == ("numpy 2 then, 3 now",)
-    assert found.sentence == "1 numbers differ. Versions that differ: numpy 2 then, 3 now."
+    assert found.sentence == "1 number differs. Versions that differ: numpy 2 then, 3 now."
     assert differences({"a": 1.0}, {"a": 1.0 + 1e-12}) == [] and differences([1], [1, 2]) == [" was [1], is [1, 2]"]
     with pytest.raises(UserInputError, match="failed this time"):
         replay(run, tmp_path / "third", lambda again: 1)

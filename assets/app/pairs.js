@@ -12,6 +12,7 @@ let page = 0,
 const at = (i, n) => (n > 1 ? (100 * i) / (n - 1) : 0);
 const safe = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const differ = (x) => x.labels && x.labels.some((l) => l !== x.labels[0]);
+const seen = () => (how === "slider" ? picked.slice(0, 2) : picked);
 function items(value) {
   const found = [];
   value.pages.forEach((seeds, p) =>
@@ -22,7 +23,7 @@ function items(value) {
         k,
         n: seeds.length,
         url: `${value.base}/${p + 1}.webp?m=${picked.join(",")}`,
-        labels: labels && picked.map((m) => labels[m]),
+        labels: labels && seen().map((m) => labels[m]),
       });
     }),
   );

@@ -33,7 +33,8 @@ class Replayed:
 
     @property
     def sentence(self) -> str:
-        same = "The numbers are the same." if not self.different else f"{len(self.different)} numbers differ."
+        n = len(self.different)
+        same = "The numbers are the same." if not n else "1 number differs." if n == 1 else f"{n} numbers differ."
         return f"{same} {'Versions that differ: ' + ', '.join(self.versions) + '.' if self.versions else 'The versions are the same.'}"
 
 
