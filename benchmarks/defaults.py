@@ -2,8 +2,8 @@
 
     python benchmarks/defaults.py garments --references 100 --seeds 0 1
 
-A budget is counted in steps of DSM(ref); a step of another method costs as many of them as COST says, measured once, paired, on this
-network. A cell is one line of benchmarks/results/defaults.jsonl; 600 samples from seeds of their own.
+A budget is counted in steps of DSM(ref); a corrected image costs as many more as CORRECTED says, measured once, paired, on this network. A
+cell is one line of benchmarks/results/defaults.jsonl; 1,000 samples from seeds of their own.
 """
 
 from __future__ import annotations
@@ -30,14 +30,12 @@ from tiw.shares import fairness_discrepancy  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "defaults.jsonl"
 SAMPLES = 1000
-COST = {"dsm": 1.0, "anchored": 1.46}  # benchmarks/step.py, batches of 48
-# name: objective, share of the finish, share of the references, learning rate (0: the default)
+CORRECTED = 0.46  # what the correction of an image costs beside its step; benchmarks/step.py, batches of 48
+# name: objective, share of the references, learning rate (0: the default)
 METHODS = {
-    "reference alone": ("dsm-ref", 0.0, 0.5, 3e-4),
-    "reference alone, 1e-3": ("dsm-ref", 0.0, 0.5, 1e-3),
-    "TIW-DSM, anchored, no finish": ("tiw-dsm", 0.0, 0.5, 0.0),
-    "TIW-DSM, finish with half references": ("tiw-dsm", 0.7, 0.5, 0.0),
-    "TIW-DSM, finish with 0.7 references": ("tiw-dsm", 0.7, 0.7, 0.0),
+    "reference alone": ("dsm-ref", 0.0, 3e-4),
+    "reference alone, 1e-3": ("dsm-ref", 0.0, 1e-3),
+    "TIW-DSM": ("tiw-dsm", tiw.DebiasConfig().reference_share, 0.0),
 }
 
 
@@ -89,15 +87,14 @@ def main() -> None:
                     cell = {"set": args.name, "references": n, "seed": seed, "budget": budget, "method": method}
                     if json.dumps(cell) in done:
                         continue
-                    objective, finish, share, rate = METHODS[method]
+                    objective, share, rate = METHODS[method]
                     if objective != "dsm-ref" and fitted is None:
                         ratio = tiw.fit_density_ratio(parts["biased"], reference, baseline, RatioConfig(seed=seed, biased_images=1500))
                         match = tiw.match_strength(baseline, ratio, parts["biased"], reference, seed=seed, count=240)
                         fitted = ratio, match.strength
                     ratio, strength = (None, 1.0) if objective == "dsm-ref" else fitted
-                    cost = COST["dsm"] if objective == "dsm-ref" else (1 - finish) * COST["anchored"] + finish * COST["dsm"]
-                    steps = round(budget / cost)
-                    settings = {"finish": finish, "reference_share": share, "learning_rate": rate, "seed": 1000 + seed}
+                    steps = round(budget / (1.0 if objective == "dsm-ref" else 1 + (1 - share) * CORRECTED))
+                    settings = {"reference_share": share, "learning_rate": rate, "seed": 1000 + seed}
                     config = tiw.DebiasConfig(objective, steps=steps, strength=strength, **settings)
                     *_, last = tiw.debias(baseline, parts["biased"], reference, ratio, config, ema=0.95)
                     first = 10_000_000 + 10_000 * seed

@@ -37,8 +37,8 @@ from tiw.ratio.features import RatioConfig
 PEAKS = {"H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "RTX 4090": 165, "B200": 2250}
 KINDS = {
     "dsm": {"objective": "dsm-obs"},
-    "tiw": {"objective": "tiw-dsm", "anchor": 0.0, "finish": 0.0},
-    "anchored": {"objective": "tiw-dsm", "anchor": 1.0, "finish": 0.0},
+    "tiw": {"objective": "tiw-dsm", "anchor": 0.0},
+    "anchored": {"objective": "tiw-dsm", "anchor": 1.0},
 }
 
 

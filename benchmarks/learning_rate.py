@@ -46,7 +46,7 @@ def losses(model, setting: quality.Setting, ratio) -> tuple[np.ndarray, np.ndarr
 
 
 def trial(setting: quality.Setting, reference, ratio, encoder, rate: float, steps: int) -> dict:
-    config = tiw.DebiasConfig(steps=steps, strength=STRENGTH, learning_rate=rate, reference_share=SHARE, finish=0.0, seed=500)
+    config = tiw.DebiasConfig(steps=steps, strength=STRENGTH, learning_rate=rate, reference_share=SHARE, seed=500)
     shown = quality.fine_tuned(setting.baseline, setting.biased, reference, ratio, config)[0]
     scaled = ratio.scaled(STRENGTH)
     (own, sigma), (before, _) = losses(shown, setting, scaled), losses(setting.baseline, setting, scaled)

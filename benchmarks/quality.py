@@ -318,7 +318,6 @@ def train(setting: Setting, cell: Cell):
         strength,
         anchor=cell.anchor,
         reference_share=0.5,
-        finish=0.0,  # of the objectives alone; the finish is compared in defaults.py
         batch_size=BATCH,
         learning_rate=cell.rate,
         seed=1000 + cell.seed,

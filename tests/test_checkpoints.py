@@ -300,7 +300,8 @@ def test_a_class_conditional_model_is_audited_previewed_and_compared_in_the_refe
     agree = np.array([[np.array_equal(drawn["debiased"][i], images[i]) for images in of_class] for i in range(6)])
     assert (agree == np.eye(2, dtype=bool)[labels]).all() and set(labels) == {0, 1}
     _, debiased = done("debias", **biased, audit=str(tmp_path / "audit"), steps=2, batch_size=8, precision="float32")
-    assert debiased["strength"] == strength and np.isfinite(debiased["gap_closed"]["value"])
+    gap = debiased["gap_closed"]  # these references may be too few to measure it
+    assert debiased["strength"] == strength and (gap is None or np.isfinite(gap["value"]))
     run, _ = done("compare", debiased=str(tmp_path / "debias" / "model"), count=10, sampling_steps=3)
     compared = np.load(run.path / "samples.npz")
     assert np.array_equal(compared["baseline"][:6], drawn["baseline"])  # the same seeds, the same classes
@@ -312,9 +313,9 @@ def test_each_image_is_trained_and_scored_with_its_own_label(conditional, tmp_pa
     for images, source in ((biased, BIASED), (reference, REFERENCE)):
         assert ((images.labels == 0) == (source.attributes["light"] == "bright")).all()  # names in alphabetical order
     config = DebiasConfig("dsm-obs", batch_size=16)
-    batch = _draw(denoiser, biased, reference, None, config, 1)
+    batch = _draw(denoiser, biased, reference, config, 1)
     assert ((batch.x0.mean((1, 2, 3)) > 0) == (batch.labels == 0)).all() and len(set(batch.labels.tolist())) == 2
-    loss, _ = _losses(denoiser, denoiser, denoiser, None, batch, config, 1)
+    loss, _ = _losses(denoiser, denoiser, denoiser, None, batch, config)
     scheduler, t = SCHEDULERS["v_prediction"], denoiser.schedule.t(batch.sigma).round().long()
     with torch.no_grad():
         output = denoiser.unet(scheduler.add_noise(batch.x0, batch.noise, t), t, class_labels=batch.labels).sample

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare, kstest, truncnorm
+from scipy.stats import kstest, truncnorm
 
 from tiw.choices import OBJECTIVES
 from tiw.debiasing.config import DebiasConfig
@@ -58,15 +58,15 @@ def test_a_resumed_run_is_bit_equal(blob_sets, ratio):
 
 
 def test_batches_hold_the_exact_share_and_depend_on_seed_and_step_alone(blob_sets, tiny_denoiser):
-    config = replace(CONFIG, reference_share=0.25, finish=0.0)
-    one = _draw(tiny_denoiser, *blob_sets, None, config, 3)
+    config = replace(CONFIG, reference_share=0.25)
+    one = _draw(tiny_denoiser, *blob_sets, config, 3)
     torch.randn(10)
-    again = _draw(tiny_denoiser, *blob_sets, None, config, 3)
+    again = _draw(tiny_denoiser, *blob_sets, config, 3)
     assert int((one.items >= len(blob_sets[0])).sum()) == 3
     assert torch.equal(one.x0, again.x0) and torch.equal(one.noise, again.noise) and torch.equal(one.sigma, again.sigma)
-    assert not torch.equal(one.noise, _draw(tiny_denoiser, *blob_sets, None, config, 4).noise)
-    assert not torch.equal(one.noise, _draw(tiny_denoiser, *blob_sets, None, replace(config, seed=1), 3).noise)
-    assert (_draw(tiny_denoiser, *blob_sets, None, replace(config, objective="dsm-ref"), 3).items >= len(blob_sets[0])).all()
+    assert not torch.equal(one.noise, _draw(tiny_denoiser, *blob_sets, config, 4).noise)
+    assert not torch.equal(one.noise, _draw(tiny_denoiser, *blob_sets, replace(config, seed=1), 3).noise)
+    assert (_draw(tiny_denoiser, *blob_sets, replace(config, objective="dsm-ref"), 3).items >= len(blob_sets[0])).all()
 
 
 @pytest.mark.parametrize("objective", ["tiw-dsm", "weight-only", "iw-dsm", "correction-only"])
@@ -82,7 +82,7 @@ def test_the_weights_are_made_for_the_share_that_the_batch_has(objective, blob_s
 def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
     """Within it log sigma is the normal variable it was, cut off at both ends: against SciPy's."""
     config = replace(CONFIG, sigma_scale=1.0, sigma_min=0.3, sigma_max=0.6, batch_size=2000)
-    sigma = _draw(tiny_denoiser, *blob_sets, None, config, 1).sigma
+    sigma = _draw(tiny_denoiser, *blob_sets, config, 1).sigma
     assert sigma.min() >= 0.3 and sigma.max() <= 0.6
     noise = tiny_denoiser.config.noise
     ends = (np.log([0.3, 0.6]) - noise.mean) / noise.std
@@ -93,15 +93,14 @@ def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
             levels.within(100.0)
 
 
-def test_the_papers_objective_has_no_anchor_no_finish_and_the_checkpoints_own_levels(blob_sets, ratio):
-    config = replace(CONFIG, objective="tiw-dsm-paper", anchor=1.0, sigma_scale=3.0, steps=4, finish=1.0)
-    batch, model = _draw(ratio.denoiser, *blob_sets, ratio, config, 4), ratio.denoiser
-    own = _draw(ratio.denoiser, *blob_sets, None, replace(config, objective="dsm-obs"), 4)
+def test_the_papers_objective_has_no_anchor_and_the_checkpoints_own_levels_and_corrects_references_too(blob_sets, ratio):
+    config = replace(CONFIG, objective="tiw-dsm-paper", anchor=1.0, sigma_scale=3.0, steps=4)
+    batch, model = _draw(ratio.denoiser, *blob_sets, config, 4), ratio.denoiser
+    own = _draw(ratio.denoiser, *blob_sets, replace(config, objective="dsm-obs"), 4)
     assert torch.equal(batch.sigma, own.sigma) and torch.equal(batch.items, own.items)
-    loss, _ = _losses(model, model, model, ratio, batch, config, 4)
+    loss, _ = _losses(model, model, model, ratio, batch, config)
     expected = tiw_dsm(model, batch.x0, batch.noise, batch.sigma, ratio.held_out(batch.items), 0.5, loss_weight=model.loss_weight)
     torch.testing.assert_close(loss, expected)
-    assert replace(config, learning_rate=0.0).rate_at(4) == 3e-4
 
 
 def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
@@ -109,10 +108,10 @@ def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
         [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only", anchor=c))] for c in (0.0, 1.0)
     ]
     assert losses[0] == losses[1] and losses[0][0] > 0
-    batch, model = _draw(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only"), 1), copy.deepcopy(ratio.denoiser)
+    batch, model = _draw(ratio.denoiser, *blob_sets, replace(CONFIG, objective="weight-only"), 1), copy.deepcopy(ratio.denoiser)
     with torch.no_grad():
         next(model.parameters()).mul_(1.5)  # away from the baseline, so that an anchor would be seen
-    found, weight = _losses(model, model, ratio.denoiser, ratio, batch, replace(CONFIG, objective="weight-only"), 1)
+    found, weight = _losses(model, model, ratio.denoiser, ratio, batch, replace(CONFIG, objective="weight-only"))
     plain = dsm(model, batch.x0, batch.noise, batch.sigma, loss_weight=model.loss_weight)
     torch.testing.assert_close(found, weight * plain)
 
@@ -128,41 +127,33 @@ def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ra
 def test_tiw_draws_its_levels_higher_and_the_others_as_the_checkpoint_did(blob_sets, tiny_denoiser):
     def median(objective, scale):
         config = replace(CONFIG, objective=objective, sigma_scale=scale, batch_size=4000)
-        return float(_draw(tiny_denoiser, *blob_sets, None, config, 1).sigma.median())
+        return float(_draw(tiny_denoiser, *blob_sets, config, 1).sigma.median())
 
     assert median("tiw-dsm", 3.0) == pytest.approx(3 * median("tiw-dsm", 1.0), rel=0.06)  # cut off at the ends
     assert median("dsm-ref", 3.0) == median("dsm-ref", 1.0)
 
 
-def test_in_the_finish_every_image_is_its_own_target_and_biased_images_come_by_their_ratio(blob_sets, ratio):
-    """How often each is drawn is held against the softmax of its held-out log ratio on clear images."""
-    config = replace(CONFIG, steps=10, finish=0.3, strength=1.0, batch_size=20_000)
-    batch, model = _draw(ratio.denoiser, *blob_sets, ratio, config, 8), ratio.denoiser
-    biased, _ = blob_sets
-    drawn = batch.items[~batch.is_reference].numpy()
-    assert int(batch.is_reference.sum()) == 10_000 and set(drawn) <= set(ratio.scored)
-    of_image = np.exp(ratio.log_ratio_biased[[0, 1]].mean(0).astype(float))  # the levels 0.1 and 0.5
-    expected = len(drawn) * of_image / of_image.sum()
-    counts = np.bincount(drawn, minlength=len(biased))[ratio.scored]
-    assert chisquare(counts, expected * (counts.sum() / expected.sum())).pvalue > 1e-3
-    uniform = np.bincount(_draw(model, *blob_sets, ratio, config, 7).items.numpy(), minlength=len(biased))[: len(biased)]
-    assert chisquare(uniform).pvalue > 1e-3 > chisquare(counts).pvalue
-    few = next(batch.parts(16))
-    loss, weight = _losses(model, model, model, ratio, few, config, 8)
-    assert weight is None
-    torch.testing.assert_close(loss, dsm(model, few.x0, few.noise, few.sigma, loss_weight=model.loss_weight))
-    before, _ = _losses(model, model, model, ratio, few, config, 7)
-    assert not torch.allclose(before, loss)
-
-
-def test_the_finish_has_a_schedule_of_its_own_and_no_other_objective_has_one():
-    config = replace(CONFIG, steps=10, finish=0.3)
-    assert [config.place(step) for step in (1, 7, 8, 10)] == [(1, 7), (7, 7), (1, 3), (3, 3)]
-    assert [config.finishing(step) for step in (7, 8)] == [False, True]
-    assert not replace(config, objective="dsm-ref").finishing(10) and replace(config, objective="dsm-ref").place(10) == (10, 10)
-    assert not replace(config, objective="correction-only").finishing(10)
-    usual = replace(config, learning_rate=0.0)
-    assert [usual.rate_at(step) for step in (7, 8)] == [1e-4, 3e-4] and [config.rate_at(step) for step in (7, 8)] == [1e-3, 1e-3]
+@pytest.mark.parametrize("objective", ["tiw-dsm", "correction-only"])
+def test_a_reference_image_is_its_own_target_and_a_biased_one_is_corrected(objective, blob_sets, ratio):
+    """Against the two public losses: DSM of the references, and TIW-DSM of the biased images alone, a share of nought."""
+    config = replace(CONFIG, objective=objective, anchor=0.7)
+    batch, model, student = _draw(ratio.denoiser, *blob_sets, config, 1), ratio.denoiser, copy.deepcopy(ratio.denoiser)
+    with torch.no_grad():
+        next(student.parameters()).mul_(1.5)  # away from the baseline, whose own loss the anchor would hide
+    loss, weight = _losses(student, student, model, ratio, batch, config)
+    of_reference, of_biased = batch.take(batch.is_reference), batch.take(~batch.is_reference)
+    assert len(of_reference.x0) == len(of_biased.x0) == 6
+    alone = dsm(student, of_reference.x0, of_reference.noise, of_reference.sigma, loss_weight=model.loss_weight)
+    torch.testing.assert_close(loss[batch.is_reference], alone)
+    held_out = ratio.held_out(of_biased.items)
+    given = {"use_weight": objective == "tiw-dsm", "anchor": 0.7, "baseline": model, "loss_weight": model.loss_weight}
+    corrected = tiw_dsm(student, of_biased.x0, of_biased.noise, of_biased.sigma, held_out, **given)
+    torch.testing.assert_close(loss[~batch.is_reference], corrected)
+    assert (weight[batch.is_reference] == 1).all()
+    r = held_out(of_biased.x0 + of_biased.sigma[:, None, None, None] * of_biased.noise, of_biased.sigma).exp()
+    torch.testing.assert_close(weight[~batch.is_reference], r)
+    only = _losses(student, student, model, ratio, of_reference, config)[0]  # a part of a batch may hold no biased image
+    torch.testing.assert_close(only, alone)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +169,6 @@ def test_the_finish_has_a_schedule_of_its_own_and_no_other_objective_has_one():
         ("anchor", 1.1),
         ("anchor", (1.0, 0.0)),
         ("reference_share", 1.0),
-        ("finish", 2.0),
         ("learning_rate", -1e-4),
         ("learning_rate", float("inf")),
         ("largest_gradient", 0.0),
@@ -197,12 +187,17 @@ def test_a_window_without_width_is_named():
         DebiasConfig(sigma_min=2.0, sigma_max=1.0)
 
 
-def test_the_rate_is_the_objectives_own_unless_one_is_given(blob_sets, ratio):
-    assert DebiasConfig().rate == 1e-4 and DebiasConfig(anchor=0.0).rate == 3e-4
-    assert DebiasConfig("dsm-ref").rate == DebiasConfig("weight-only").rate == 3e-4 and DebiasConfig(learning_rate=0.02).rate == 0.02
-    for objective, rate in (("tiw-dsm", 1e-4), ("dsm-ref", 3e-4)):
-        config = DebiasConfig(objective, steps=20, batch_size=4)
-        assert next(debias(ratio.denoiser, *blob_sets, ratio, config)).learning_rate == pytest.approx(rate / 5)  # the warm-up
+def test_the_usual_rate_falls_with_the_networks_size_within_bounds(blob_sets, ratio):
+    def network(parameters):
+        return torch.nn.ParameterList([torch.zeros(parameters)])
+
+    config = DebiasConfig()
+    for parameters, rate in ((10, 6e-4), (1_900_000, 3e-4), (3_800_000, 1.5e-4), (7_600_000, 7.5e-5), (100_000_000, 3e-5)):
+        assert config.rate(network(parameters)) == pytest.approx(rate)
+        assert replace(config, objective="dsm-ref").rate(network(parameters)) == pytest.approx(2 * rate)
+    assert replace(config, learning_rate=0.02).rate(network(10)) == 0.02
+    first = next(debias(ratio.denoiser, *blob_sets, ratio, DebiasConfig(steps=20, batch_size=4, reference_share=0.5)))
+    assert first.learning_rate == pytest.approx(config.rate(ratio.denoiser) / 5)  # the warm-up
 
 
 def test_no_step_follows_a_gradient_longer_than_the_largest(blob_sets, ratio):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-PAPER = "tiw-dsm-paper"  # TIW-DSM exactly as published: no anchor, no finish, the checkpoint's own noise levels, strength 1
+# TIW-DSM exactly as published: no anchor, references corrected as biased images are, the checkpoint's own noise levels, strength 1.
+PAPER = "tiw-dsm-paper"
 
 OBJECTIVES = ("tiw-dsm", PAPER, "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 

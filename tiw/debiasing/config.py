@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..choices import MAX_STRENGTH, OBJECTIVES, WITH_ANCHOR
 from ..described import Checked, option
 from ..errors import UserInputError
 
+if TYPE_CHECKING:
+    import torch
+
 TIW = ("tiw-dsm", "correction-only", "weight-only")
-FINISH = "Share of the steps, the last ones, on the references and on biased images drawn by their density ratio."
+RATE, CORRECTED_RATE = 3e-4, 1.5e-4  # the usual ones: an anchored target has no noise to average out
+RATE_OF, SLOWEST, FASTEST = 3.8e6, 0.2, 4.0  # of a network with so many parameters; bounds of the factor for another size
 
 
 @dataclass(frozen=True)
@@ -19,13 +24,11 @@ class DebiasConfig(Checked):
     objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
     steps: int = option(300, "Of the optimiser; about what the command's two minutes are on 2 cores at the demo's size.", low=1)
     strength: float = option(1.0, "alpha; `tiw.match_strength` finds it.", low=0, high=MAX_STRENGTH)
-    anchor: float = option(1.0, "Share of the frozen baseline in the target.", low=0, high=1)
+    anchor: float = option(1.0, "Share of the frozen baseline in the target of a biased image.", low=0, high=1)
     reference_share: float = option(0.7, "Share of the references in a batch.", low=0, high=1, open_high=True)
-    finish: float = option(0.7, FINISH, low=0, high=1)
-    # The anchored target is free of x0's noise: many small steps beat few large ones.
     batch_size: int = option(48, "Images a step.", low=1)
     learning_rate: float = option(
-        0.0, "Warmed up over the first tenth, then decayed to zero along a cosine; 0: the objective's own.", low=0, high=1
+        0.0, "Warmed up over the first tenth, then decayed to zero along a cosine; 0: the usual one for the network's size.", low=0, high=1
     )
     largest_gradient: float = option(
         1.0, "A longer gradient, over all weights together, is shortened to this norm: one odd batch costs little.", low=0, open_low=True
@@ -44,15 +47,11 @@ class DebiasConfig(Checked):
             found = f"{self.reference_share} of {self.batch_size} images leave no biased one in a batch"
             raise UserInputError("reference_share", found, "give a smaller share or larger batches")
 
-    @property
-    def rate(self) -> float:
-        """The learning rate. The usual one: an anchored target has no noise to average out and is little away from the model as it is; a
-        higher rate first spoils the lower noise levels and spends the run on mending them (docs/METHOD.md, "Noise levels")."""
-        return self.learning_rate or (1e-4 if self.anchor and self.objective in WITH_ANCHOR else 3e-4)
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate of this step, 1 to `steps`, before its schedule: the finish has no anchor."""
-        return replace(self, anchor=0.0).rate if self.finishing(step) else self.rate
+    def rate(self, network: torch.nn.Module) -> float:
+        """The learning rate: as given, or the usual one, which is lower for a larger network (docs/METHOD.md, "Learning rate")."""
+        factor = RATE_OF / sum(p.numel() for p in network.parameters())
+        usual = CORRECTED_RATE if self.objective in WITH_ANCHOR else RATE
+        return self.learning_rate or usual * min(FASTEST, max(SLOWEST, factor))
 
     @property
     def references_a_batch(self) -> int:
@@ -63,15 +62,3 @@ class DebiasConfig(Checked):
     def exact_share(self) -> float:
         """pi as the batches have it, which is the one that the weights must be made with."""
         return self.references_a_batch / self.batch_size
-
-    @property
-    def _last(self) -> int:
-        return round(self.finish * self.steps) if self.objective == "tiw-dsm" else 0
-
-    def finishing(self, step: int) -> bool:
-        """Whether the images of this step, 1 to `steps`, are their own target: references, and biased images drawn by their ratio."""
-        return step > self.steps - self._last
-
-    def place(self, step: int) -> tuple[int, int]:
-        """(step, steps) of the part of the run that this step is in: the finish has a schedule of its own."""
-        return (step - self.steps + self._last, self._last) if self.finishing(step) else (step, self.steps - self._last)

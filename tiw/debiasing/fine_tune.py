@@ -16,7 +16,7 @@ from ..choices import WITH_ANCHOR, WITH_RATIO
 from ..data import ImageSet
 from ..errors import UserInputError
 from ..model import processes
-from ..model.correction import DenoiserFn, correction_at, log_weight
+from ..model.correction import Correction, DenoiserFn, correction_at, log_weight
 from ..model.denoiser import Denoiser
 from ..model.device import COMPILE_FROM, compile_blocks
 from ..model.memory import batch_for
@@ -69,7 +69,8 @@ def debias(
         raise UserInputError("class_label", "the model is class-conditional and the images have no classes", "give both sets labels")
     student = copy.deepcopy(denoiser).requires_grad_(True).train()
     scaled = None if ratio is None else ratio.scaled(config.strength)
-    optimizer = torch.optim.AdamW(student.parameters(), lr=config.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    usual = config.rate(student)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=usual, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     first = 1
     if resume is not None:
         student.load_state_dict(resume["model"])
@@ -82,15 +83,15 @@ def debias(
     average = EMAModel(shown.parameters(), decay=ema) if ema else None
     trained = processes.shared(student)
     at_once = processes.agreed(batch_for(student, config.batch_size // processes.size(), gradients=True))
-    draws = (_draw(student, biased, reference, ratio, config, step) for step in range(first, config.steps + 1))
+    draws = (_draw(student, biased, reference, config, step) for step in range(first, config.steps + 1))
     batch = next(draws, None)
     for step in range(first, config.steps + 1):
         torch.manual_seed(_seed(config, step))  # dropout, where a user's network has it
-        learning_rate = config.rate_at(step) * _schedule(*config.place(step))
+        learning_rate = usual * _schedule(step, config.steps)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
-        loss, weight = _backward(student, trained, denoiser, scaled, batch, config, step, at_once)
+        loss, weight = _backward(student, trained, denoiser, scaled, batch, config, at_once)
         norm = torch.nn.utils.clip_grad_norm_(student.parameters(), config.largest_gradient)
         optimizer.step()
         batch = next(draws, None)  # while a GPU is still at work on this step
@@ -116,27 +117,22 @@ class _Batch:
     is_reference: Tensor  # bool [B]
     labels: Tensor | None = None  # int [B] classes, for a class-conditional model
 
+    def take(self, rows: Tensor | slice) -> _Batch:
+        own = (self.x0, self.noise, self.sigma, self.items, self.is_reference, self.labels)
+        return _Batch(*(None if t is None else t[rows] for t in own))
+
     def parts(self, size: int) -> Iterator[_Batch]:
         """The same in parts of at most `size` images."""
         for start in range(0, len(self.x0), size):
-            rows = slice(start, start + size)
-            own = (self.x0, self.noise, self.sigma, self.items, self.is_reference, self.labels)
-            yield _Batch(*(None if t is None else t[rows] for t in own))
+            yield self.take(slice(start, start + size))
 
 
-def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, ratio: DensityRatio | None, config: DebiasConfig, step: int) -> _Batch:
-    """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref).
-
-    In the finish the biased images are drawn by their density ratio, r p_bias in place of p_bias.
-    """
+def _draw(student: Denoiser, biased: ImageSet, reference: ImageSet, config: DebiasConfig, step: int) -> _Batch:
+    """This process's part of a batch of (1 - pi) p_bias + pi p_ref, stratified; all of it reference for DSM(ref)."""
     generator = torch.Generator().manual_seed(_seed(config, step))
     n_reference = config.references_a_batch
     of_reference = torch.randint(max(1, len(reference)), (n_reference,), generator=generator)  # none asked for of an empty set
-    if config.finishing(step):
-        drawn = torch.multinomial(torch.from_numpy(ratio.clear_weights), config.batch_size - n_reference, True, generator=generator)
-        of_biased = torch.from_numpy(ratio.scored)[drawn]
-    else:
-        of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
+    of_biased = torch.randint(len(biased), (config.batch_size - n_reference,), generator=generator)
     noise = torch.randn((config.batch_size, *student.shape), generator=generator)
     levels = student.config.noise.scaled(config.sigma_scale if config.objective in TIW else 1.0)
     sigma = levels.within(config.sigma_min, config.sigma_max).draw(config.batch_size, generator)
@@ -164,13 +160,12 @@ def _backward(
     ratio: DensityRatio | None,
     batch: _Batch,
     config: DebiasConfig,
-    step: int,
     at_once: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Add the gradient of the batch's mean loss to the student's, from parts that memory holds; returns `_losses` of the whole batch."""
     losses, weights = [], []
     for part in batch.parts(at_once):
-        loss, weight = _losses(student, trained, baseline, ratio, part, config, step)
+        loss, weight = _losses(student, trained, baseline, ratio, part, config)
         (loss.sum() / len(batch.x0)).backward()
         losses.append(loss.detach())
         weights.append(weight)
@@ -184,44 +179,58 @@ def _losses(
     ratio: DensityRatio | None,
     batch: _Batch,
     config: DebiasConfig,
-    step: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Loss per example [B] of `trained`, the student as several processes share it, and the weights [B] it used, if there are any."""
     x0, noise, sigma = batch.x0, batch.noise, batch.sigma
-    network, shares_pass = trained, ratio is not None and ratio.shares_pass(baseline)
+    network = trained
     if batch.labels is not None:
-        trained, baseline = (lambda xt, level: network(xt, level, batch.labels)), baseline.given(batch.labels)
-        ratio = None if ratio is None else ratio.given(batch.labels)
-    if config.objective not in WITH_RATIO or config.finishing(step):  # in the finish all of the batch stands for the reference
+        trained = lambda xt, level: network(xt, level, batch.labels)  # noqa: E731
+    if config.objective not in WITH_RATIO:
         return dsm(trained, x0, noise, sigma, loss_weight=student.loss_weight), None
     assert ratio is not None, f"{config.objective} needs a density ratio"
-    held_out = ratio.held_out(batch.items)
     if config.objective == "iw-dsm":
         lowest = sigma.new_full(sigma.shape, float(ratio.sigmas[0]))
         with torch.no_grad():
-            weight = log_weight(held_out(x0 + lowest[0] * noise, lowest), config.exact_share).exp()
+            log_r = _of_rows(ratio, batch)(x0 + lowest[0] * noise, lowest)
+        weight = log_weight(log_r, config.exact_share).exp()
         return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
-    # Weight-only has no anchor: without the correction the baseline is no control variate for its target.
-    anchor = config.anchor if config.objective in WITH_ANCHOR else 0.0
-    use_correction = config.objective != "weight-only"
-    shared = held_out.shared_pass() if anchor and shares_pass else None
     xt = perturb(x0, noise, sigma)
-    correction = correction_at(held_out if shared is None else shared.log_ratio, xt, sigma, use_correction)
+    own = config.objective in WITH_ANCHOR  # a reference image is its own target, and only the biased ones are corrected
+    share, anchor = (0.0, config.anchor) if own else (config.exact_share, 0.0)
+    use_correction = config.objective != "weight-only"
+    correction, steadied = Correction(torch.zeros_like(sigma), torch.zeros_like(xt)), x0.clone()
+    rows = torch.nonzero(~batch.is_reference)[:, 0] if own else torch.arange(len(x0), device=x0.device)
+    if len(rows):
+        part = batch.take(rows)
+        log_ratio, frozen = _of_rows(ratio, part), baseline if part.labels is None else baseline.given(part.labels)
+        if anchor and ratio.shares_pass(baseline):
+            shared = log_ratio.shared_pass()
+            log_ratio, frozen = shared.log_ratio, shared.denoiser
+        found = correction_at(log_ratio, xt[rows], sigma[rows], use_correction)
+        correction.log_r[rows], correction.gradient[rows] = found.log_r.to(sigma), found.gradient
+        if anchor:
+            with torch.no_grad():
+                steadied[rows] = frozen(xt[rows], sigma[rows])
     loss = corrected(
         trained,
         x0,
         xt,
         sigma,
         correction,
-        config.exact_share,
+        share,
         use_weight=config.objective != "correction-only",
         use_correction=use_correction,
         anchor=anchor,
-        baseline=baseline if shared is None else shared.denoiser,
+        baseline=lambda *_: steadied,
         loss_weight=student.loss_weight,
     )
-    return loss, correction.log_weight(config.exact_share).exp()
+    return loss, correction.log_weight(share).exp()
+
+
+def _of_rows(ratio: DensityRatio, batch: _Batch) -> DensityRatio:
+    """log r of these images, each by the fold that has not seen it."""
+    return (ratio if batch.labels is None else ratio.given(batch.labels)).held_out(batch.items)
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from scipy.special import softmax
 from torch import Tensor
 
 from ..data import ImageSet
@@ -73,11 +72,6 @@ class DensityRatio:
     def clear_log_ratio(self) -> np.ndarray:
         """Held-out log r of the scored biased images, [m], where the noise hides nothing: the mean of the levels up to CLEAR_TO."""
         return self.log_ratio_biased[clear_levels(self.sigmas)].mean(0)
-
-    @property
-    def clear_weights(self) -> np.ndarray:
-        """r of the scored biased images, [m], summing to 1: drawn with these odds they stand for the reference."""
-        return softmax(self.clear_log_ratio.astype(float))
 
     def __call__(self, xt: Tensor, sigma: Tensor) -> Tensor:
         return self.from_features(self.denoiser.features(xt, sigma), sigma)

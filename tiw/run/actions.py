@@ -147,7 +147,6 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         strength=1.0 if match is None or (o.objective == PAPER and o.strength == "auto") else match.strength,
         anchor=anchor,
         reference_share=o.reference_share,
-        finish=o.finish,
         batch_size=o.batch_size,
         learning_rate=o.learning_rate,
         sigma_scale=o.sigma_scale,
@@ -167,8 +166,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
         "anchor": config.anchor if o.objective in WITH_ANCHOR else 0.0,
-        "finish": config.finish if o.objective == "tiw-dsm" else 0.0,
-        "learning_rate": config.rate,
+        "learning_rate": config.rate(denoiser),
         "baseline_check": None if check is None else asdict(check),
         **trained,
     }

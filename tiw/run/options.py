@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
-from ..debiasing.config import FINISH
 from ..described import Checked, option
 from ..errors import UserInputError
 
@@ -74,7 +73,7 @@ class _Training(Checked):
     )
     batch_size: int = option(48, "Images a step.", low=1, high=65_536)
     learning_rate: float = option(
-        0.0, "At the start; it decays to the end of the budget. debias: 0 is the usual one for the objective.", low=0, high=1
+        0.0, "At the start; it decays to the end of the budget. debias: 0 is the usual one for the network's size.", low=0, high=1
     )
     ema: float = option(0.95, "Decay per step of the moving average of the weights.", low=0, high=1, open_high=True)
     preview_every: int = option(0, "Steps between image grids; 0: a few in all.", low=0, high=MANY)
@@ -113,12 +112,11 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
     anchor: str = option(
         "auto",
-        "Share of the frozen baseline in the target, 0 (the paper) to 1; auto: 1, but 0 for a foreign baseline.",
+        "Share of the frozen baseline in the target of a biased image, 0 to 1; auto: 1, but 0 for a foreign baseline.",
         pattern=r"auto|0(\.\d{1,20})?|1(\.0{1,20})?",
         rule="auto, or a number from 0 to 1",
     )
     reference_share: float = option(0.7, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
-    finish: float = option(0.7, FINISH, low=0, high=1)
     keep: int = option(0, "Moving averages to keep on the way, in RUN/kept: the comparison shows which one to take.", low=0, high=20)
     sigma_scale: float = option(
         3.0, "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.", low=0, high=1e4, open_low=True
