@@ -80,8 +80,8 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                     step=0.05,
                     label="Anchor",
                     visible=False,
-                    info="How much the original model steadies the target. 1: best in minutes. 0: the plain method, for long runs and "
-                    "for kinds of images that the model hardly knows.",
+                    info="Mixes the original model's prediction into the target of the large set's images. 1: fast and stable. 0: for "
+                    "long runs, and for kinds of images that the model hardly knows.",
                 )
                 message = theme.html()
                 with gr.Row(elem_classes="tiw-actions"):
@@ -93,7 +93,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                         "steps": gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="debias-steps"),
                         "batch_size": gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch"),
                         "reference_share": gr.Number(DEFAULT.reference_share, label="References in a batch", info="Share, 0 to below 1."),
-                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the objective's own."),
+                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the usual one for the model's size."),
                         "sigma_min": gr.Number(0, label="Lowest noise level", info="0: the model's own."),
                         "sigma_max": gr.Number(0, label="Highest noise level", info="0: the model's own."),
                         "keep": gr.Number(0, precision=0, label="Keep on the way", info="Models to choose from in Compare."),

@@ -36,8 +36,7 @@ ESTIMATORS = [
 OBJECTIVES = {
     "tiw-dsm": (
         "TIW-DSM",
-        "Recommended. Starts with the ratio's weight and slope at every noise level. Ends on the reference set and on images of the large "
-        "set drawn by their ratio.",
+        "Recommended. Learns from the reference set directly, and from the large set with the ratio's weight and slope at every noise level.",
     ),
     "tiw-dsm-paper": (
         "TIW-DSM as published",
