@@ -93,7 +93,7 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                         "steps": gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="debias-steps"),
                         "batch_size": gr.Number(DEFAULT.batch_size, precision=0, label="Batch size", elem_id="debias-batch"),
                         "reference_share": gr.Number(DEFAULT.reference_share, label="References in a batch", info="Share, 0 to below 1."),
-                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the usual one for the model's size."),
+                        "learning_rate": gr.Number(DEFAULT.learning_rate, label="Learning rate", info="0: the usual one for the model."),
                         "sigma_min": gr.Number(0, label="Lowest noise level", info="0: the model's own."),
                         "sigma_max": gr.Number(0, label="Highest noise level", info="0: the model's own."),
                         "keep": gr.Number(0, precision=0, label="Keep on the way", info="Models to choose from in Compare."),

@@ -36,7 +36,8 @@ ESTIMATORS = [
 OBJECTIVES = {
     "tiw-dsm": (
         "TIW-DSM",
-        "Recommended. Learns from the reference set directly, and from the large set with the ratio's weight and slope at every noise level.",
+        "Recommended. Learns from the reference set as it is, and from the large set with the ratio's weight and slope at every noise "
+        "level.",
     ),
     "tiw-dsm-paper": (
         "TIW-DSM as published",
