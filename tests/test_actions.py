@@ -195,6 +195,22 @@ def test_samples_are_steered_by_the_audit_that_is_named(inputs, tmp_path, monkey
             drawn(f"wrong {sentence}", model=inputs["baseline"], guidance=guidance)
 
 
+def test_a_model_that_cannot_be_read_is_told_under_the_option_that_names_it(inputs, tmp_path):
+    """It said "baseline", an option that `sample` does not have, whichever one had the wrong path."""
+    nowhere = str(tmp_path / "nowhere")
+    compare = {"baseline": inputs["baseline"], "debiased": inputs["baseline"], "reference": inputs["reference"], "device": "cpu"}
+    for kind, options, field in (
+        ("sample", SampleOptions(model=nowhere, device="cpu"), "model"),
+        ("sample", SampleOptions(model="", device="cpu"), "model"),
+        ("compare", CompareOptions(**{**compare, "debiased": nowhere}), "debiased"),
+        ("compare", CompareOptions(**{**compare, "baseline": nowhere}), "baseline"),
+        ("debias", debias_options({**inputs, "baseline": nowhere}), "baseline"),
+    ):
+        with pytest.raises(UserInputError) as error:
+            run(tmp_path / f"{kind} {field} {bool(getattr(options, field))}", kind, options)
+        assert error.value.field == field
+
+
 def test_wrong_inputs_are_named_before_any_work(inputs, tmp_path):
     np.savez(tmp_path / "large.npz", images=np.zeros((4, 32, 32, 3), np.uint8))
     wrong = {**inputs, "biased": str(tmp_path / "large.npz")}

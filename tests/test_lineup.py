@@ -63,7 +63,7 @@ def test_kept_guided_and_other_runs_models_stand_beside_the_two(kept, tmp_path, 
     ("also", "words"),
     [
         ("kept:11", "kept no such"),
-        ("nowhere", "nowhere"),
+        ("nowhere", "also.*nowhere"),
         ("guided:x", "guided:x"),
         ("other", "paints 8 pixels"),
         ("sweep,kept," + ",".join(f"guided:0.{k}" for k in range(1, 9)), "at most 12"),

@@ -56,7 +56,7 @@ def from_npz(path: Path, field: str) -> Listing:
     sources = labels.pop(SOURCES) if SOURCES in labels and labels[SOURCES].dtype.kind == "U" else rows_of(len(pixels))
     attributes, notes = from_columns(labels)
     if unused:
-        notes = (*notes, f"Not used as labels, since they are not one value an image: {listed(unused)}.")
+        notes = (*notes, f"Not used as labels, since they are not one number or word per image: {listed(unused)}.")
     return Listing([str(name) for name in sources], attributes, pixels=pixels, notes=notes)
 
 

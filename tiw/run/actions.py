@@ -214,7 +214,7 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
 
 def sample(run: RunFolder, o: SampleOptions) -> dict:
     """Images from one model, one seed each, steered by an audit's ratio if one is named."""
-    denoiser = open_denoiser(o.model, o.device)
+    denoiser = open_denoiser(o.model, o.device, field="model")
     ratio, strength = open_guidance(o, denoiser) if o.guidance else (None, None)
     guided = {} if ratio is None else {"guidance": ratio, "strength": strength}
     seeds = range(o.seed, o.seed + o.count)

@@ -43,7 +43,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     o = resolved(o, trained)
     run.progress("Reading images", 0, 1)
     check_encoder(o.encoder)
-    models = {"baseline": open_denoiser(o.baseline, o.device), "debiased": open_denoiser(o.debiased, o.device)}
+    models = {name: open_denoiser(getattr(o, name), o.device, field=name) for name in ("baseline", "debiased")}
     demo = o.reference == "demo"
     reference = read_set(run, o, o.reference, "reference", o.references)
     check_same_images(trained, reference)
@@ -70,7 +70,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
         common = {"steps": o.sampling_steps, "solver": o.solver, "on_batch": report_of(run, f"Sampling the {name} model", o.count)}
         images[name] = draw_samples(model, seeds, labels=labels, **common)
     for other in others:
-        model = open_denoiser(other.path, o.device) if other.path else models["baseline"]
+        model = open_denoiser(other.path, o.device, field="also") if other.path else models["baseline"]
         guided = {} if other.path else {"guidance": ratio, "strength": other.strength}
         common["on_batch"] = report_of(run, f"Sampling {other.title}", o.count)
         images[other.name] = draw_samples(model, seeds, labels=labels, **common, **guided)

@@ -154,7 +154,7 @@ def open_guidance(o: SampleOptions, denoiser: Denoiser) -> tuple[DensityRatio, f
     path = audit.options.baseline
     if path == "none":
         raise UserInputError("guidance", f"{o.guidance} is an audit without a model", "run it again with --baseline")
-    encoder = denoiser if path == o.model else open_denoiser(path, o.device)
+    encoder = denoiser if path == o.model else open_denoiser(path, o.device, field="guidance")
     if encoder.shape != denoiser.shape:
         found = f"the audit's images are {encoder.shape[-1]} pixels wide, the model paints {denoiser.shape[-1]}"
         raise UserInputError("guidance", found, "choose an audit and a model of one size")
@@ -236,13 +236,19 @@ def strength_of(
         return match
 
 
-def open_denoiser(path: str, device: str, precision: str = "auto") -> Denoiser:
-    """The frozen model at `path` (or `demo`), on its device. Raises UserInputError where no model is named or can be read."""
+def open_denoiser(path: str, device: str, precision: str = "auto", field: str = "baseline") -> Denoiser:
+    """The frozen model at `path` (or `demo`), on its device.
+
+    Raises UserInputError about the option `field` where no model is named or can be read.
+    """
     if path in ("", "none"):
-        raise no_model()
+        raise no_model(field)
     where = pick_device(device)
     processes.join(where)
-    denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
+    try:
+        denoiser = Denoiser.from_pretrained(CHECKPOINTS / "baseline" if path == "demo" else path)
+    except UserInputError as error:  # the model knows its folder, not which option named it
+        raise UserInputError(field, error.found, error.fix) from error
     return denoiser.prepare(where, pick_precision(where, precision)).requires_grad_(False).eval()
 
 

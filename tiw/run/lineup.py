@@ -34,7 +34,7 @@ def find_others(also: str, trained: RunFolder | None, baseline: Denoiser, device
     found: list[Other] = []
     for part in parse_list(also):
         if not OF_THE_RUN.fullmatch(part):
-            model = open_denoiser(part, device)
+            model = open_denoiser(part, device, field="also")
             if model.shape != baseline.shape or model.classes != baseline.classes:
                 own, other = (f"{m.shape[-1]} pixels and {m.classes} classes" for m in (model, baseline))
                 said = f"{part} paints {own}, the baseline {other}"

@@ -239,9 +239,8 @@ def validate(kind: str, options: object) -> None:
         raise UserInputError("debiased", "no model is named", "give the folder of the debiased model, RUN/model")
 
 
-def no_model() -> UserInputError:
-    """What to say where a model is needed and none is named."""
+def no_model(field: str = "baseline") -> UserInputError:
+    """What to say where the option `field` has to name a model and names none."""
     time = "about an hour on 2 CPU cores at 64x64 pixels, minutes on a GPU"
-    return UserInputError(
-        "baseline", "no model is named", f"give a diffusion model's folder, or train one first ({time}): python -m tiw train"
-    )
+    fix = f"give a diffusion model's folder, or train one first ({time}): python -m tiw train"
+    return UserInputError(field, "no model is named", fix)
