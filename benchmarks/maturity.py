@@ -26,8 +26,9 @@ import tiw
 from tiw.comparing.quality import fit_encoder, frechet_distance
 from tiw.model.device import pick_device, pick_precision
 from tiw.ratio.density_ratio import DensityRatio, fit_to_features
-from tiw.ratio.estimators import ConvexHead, balanced_cross_entropy
+from tiw.ratio.estimators import balanced_cross_entropy
 from tiw.ratio.features import RatioConfig, RatioFeatures, ratio_features
+from tiw.ratio.heads import ConvexHead
 from tiw.shares import fairness_discrepancy, with_crossings
 
 ROOT = Path(__file__).parents[1]

@@ -42,8 +42,9 @@ from tiw.ratio import estimators
 from tiw.ratio.components import principal_directions
 from tiw.ratio.density_ratio import DensityRatio, fit_to_features
 from tiw.ratio.diagnostics import diagnose, moment_check
-from tiw.ratio.estimators import ConvexHead, Fit, _calibrate, balanced_cross_entropy
+from tiw.ratio.estimators import Fit, _calibrate, balanced_cross_entropy
 from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
+from tiw.ratio.heads import ConvexHead
 
 ROOT = Path(__file__).parents[1]
 SIZES, SEEDS = (50, 100, 200, 400, 1000, 2000), 3

@@ -6,7 +6,8 @@ import pytest
 from test_shares import coloured
 
 from tiw.comparing.classifier import fit_attribute_classifier
-from tiw.comparing.compare import _with_fall, measure
+from tiw.comparing.compare import measure
+from tiw.comparing.result import _with_fall
 from tiw.data import ImageSet
 from tiw.intervals import Estimate
 

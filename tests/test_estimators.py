@@ -8,8 +8,9 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from tiw.ratio.components import Components
-from tiw.ratio.estimators import ConvexHead, Fit, _calibrate, _carried, _Level, balanced_cross_entropy, fit, fit_convex, fit_network
+from tiw.ratio.estimators import Fit, _calibrate, _carried, _Level, balanced_cross_entropy, fit, fit_convex, fit_network
 from tiw.ratio.features import PixelEncoder, RatioConfig, RatioFeatures
+from tiw.ratio.heads import ConvexHead
 
 
 def bent(n_biased: int, n_reference: int, seed: int = 0):

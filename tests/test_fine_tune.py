@@ -15,8 +15,8 @@ from tiw.debiasing.objectives import dsm, tiw_dsm
 from tiw.errors import UserInputError
 from tiw.model.noise import UniformSteps
 from tiw.ratio.density_ratio import fit_density_ratio
-from tiw.ratio.estimators import ConvexHead
 from tiw.ratio.features import RatioConfig
+from tiw.ratio.heads import ConvexHead
 
 CONFIG = DebiasConfig(steps=4, batch_size=12, strength=1.2, learning_rate=1e-3, reference_share=0.5)
 

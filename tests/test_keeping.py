@@ -12,7 +12,7 @@ import pytest
 from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions
-from ui import gate
+from ui import gate, keeping
 
 HOUR = 3600.0
 
@@ -43,7 +43,7 @@ def acting(who):
 
 def uploaded(store, tmp_path, size=1000, name="a.zip"):
     (tmp_path / name).write_bytes(bytes(size))
-    return store.keep_upload([str(tmp_path / name)]).split(":")[1].split("/")[0]
+    return keeping.keep_upload([str(tmp_path / name)]).split(":")[1].split("/")[0]
 
 
 def aged(folder, hours):
@@ -73,12 +73,12 @@ def test_old_runs_and_uploads_go_and_what_is_needed_or_new_stays(store, tmp_path
     for folder in (old, uploads / unused, uploads / used, pixels):
         aged(folder, hours)
     aged(left, 2)
-    store.sweep()
+    keeping.sweep()
     assert not any(folder.exists() for folder in (old, uploads / unused, pixels, left))
     assert all(folder.exists() for folder in (new, uploads / used, uploads / fresh, coming))
     aged(new, hours)
-    store.sweep()
-    store.sweep()  # what a run needed goes after it
+    keeping.sweep()
+    keeping.sweep()  # what a run needed goes after it
     assert not new.exists() and not (uploads / used).exists()
 
 
@@ -88,7 +88,7 @@ def test_a_run_at_work_is_never_swept(store, tmp_path):
     run = audit_of(store, "a", state="running")
     with FileLock(run / "lock"):  # as its process does
         aged(run, gate.limits().kept_hours + 1)
-        store.sweep()
+        keeping.sweep()
         assert run.exists()
 
 
@@ -97,7 +97,7 @@ def test_an_own_machine_keeps_everything(store, tmp_path):
     upload, run = store.home() / "uploads" / uploaded(store, tmp_path), audit_of(store, "a")
     for folder in (upload, run):
         aged(folder, 24 * 365)
-    store.sweep()
+    keeping.sweep()
     assert upload.exists() and run.exists()
 
 

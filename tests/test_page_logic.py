@@ -152,11 +152,13 @@ def test_looking_writes_nothing_and_a_second_look_sends_nothing(store, sets, loo
     assert timer.active is False
 
 
-def test_the_timer_runs_while_a_run_does_and_slower_while_all_wait(store, sets, looked):
+def test_the_timer_runs_while_a_run_does_and_slower_while_all_wait(store, sets, looked, monkeypatch):
+    monkeypatch.setattr(store.jobs().index, "_waits", lambda run_id: True)  # it stands in the queue
     run = put(store, "a", "audit", AuditOptions(**sets), state="running")
     waiting = put(store, "b", "even-out", EvenOutOptions(sets["biased"], sets["reference"]), state="queued")
     queued = looked({"even-out": waiting.id}, sets)[2]
     with FileLock(run.path / "lock"):  # as its process does
+        run.folder.write_status(state="running")
         alone, both = (looked({"audit": run.id} | more, sets)[2] for more in ({}, {"even-out": waiting.id}))
     assert (queued.active, alone.active, both.active) == (True, True, True)
     assert queued.value > alone.value == both.value
@@ -364,6 +366,7 @@ def test_a_reload_finds_what_was_loaded_and_what_was_typed(store, sets):
 
 def test_an_upload_keeps_its_name_and_images_become_a_folder(store, tmp_path):
     from tiw.errors import UserInputError
+    from ui import keeping
 
     def dropped(*names):
         folder = tmp_path / f"cache{len(list(tmp_path.iterdir()))}"
@@ -372,14 +375,14 @@ def test_an_upload_keeps_its_name_and_images_become_a_folder(store, tmp_path):
             (folder / name).write_bytes(b"x")
         return [str(folder / name) for name in names]
 
-    kept = [store.keep_upload(dropped("faces.zip")) for _ in range(2)]
+    kept = [keeping.keep_upload(dropped("faces.zip")) for _ in range(2)]
     assert kept[0].endswith("/faces.zip") and kept[0] != kept[1]
-    assert store.keep_upload(dropped("table.parquet")).endswith("/table.parquet")
-    folder = store.keep_upload(dropped("a.png", "b.jpg"))
+    assert keeping.keep_upload(dropped("table.parquet")).endswith("/table.parquet")
+    folder = keeping.keep_upload(dropped("a.png", "b.jpg"))
     assert folder.endswith("2 uploaded images")
     for wrong in ([], dropped("a.zip", "b.zip"), dropped("a.zip", "b.png")):
         with pytest.raises(UserInputError, match="upload"):
-            store.keep_upload(wrong)
+            keeping.keep_upload(wrong)
 
 
 def test_a_reference_set_is_built_from_labels(store, sets):
@@ -434,11 +437,12 @@ def test_a_run_is_named_on_the_page_and_its_report_says_so(store, sets):
     (run.path / "report.html").write_text("<h1>x</h1>\n<p>y</p>")
     event = type("Event", (), {"_data": {"value": {"run": run.id, "name": "Before <the> fix", "note": "12 % & more"}}})()
     page._describe_run(event)
-    assert run.about == ("Before <the> fix", "12 % & more")
+    run = store.open_run(run.id)
+    assert (run.name, run.note) == ("Before <the> fix", "12 % & more")
     assert 'value="Before &lt;the&gt; fix"' in runs_list.render({})
     report = routes._report(store.open_run(run.id), {}).body.decode()
     assert report == '<h1>x</h1>\n<p id="about"><b>Before &lt;the&gt; fix</b><br>12 % &amp; more</p>\n<p>y</p>'
-    assert with_about(report, "", "") == "<h1>x</h1>\n<p>y</p>" and report == with_about(report, *run.about)
+    assert with_about(report, "", "") == "<h1>x</h1>\n<p>y</p>" and report == with_about(report, run.name, run.note)
     with pytest.raises(UserInputError, match="80 at most"):
         store.describe(run.id, "x" * 81, "")
     with pytest.raises(UserInputError):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tiw import UserInputError, residual_test
-from tiw.comparing.residual import CANNOT_TELL, RIDGE, SEEN, SMALLER, _held_out, _separate
+from tiw.comparing.residual import CANNOT_TELL, SEEN, SMALLER
+from tiw.comparing.two_sample import RIDGE, _held_out, separate
 
 
 def images(n, share, painting, rng):
@@ -58,7 +59,7 @@ def test_p_is_uniform_for_equal_sets():
     for seed in range(200):
         rng = np.random.default_rng(seed)
         a, b = rng.normal(size=(2, 25, 5)).astype(np.float32)
-        found.append(_separate(a, b, np.arange(25) % 5, np.arange(25) % 5, 19, rng).separation.p)
+        found.append(separate(a, b, np.arange(25) % 5, np.arange(25) % 5, 19, rng).separation.p)
     assert 0.115 <= np.mean(np.array(found) <= 0.2) <= 0.285
 
 

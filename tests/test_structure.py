@@ -13,15 +13,16 @@ SHARED = ["errors", "streams", "described", "files", "pictures", "choices", "int
 ROOMS = {
     "data": None,  # its files have an order of their own making
     "model": [
-        *("glance", "processes", "device", "torchvision_ops", "networks", "noise", "checkpoint", "denoiser", "correction", "memory"),
-        "sampling",
+        *("glance", "processes", "device", "torchvision_ops", "networks", "noise", "checkpoint", "opening"),
+        *("denoiser", "correction", "memory", "sampling"),
     ],
-    "ratio": ["features", "components", "estimators", "difference", "density_ratio", "diagnostics"],
+    "ratio": ["features", "components", "heads", "estimators", "difference", "density_ratio", "diagnostics"],
     "auditing": ["camera", "even_out", "groups", "map", "finding", "verdict", "power", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune", "lagging"],
     "comparing": [
         "attributes",
         "corrected",
+        "two_sample",
         "residual",
         "encoders",
         "classifier",
@@ -31,6 +32,7 @@ ROOMS = {
         "spot",
         "tables",
         "quality",
+        "result",
         "compare",
     ],
     "run": [
@@ -56,6 +58,7 @@ ROOMS = {
             "thumbnails",
             "audit_files",
             "stages",
+            "make_sets",
             "actions",
             "execute",
             "replay",

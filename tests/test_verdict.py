@@ -15,8 +15,9 @@ from tiw.ratio import difference
 from tiw.ratio.density_ratio import fit_to_features
 from tiw.ratio.diagnostics import auc_delong, diagnose
 from tiw.ratio.difference import difference_test
-from tiw.ratio.estimators import ConvexHead, Fit, _calibrate
+from tiw.ratio.estimators import Fit, _calibrate
 from tiw.ratio.features import PixelEncoder, RatioConfig, RatioFeatures, check_enough, ratio_features
+from tiw.ratio.heads import ConvexHead
 
 CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), components=20, biased_images=300, reference_draws=2)
 

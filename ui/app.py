@@ -22,7 +22,7 @@ from starlette.middleware import Middleware
 
 from tiw.errors import UserInputError
 
-from . import caps, entrance, gate, page, routes, store, theme
+from . import caps, entrance, gate, keeping, page, routes, store, theme
 
 SWEEP_SECONDS = 600.0
 
@@ -138,6 +138,6 @@ def _sweep_for_ever() -> None:
     rest = threading.Event()
     while not rest.wait(SWEEP_SECONDS):
         try:
-            store.sweep()
+            keeping.sweep()
         except OSError as error:
             gate.log("error", error=f"sweep: {error}")

@@ -170,7 +170,7 @@ def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
 
 def _head(run: store.Run) -> str:
     """The finding, then how far to believe it."""
-    return f'<div class="stack">{finding.card(run)}{_verdict(run.result, run.about[0])}</div>'
+    return f'<div class="stack">{finding.card(run)}{_verdict(run.result, run.name)}</div>'
 
 
 def _verdict(result: dict, called: str = "") -> str:

@@ -170,7 +170,7 @@ def _also_choices(chosen: str) -> dict:
 
 
 def _name(run: store.Run) -> str:
-    called = "Computed before · " if run.shipped else f"{run.about[0]} · " if run.about[0] else ""
+    called = "Computed before · " if run.shipped else f"{run.name} · " if run.name else ""
     made = f"{called}{words.clock(run.status['created'])} · {words.OBJECTIVES[run.result['objective']][0]} · {run.result['steps']:,} steps"
     gap = run.result.get("gap_closed")
     return f"{made} · gap closed {words.percent(gap['value'])}" if gap else made

@@ -11,7 +11,7 @@ import gradio as gr
 from tiw.data import Cancelled
 from tiw.errors import UserInputError
 
-from . import caps, finding, gate, html, learn_words, loading, pictures, reference_builder, store, theme, words
+from . import caps, finding, gate, html, keeping, learn_words, loading, pictures, reference_builder, store, theme, words
 from .panel import QUIET
 from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, typed
 
@@ -229,6 +229,6 @@ def to_size(button: str) -> int:
 def take_upload(paths: list[str] | None) -> tuple:
     """An upload becomes a path; several images a folder."""
     try:
-        return store.keep_upload(paths or []), None, ""
+        return keeping.keep_upload(paths or []), None, ""
     except UserInputError as problem:
         return gr.skip(), None, html.error(store.plain(problem))

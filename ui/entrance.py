@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import secrets
 import shutil
@@ -11,9 +10,9 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
-from itertools import accumulate
 
 from . import caps, gate
+from .bodies import Refused, again, check_json, counted, whole
 
 COOKIE = "tiw-visitor"
 HEADER = b"x-tiw-visitor"  # the cookie's value, for clients that keep no cookies
@@ -28,16 +27,6 @@ WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|call(/v2)?/[\w-]+|u
 FREE = re.compile(r"/(assets|static|svelte)/|/tiw/health$|/favicon|/theme|/manifest|/pwa_icon")  # cheap, and the same for everyone
 UPLOAD = "/gradio_api/upload"
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; base-uri 'self'; form-action 'self'"
-NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-
-
-class Refused(Exception):  # noqa: N818  (an answer, not an error)
-    """A request that is answered here, with this status and sentence."""
-
-    def __init__(self, status: int, sentence: str):
-        self.status, self.sentence = status, sentence
-        super().__init__(sentence)
 
 
 class Bucket:
@@ -144,47 +133,13 @@ class Gate:
             _check_upload(said)
             if not self._bytes.take(who, said):
                 raise Refused(429, f"That is more than {gate.DOOR.caps.disk // caps.MB:,} MB in an hour: wait, or use the demo.")
-            return _counted(receive, said)
+            return counted(receive, said)
         if (said or 0) > gate.DOOR.caps.body:
             raise Refused(413, f"The request is larger than {gate.DOOR.caps.body:,} bytes.")
-        body = await _whole(receive, gate.DOOR.caps.body)
+        body = await whole(receive, gate.DOOR.caps.body)
         if scope["path"] != "/login" and body:
             check_json(body)
-        return _again(body, receive)
-
-
-def check_json(body: bytes) -> None:
-    """Raises Refused for what is no JSON, is nested too deeply, holds a number that is none, or a file that lies elsewhere."""
-    brackets = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body, flags=re.DOTALL).translate(None, NOT_BRACKETS)
-    if max(accumulate(map(STEP.__getitem__, brackets)), default=0) > gate.DOOR.caps.depth:
-        raise Refused(400, "The request is nested too deeply.")
-    try:
-        json.loads(body, parse_constant=_no_number, parse_float=_number, parse_int=_whole_number, object_hook=_no_address)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, "The request is no JSON that this app reads.") from error
-
-
-def _no_number(_text: str) -> None:
-    raise ValueError
-
-
-def _number(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError
-    return value
-
-
-def _whole_number(text: str) -> int:
-    if len(text) > 20:
-        raise ValueError
-    return int(text)
-
-
-def _no_address(found: dict) -> dict:
-    """A file of a visitor is one that they have uploaded: the server fetches none."""
-    if any(isinstance(found.get(name), str) and "://" in found[name] for name in ("path",)):
-        raise ValueError
-    return found
+        return again(body, receive)
 
 
 def _check_host(headers: dict[bytes, bytes]) -> None:
@@ -246,48 +201,6 @@ def _cookie(value: str) -> str:
     """On a Space the page stands in a frame of another site, whose cookies must be asked for in this way."""
     framed = "; SameSite=None; Secure; Partitioned" if gate.on_space() else "; SameSite=Lax"
     return f"{COOKIE}={value}; Path=/; Max-Age={YEAR}; HttpOnly{framed}"
-
-
-async def _whole(receive: Callable, most: int) -> bytes:
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "The request ended early.")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise Refused(413, f"The request is larger than {most:,} bytes.")
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _again(body: bytes, receive: Callable) -> Callable:
-    """The body that was read already, then whatever comes."""
-    told = []
-
-    async def first() -> dict:
-        if not told:
-            told.append(True)
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return first
-
-
-def _counted(receive: Callable, most: int) -> Callable:
-    """The body as it comes, as long as it was said to be."""
-    size = 0
-
-    async def next_part() -> dict:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > most:
-            raise Refused(413, "The upload is longer than it said.")
-        return message
-
-    return next_part
 
 
 def _with_headers(send: Callable, cookie: str, begun: list) -> Callable:

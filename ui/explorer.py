@@ -21,7 +21,7 @@ from tiw.pictures import contact_sheet
 from tiw.run.thumbnails import Thumbnails
 from tiw.sentences import auc_sentence, worth_sentence
 
-from . import pictures, store
+from . import keeping, pictures, store
 
 MOST_DRAWN = 5000  # points of the charts, unless more are asked for
 MOST_LOADED = 20_000  # points that a browser gets at all
@@ -193,7 +193,7 @@ def with_more_references(run: store.Run, items: list[int]) -> dict:
     if not rows:
         raise UserInputError("selection", "it holds no image of the biased set", "draw a lasso round some, or click a bar")
     biased, reference = sets["biased"], sets["reference"]
-    folder = store.new_upload_folder()
+    folder = keeping.new_upload_folder()
     both = [reference.attributes, biased.take(rows).attributes]
     common = None if any(labels is None for labels in both) else pd.concat(both, join="inner", ignore_index=True)
     moved = ImageSet(

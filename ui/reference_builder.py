@@ -10,7 +10,7 @@ import numpy as np
 from tiw.data import demo_path, reference_rows, write_rows
 from tiw.errors import UserInputError
 
-from . import html, pictures, store, theme
+from . import html, keeping, pictures, store, theme
 from .panel import QUIET
 from .sets import cleaned
 
@@ -94,7 +94,7 @@ def built(biased: str, wanted: dict, count: int) -> tuple[str, str, int]:
     images = _opened(biased)
     rows = reference_rows(images.attributes, wanted, count)
     source = demo_path("biased") if cleaned(biased) == "demo" else store.located(cleaned(biased), "biased")
-    folder = store.new_upload_folder()
+    folder = keeping.new_upload_folder()
     write_rows(folder / "reference.json", source, rows)
     write_rows(folder / "biased.json", source, np.setdiff1d(np.arange(len(images)), rows))
     return store.named(folder / "biased.json"), store.named(folder / "reference.json"), len(rows)

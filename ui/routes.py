@@ -104,7 +104,7 @@ def _selection(run: store.Run, params: dict) -> Response | None:
 
 def _report(run: store.Run, params: dict[str, str]) -> Response:
     report = (run.path / "report.html").read_text(encoding="utf-8")
-    return _download(with_about(report, *run.about).encode(), f"{run.kind}-report.html", "text/html")
+    return _download(with_about(report, run.name, run.note).encode(), f"{run.kind}-report.html", "text/html")
 
 
 def _levels(run: store.Run, params: dict[str, str]) -> Response:

@@ -19,12 +19,8 @@ def render(current: dict) -> str:
     return html.card(html.table(head, [*(_row(run, run.id in shown) for run in runs), *map(_unreadable, unreadable)], "Runs"))
 
 
-def signature() -> list:
-    return [[run.id, run.state] for run in store.all_runs()]
-
-
 def _row(run: store.Run, shown: bool) -> list[str]:
-    name = run.about[0] or f"{words.KINDS.get(run.kind, run.kind)} {words.clock(run.status['created'])}"
+    name = run.name or f"{words.KINDS.get(run.kind, run.kind)} {words.clock(run.status['created'])}"
     open_ = "<small>on screen</small>" if shown else f'<button class="link" data-action="open" data-run="{run.id}">Open</button>'
     delete = "" if run.busy else _delete(run.id, name)
     about = f"<b>{words.KINDS.get(run.kind, run.kind)}</b> <small>{escape(_about(run))}</small>"
@@ -33,7 +29,7 @@ def _row(run: store.Run, shown: bool) -> list[str]:
         _called(run),
         html.chip(run.state),
         words.clock(run.status["created"]),
-        words.size(run.folder.disk_bytes()),
+        words.size(store.jobs().index.size(run.id)),
         f"{open_} {delete}",
     ]
 
@@ -51,7 +47,7 @@ def _delete(run_id: str, name: str) -> str:
 
 def _called(run: store.Run) -> str:
     """Two fields: what is written there is kept as soon as one leaves them."""
-    given = zip(("name", "note"), run.about, (LONGEST_NAME, LONGEST_NOTE), strict=True)
+    given = zip(("name", "note"), (run.name, run.note), (LONGEST_NAME, LONGEST_NOTE), strict=True)
     return "".join(
         f'<input data-run="{run.id}" data-about="{field}" value="{escape(text)}" maxlength="{most}" placeholder="{field.capitalize()}" '
         f'aria-label="{field.capitalize()} of this run">'

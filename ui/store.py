@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
-import time
-import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
-from tiw.data import forget_sets, load_in_child
+from tiw.data import load_in_child
 from tiw.errors import UserInputError
-from tiw.files import shipped
+from tiw.files import Unreadable, read_json, shipped
 from tiw.run.folder import RunFolder
-from tiw.run.index import RunSummary
-from tiw.run.names import OWNER
-from tiw.run.queue import BUSY, RUN_ID, Jobs
+from tiw.run.index import RunIndex, RunSummary
+from tiw.run.names import OWNER, RESULT
+from tiw.run.queue import Jobs
 
 from . import caps, gate, words
 
 MOST_LINES = 2000
-ARCHIVES = (".zip", ".npz", ".parquet")  # an upload that is a set by itself
 NAME = re.compile(r"(upload|run):([0-9a-f]{32})(?:/([^/\\\0]{1,100}))?")
-UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
 OF_RUNS = ("biased.parquet", "reference.parquet", "model", "samples.npz", "ratio")  # what another run may start from
-_STARTING = threading.Lock()  # counted and started in one step
+STARTING = threading.Lock()  # counted and started in one step
 WATCHED = ("status.json", "steps.jsonl", "previews.jsonl", "result.json", "map.parquet", "rest.parquet")
 
 
@@ -47,23 +42,15 @@ def home() -> Path:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run folder said when it was read."""
+class Run(RunSummary):
+    """A run as the page shows it: what the index keeps in memory, and what is read from its folder when asked for."""
 
-    id: str
-    path: Path
-    kind: str
-    options: dict
-    status: dict
-    result: dict | None
+    options: dict  # by name
 
-    @property
-    def state(self) -> str:
-        return self.status["state"]
-
-    @property
-    def busy(self) -> bool:
-        return self.state in BUSY
+    @cached_property
+    def result(self) -> dict | None:
+        """None before there is one, and for a file that was cut off: one damaged run must not stop the page."""
+        return _for_visitor(_kept_result(self.path, stamp(self.path / RESULT))) if self.has_result else None
 
     @property
     def done(self) -> bool:
@@ -78,49 +65,45 @@ class Run:
     def folder(self) -> RunFolder:
         return RunFolder(self.path, self.kind, None)
 
-    @property
-    def about(self) -> tuple[str, str]:
-        """Its name and note; empty where nobody gave it any."""
-        return self.folder.about()
-
     def lines(self, name: str) -> list[dict]:
         """The whole lines of one of its JSON-lines files; of a long one as many as a chart has room for."""
         return self.folder.read_lines(name, most=MOST_LINES)
 
 
-def open_run(run_id: str) -> Run | None:
-    """The only way from an id to a folder: checks the id, that the run is there, and that this visitor may see it."""
+@lru_cache(maxsize=16)
+def _kept_result(path: Path, _changed: str) -> dict | None:
     try:
-        folder = RunFolder.open(EXAMPLE / run_id) if run_id in examples().values() else jobs().open(run_id)
-        if not gate.may_read(owner_of(folder.path)):
-            return None
-        status, result = folder.status(), _result(folder)
-        if status and status["state"] == "finished" and result is None:
-            status = {**status, "state": "failed", "message": "Its result cannot be read: the file is damaged. Delete it and run it again."}
-        if gate.public():  # both may name folders of the server
-            status, result = (json.loads(said(json.dumps(found, ensure_ascii=False))) for found in (status, result))
-        return Run(run_id, folder.path, folder.kind, asdict(folder.options), status, result) if status else None
-    except UserInputError:  # no id, not there, or of a version that this one cannot read
+        result = read_json(path / RESULT)
+    except (OSError, Unreadable):
         return None
+    return result
+
+
+def open_run(run_id: str) -> Run | None:
+    """The only way from an id to a run: checks the id, that the run is there and can be read, and that this visitor may see it."""
+    return _seen(_shipped(EXAMPLE).get(run_id) if run_id in examples().values() else jobs().summary(run_id))
+
+
+def _seen(run: RunSummary | None) -> Run | None:
+    if run is None or not run.readable or not gate.may_read(run.owner):
+        return None
+    return Run(**{**vars(run), "options": asdict(run.options), "status": _for_visitor(run.status)})
+
+
+def _for_visitor(found: dict | None) -> dict | None:
+    """What a run says, without the server's folders, which a public app does not name."""
+    return json.loads(said(json.dumps(found, ensure_ascii=False))) if gate.public() else found
+
+
+@lru_cache(maxsize=1)
+def _shipped(folder: Path) -> RunIndex:
+    return RunIndex(folder, lambda name: True)
 
 
 @lru_cache(maxsize=1)
 def examples() -> dict[str, str]:
     """Ids of the shipped runs by kind; empty where none are shipped."""
-    found = {}
-    for path in EXAMPLE.iterdir() if EXAMPLE.is_dir() else ():
-        with suppress(UserInputError):
-            found[RunFolder.open(path).kind] = path.name
-    return found
-
-
-def _result(folder: RunFolder) -> dict | None:
-    """None too for a file that was cut off: one damaged run must not stop the page."""
-    try:
-        result = folder.result()
-    except ValueError:
-        return None
-    return result if isinstance(result, dict) else None
+    return {run.kind: run.id for run in _shipped(EXAMPLE).listing() if run.readable}
 
 
 def owner_of(folder: Path) -> str:
@@ -147,7 +130,7 @@ def stop(run_id: str) -> None:
 
 def resume(run_id: str) -> None:
     own(run_id)
-    with _STARTING:
+    with STARTING:
         _check_waiting()
         jobs().resume(run_id)
     gate.log("resume", run=run_id, visitor=gate.short(gate.visitor()))
@@ -168,8 +151,8 @@ def delete(run_id: str) -> None:
 
 def all_runs(kind: str | None = None) -> list[Run]:
     """Those that this visitor may see, newest first."""
-    listed = [run for run in jobs().listing() if gate.may_read(run.owner) and (kind is None or run.kind == kind)]
-    return [run for run in map(open_run, (run.id for run in listed)) if run is not None]
+    seen = (_seen(run) for run in jobs().listing() if kind is None or run.kind == kind)
+    return [run for run in seen if run is not None]
 
 
 def unreadable_runs() -> list[RunSummary]:
@@ -201,7 +184,7 @@ def submit(kind: str, **fields: object) -> str:
     may not ask for: nothing has been done then."""
     options = caps.options(kind, fields, gate.limits(), located)
     _check_sets(options)
-    with _STARTING:
+    with STARTING:
         _check_waiting()
         run_id = jobs().submit(kind, options, gate.visitor())
     gate.log("submit", kind=kind, run=run_id, visitor=gate.short(gate.visitor()))
@@ -290,109 +273,3 @@ def said(text: object) -> str:
     for folder in hidden:  # as a whole: the letters of a picture in a report may spell a short one
         text = re.sub(rf"(?<![\w+]){re.escape(folder)}(?![\w+])", "…", str(text)) if folder != "/" else text
     return str(text)
-
-
-def keep_upload(paths: list[str]) -> str:
-    """Move uploaded files out of Gradio's cache into a folder of their visitor. The name of the set: the one archive, or the folder of the
-    images. Raises UserInputError for several archives at once, and for too much."""
-    sources, most = [Path(path) for path in paths], gate.limits()
-    archives = [source for source in sources if source.suffix.lower() in ARCHIVES]
-    try:
-        if gate.public() and not (len(sources) == 1 and sources[0].suffix.lower() == ".zip"):
-            found = f"{sources[0].name[:60]} is not a zip" if len(sources) == 1 else f"{len(sources)} files came"
-            raise UserInputError("upload", found, "pack the images in a zip")
-        if not sources or (archives and len(sources) > 1):
-            found = f"{len(archives)} archives and {len(sources) - len(archives)} other files came" if sources else "nothing came"
-            raise UserInputError("upload", found, "drop one zip, npz or parquet file, or any number of images")
-        size = sum(source.stat().st_size for source in sources)
-        if size > most.upload:
-            raise UserInputError("upload", f"it has {size >> 20:,} MB", f"give at most {most.upload >> 20:,} MB")
-        folder = new_upload_folder(size)
-    except UserInputError:
-        for source in sources:
-            source.unlink(missing_ok=True)
-        raise
-    target = folder if archives else folder / f"{len(sources)} uploaded images"
-    target.mkdir(exist_ok=True)
-    for k, source in enumerate(sources):
-        name = re.sub(r"[^\w. ()-]", "_", source.name)[-80:].lstrip(". ") or "images.zip"
-        shutil.move(source, target / (f"{k}-{name}" if (target / name).exists() else name))
-    gate.log("upload", visitor=gate.short(gate.visitor()), bytes=size)
-    return named(target / name if archives else target)
-
-
-def new_upload_folder(size: int = 0) -> Path:
-    """A folder of this visitor's for `size` bytes of images that the app keeps. The oldest uploads that no run needs make room; raises
-    UserInputError where that is not enough."""
-    most = gate.limits()
-    with _STARTING:
-        own = sorted((folder for folder in uploads() if gate.may_change(owner_of(folder))), key=_touched, reverse=True)
-        spare = [folder for folder in own if folder.name not in needed_uploads()] if _full(own, size) else []
-        while _full(own, size):
-            if not spare:
-                found = f"you keep {len(own)} files of {_size(own) >> 20:,} MB in all, which is as much as this app allows"
-                raise UserInputError("upload", found, "delete runs that use your uploads")
-            own.remove(spare[-1])
-            shutil.rmtree(spare.pop(), ignore_errors=True)
-        kept = uploads()
-        if len(kept) >= most.uploads_all or _size(kept) + size > most.disk_all:
-            raise UserInputError("upload", "this app keeps as many files as it can", "try again later, or use the demo")
-        folder = home() / "uploads" / uuid.uuid4().hex
-        folder.mkdir(parents=True)
-        (folder / OWNER).write_text(gate.visitor(), encoding="utf-8")
-    return folder
-
-
-def _full(own: list[Path], size: int) -> bool:
-    return len(own) >= gate.limits().uploads or _size(own) + size > gate.limits().disk
-
-
-def uploads() -> list[Path]:
-    """The folders of all visitors' uploads."""
-    folder = home() / "uploads"
-    return [entry for entry in folder.iterdir() if RUN_ID.fullmatch(entry.name)] if folder.is_dir() else []
-
-
-def _size(folders: list[Path]) -> int:
-    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
-
-
-def needed_uploads() -> set[str]:
-    """Ids of the uploads that some run, or a list of rows that is itself needed, names."""
-    there = {folder.name: folder for folder in uploads()}
-    found, todo = set(), [str(vars(run.options)) for run in jobs().runs()]
-    while todo:
-        text = todo.pop()
-        for name in set(UPLOAD_ID.findall(text)) & set(there) - found:
-            found.add(name)
-            todo += [rows.read_text(encoding="utf-8", errors="replace") for rows in there[name].glob("*.json")]
-    return found
-
-
-def sweep() -> None:
-    """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, the pixels that were read from them, what
-    was uploaded and never used."""
-    oldest = time.time() - 3600 * gate.limits().kept_hours
-    for run in jobs().runs():
-        if run.status().get("state") not in BUSY and _touched(run.path) < oldest:
-            with suppress(UserInputError, OSError):
-                jobs().delete(run.path.name)
-                gate.log("swept", run=run.path.name)
-    needed = needed_uploads()
-    for folder in uploads():
-        if folder.name not in needed and _touched(folder) < oldest:
-            shutil.rmtree(folder, ignore_errors=True)
-            gate.log("swept", upload=folder.name)
-    forget_sets(oldest)
-    incoming = home() / "incoming"
-    for folder in incoming.iterdir() if incoming.is_dir() else ():
-        if _touched(folder) < time.time() - 3600:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _touched(folder: Path) -> float:
-    """When anything in it last changed; a folder that has gone meanwhile is as new as can be."""
-    try:
-        return max(entry.stat().st_mtime for entry in (folder, *folder.iterdir()))
-    except OSError:
-        return time.time()

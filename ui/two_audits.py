@@ -50,7 +50,7 @@ def called(run: store.Run) -> str:
     """An audit by its name, else by what it compared."""
     sets = [run.result[role] for role in pictures.ROLES]
     about = f"{sets[0]['name']}, {sets[0]['n']:,} against {sets[1]['n']:,} · {words.clock(run.status['created'])}"
-    return f"{run.about[0]} · {about}" if run.about[0] else f"Computed before · {about}" if run.shipped else about
+    return f"{run.name} · {about}" if run.name else f"Computed before · {about}" if run.shipped else about
 
 
 def beside(current: dict, other: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ..data import ImageSet
 from ..errors import UserInputError
-from ..intervals import Estimate, wilson
+from ..intervals import Estimate
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like, sample
 from ..shares import fairness_discrepancy, floor, total_variation
@@ -21,74 +20,11 @@ from .corrected import share_difference
 from .encoders import Encoder, denoiser_encoder, open_encoder
 from .quality import measure_quality
 from .residual import MARGIN, Residual, residual_test
+from .result import Comparison, Standing
 from .tables import Counted, count, difference_rows, share_rows
-from .transfer import Transfer, transfer_check
+from .transfer import transfer_check
 
 FEWEST_FOR_RESIDUAL = (20, 40)  # samples and references
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One model as a point: how far its shares lie from the target, and its images from real ones."""
-
-    name: str  # baseline, debiased, or that of another one
-    discrepancy: Estimate | None  # of the joint shares; None: no attribute was counted
-    corrected: bool  # for the classifier's errors
-    kernel_distance: Estimate
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All that the comparison's page, report and tables show; `to_json` is its result.json."""
-
-    n: int  # samples of each model
-    classifier: AttributeClassifier | None
-    joint: str  # the attribute or crossing that the discrepancy is of: all that were chosen
-    shares: list[dict]  # see tables.share_rows
-    differences: list[dict]  # see tables.difference_rows
-    not_measurable: dict[str, str]
-    target: dict[str, float] | None  # known shares of the joint, else what is counted in the reference is the target
-    fairness_discrepancy: dict[str, Estimate] | None  # baseline, debiased, floor; of the raw shares
-    corrected_discrepancy: dict[str, Estimate] | None  # baseline, debiased; None: not measurable
-    total_variation: dict[str, Estimate] | None  # baseline, debiased
-    transfer: list[Transfer]
-    quality: dict  # see `_quality`
-    residual: Residual | None
-    notes: list[str] = field(default_factory=list)
-    predicted: dict[str, pd.DataFrame] = field(default_factory=dict)  # what the classifier calls the samples of every model
-    models: list[Standing] = field(default_factory=list)  # every model by the two that count, baseline and debiased first
-
-    def to_json(self) -> dict:
-        """The comparison's result.json."""
-        listed = list(self.shares)
-        if self.target is not None and self.classifier is not None:
-            exact = {
-                "attribute": self.joint,
-                "set": "target",
-                "count": None,
-                "n": None,
-                "interval": None,
-                "corrected": None,
-                "small": False,
-            }
-            listed += [{**exact, "value": value, "share": share} for value, share in self.target.items()]
-        return {
-            "n": self.n,
-            "attributes": [] if self.classifier is None else list(self.classifier.classes),
-            "joint": self.joint,
-            "classifier": None if self.classifier is None else _classifier_error(self.classifier),
-            "shares": listed,
-            "differences": self.differences,
-            "not_measurable": self.not_measurable,
-            "fairness_discrepancy": _with_fall(self.fairness_discrepancy, self.joint),
-            "fairness_discrepancy_corrected": _with_fall(self.corrected_discrepancy, self.joint),
-            "total_variation": None if self.total_variation is None else _plain(self.total_variation),
-            "transfer": [{**asdict(t), "fits": t.fits, "sentence": t.sentence} for t in self.transfer],
-            **self.quality,
-            "residual": None if self.residual is None else self.residual.to_json(),
-            "notes": self.notes,
-            "models": [asdict(model) for model in self.models],
-        }
 
 
 def measure(
@@ -147,7 +83,7 @@ def measure(
         placed = {name: codes(frame, classifier.classes)[joint] for name, frame in labels.items()}
         weights = (target / np.maximum(counts["baseline"], 1))[placed["baseline"]]
         groups = (counted.classes[joint], placed)
-        transfer = [t for images in (debiased,) for t in transfer_check(classifier, images, seed)]
+        transfer = list(transfer_check(classifier, debiased, seed))
     say(1, 4)
     opened = open_encoder_for(encoder, reference, heldout, denoiser, seed)
     quality, kernels = measure_quality(samples, reference, heldout, weights, groups, classifier, opened, also=also)
@@ -156,10 +92,22 @@ def measure(
     left = _residual(samples, reference, biased, denoiser, margin, seed, notes)
     say(4, 4)
     return Comparison(
-        *(len(baseline), classifier, joint, rows, differences, refused, truth, discrepancy, corrected, variation, transfer, quality, left),
-        notes,
-        {name: frame for name, frame in labels.items() if name in every},
-        models,
+        n=len(baseline),
+        classifier=classifier,
+        joint=joint,
+        shares=rows,
+        differences=differences,
+        not_measurable=refused,
+        target=truth,
+        fairness_discrepancy=discrepancy,
+        corrected_discrepancy=corrected,
+        total_variation=variation,
+        transfer=transfer,
+        quality=quality,
+        residual=left,
+        notes=notes,
+        predicted={name: frame for name, frame in labels.items() if name in every},
+        models=models,
     )
 
 
@@ -283,31 +231,3 @@ def _residual(
         drawn = biased.take(stream(seed, "painting floor").permutation(len(biased))[: len(reference)]).images
     sets = [encode(images) for images in (*samples.values(), reference.images)]
     return residual_test(*sets, None if drawn is None else encode(drawn), margin=margin, seed=seed)
-
-
-def _classifier_error(classifier: AttributeClassifier) -> dict:
-    attributes = []
-    for name, values in classifier.classes.items():
-        counts = classifier.confusion.get(name)
-        about = {"attribute": name, "values": values, "counts": counts, "n": 0, "confusion": None, "accuracy": None}
-        if counts is not None and counts.sum():
-            right, n = classifier.accuracy(name)
-            about |= {
-                "n": n,
-                "confusion": classifier.confusion_matrix(name),
-                "accuracy": {"value": right / n, "interval": wilson(right, n)},
-            }
-        attributes.append(about)
-    return {"name": classifier.source, "licence": classifier.licence, "attributes": attributes}
-
-
-def _with_fall(distances: dict[str, Estimate] | None, joint: str) -> dict | None:
-    """As JSON, with the share by which it fell; None where the baseline was perfect, which leaves nothing to fall."""
-    if distances is None:
-        return None
-    before, after = (distances[name].value for name in ("baseline", "debiased"))
-    return {**_plain(distances), "of": joint, "fall": 1 - after / before if before > 0 else None}
-
-
-def _plain(distances: dict[str, Estimate]) -> dict:
-    return {name: asdict(distance) for name, distance in distances.items()}

@@ -23,8 +23,9 @@ from ..model.denoiser import Denoiser
 from ..streams import stream
 from .components import Components
 from .difference import difference_test
-from .estimators import HEADS, Head, fit, tensors_of
+from .estimators import fit
 from .features import RatioConfig, RatioEncoder, RatioFeatures, clear_level, clear_levels, ratio_features
+from .heads import HEADS, Head, tensors_of
 
 _TENSORS = ("log_sigmas", "folds", "gap_map", "gap_biased", "gap_counts", "gap_reference")
 _ARRAYS = ("scored", "log_ratio_biased", "log_ratio_reference", "train_cross_entropy", "p_equal")

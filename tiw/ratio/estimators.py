@@ -8,7 +8,7 @@ folds. It can bend, and needs more reference images to do so (docs/METHOD.md, "T
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,82 +18,13 @@ from torch.nn import functional as F
 
 from .components import Components, principal_directions
 from .features import RatioConfig, RatioFeatures, clear_levels
+from .heads import ConvexHead, Head, NetworkHead, network_logits
 
 ESTIMATORS = ("convex", "network")
 NETWORK_FROM = 500  # reference images: fewer give it nothing to bend on (docs/LOG.md)
 HIDDEN, EPOCHS, PATIENCE, BATCH = 64, 60, 6, 256
 SOFTENING = 0.015  # of the features' whole variance
 SLOPE_SPREAD = 0.3  # prior standard deviation of a calibration slope around 1: at high noise there is little to calibrate on
-
-
-@dataclass(frozen=True)
-class ConvexHead:
-    """Linear in the features, one for each of L levels and K folds."""
-
-    weights: Tensor  # [L, K, F]
-    biases: Tensor  # [L, K]
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """[B, F] -> logits [B, L, K]."""
-        levels, folds, width = self.weights.shape
-        return (features @ self.weights.reshape(-1, width).T).unflatten(1, (levels, folds)) + self.biases
-
-    def calibrated(self, slope: Tensor, intercept: Tensor) -> ConvexHead:
-        """slope [L] * logit + intercept [L]."""
-        return ConvexHead(self.weights * slope[:, None, None], self.biases * slope[:, None] + intercept[:, None])
-
-    def of_fold(self, fold: int) -> ConvexHead:
-        """The head of one fold alone."""
-        return ConvexHead(self.weights[:, fold : fold + 1], self.biases[:, fold : fold + 1])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(levels, folds)."""
-        return tuple(self.biases.shape)
-
-
-@dataclass(frozen=True)
-class NetworkHead:
-    """Two hidden layers on whitened principal components, shared by all L levels, one network for each of K folds."""
-
-    projection: Tensor  # [L, F, Q]
-    centre: Tensor  # [L, Q]
-    first: Tensor  # [K, Q, H]
-    time: Tensor  # [K, L, H] what a level adds to the first layer
-    second: Tensor  # [K, H, H]
-    second_bias: Tensor  # [K, H]
-    linear: Tensor  # [K, L, Q] past the hidden layers
-    last: Tensor  # [K, H]
-    biases: Tensor  # [L, K]
-    slope: Tensor  # [L] of the calibration
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """[B, F] -> logits [B, L, K]."""
-        z = torch.einsum("bf,lfq->blq", features, self.projection) - self.centre
-        return _network(self, z) * self.slope[:, None] + self.biases
-
-    def calibrated(self, slope: Tensor, intercept: Tensor) -> NetworkHead:
-        """slope [L] * logit + intercept [L]."""
-        return replace(self, slope=self.slope * slope, biases=self.biases * slope[:, None] + intercept[:, None])
-
-    def of_fold(self, fold: int) -> NetworkHead:
-        own = slice(fold, fold + 1)
-        per_fold = ("first", "time", "second", "second_bias", "linear", "last")
-        return replace(self, biases=self.biases[:, own], **{name: getattr(self, name)[own] for name in per_fold})
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(levels, folds)."""
-        return tuple(self.biases.shape)
-
-
-Head = ConvexHead | NetworkHead
-HEADS = {"convex": ConvexHead, "network": NetworkHead}
-
-
-def tensors_of(head: Head) -> dict[str, Tensor]:
-    """All that a head is made of, by name; the shapes [..] stand beside its fields."""
-    return {f.name: getattr(head, f.name) for f in fields(head)}
 
 
 @dataclass(frozen=True)
@@ -249,14 +180,6 @@ def _carried(found: Fit, levels: list[_Level], config: RatioConfig) -> list[Tens
     return [weight.T @ level.biased for level in levels]
 
 
-def _network(head: NetworkHead, z: Tensor, dropout: float = 0.0) -> Tensor:
-    """z [B, L, Q] -> uncalibrated logits [B, L, K], without biases."""
-    h = torch.einsum("blq,kqh->blkh", z, head.first) + head.time.transpose(0, 1)
-    h = F.dropout(F.silu(h), dropout, dropout > 0)
-    h = F.silu(torch.einsum("blkh,khg->blkg", h, head.second) + head.second_bias)
-    return torch.einsum("blkh,kh->blk", h, head.last) + torch.einsum("blq,klq->blk", z, head.linear)
-
-
 def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, config: RatioConfig) -> Fit:
     """All folds at once: row i trains every network but that of its own fold. Stopped where the held-out loss was least.
 
@@ -301,7 +224,7 @@ def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, con
         torch.manual_seed(config.seed)  # dropout
         for epoch in range(EPOCHS):
             for rows in torch.randperm(len(fold), generator=rng).split(BATCH):
-                logits = _network(replace(head, **parameters), z[rows], dropout=0.3) + parameters["biases"]
+                logits = network_logits(replace(head, **parameters), z[rows], dropout=0.3) + parameters["biases"]
                 loss = F.binary_cross_entropy_with_logits(logits, is_reference[rows, None, None].expand_as(logits), reduction="none")
                 seen = (fold[rows, None] != torch.arange(k)).float() * heavy[rows, None]
                 optimizer.zero_grad()
@@ -309,7 +232,7 @@ def fit_network(data: RatioFeatures, fold_b: np.ndarray, fold_r: np.ndarray, con
                 optimizer.step()
             now = replace(head, **{name: p.detach().clone() for name, p in parameters.items()})
             with torch.no_grad():
-                logits = torch.cat([_network(now, part) + now.biases for part in z[: m + n_ref].split(1024)]).transpose(0, 1).numpy()
+                logits = torch.cat([network_logits(now, part) + now.biases for part in z[: m + n_ref].split(1024)]).transpose(0, 1).numpy()
             found = Fit("network", now, logits[:, :m], logits[:, m:], fold_b, fold_r, {"epochs": epoch + 1})
             if (held_out := found.cross_entropy) < best_loss:
                 best_loss, kept, since = held_out, found, 0

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
 import torch
 
 from ..auditing.audit import audit as run_audit
-from ..auditing.camera import camera_check
-from ..auditing.even_out import even_out as run_even_out
 from ..choices import PAPER, WITH_ANCHOR, WITH_RATIO
-from ..data import ImageSet, check_sets, demo_path, parse_shares, write_parquet, write_split
+from ..data import ImageSet, check_sets
 from ..debiasing import lagging as lagging_module
 from ..debiasing.config import DebiasConfig
 from ..debiasing.fine_tune import TrainStep
@@ -30,7 +28,7 @@ from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
 from ..ratio.density_ratio import DensityRatio, fit_to_features
-from ..ratio.features import RatioConfig, check_enough, levels, ratio_features
+from ..ratio.features import RatioConfig, levels, ratio_features
 from ..sentences import about_time
 from . import names
 from .audit_files import score_rest, write_audit, write_map, write_neighbours
@@ -52,15 +50,14 @@ from .inputs import (
     report_of,
     strength_of,
 )
+from .make_sets import even_out, make_split
 from .options import (
     AuditOptions,
     CompareOptions,
     DebiasOptions,
     DemoOptions,
-    EvenOutOptions,
     PreviewOptions,
     SampleOptions,
-    SplitOptions,
     TrainOptions,
 )
 from .stages import Stages
@@ -224,40 +221,6 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
     write_npz(run.path / names.SAMPLES, images=images, seeds=np.array(seeds))
     write_atomic(run.path / names.SHEET, contact_sheet(images[:64]))
     return {"n": o.count, "seeds": [o.seed, o.seed + o.count - 1], "strength": strength}
-
-
-def make_split(run: RunFolder, o: SplitOptions) -> dict:
-    """Draw a biased, a reference and a held-out set from labels: RUN/biased.json, reference.json, heldout.json."""
-    source = demo_path("biased") if o.data == "demo" else o.data
-    how = asdict(o) | {name: parse_shares(getattr(o, name), name) for name in ("shares", "reference_shares")}
-    return write_split(run.path, **how | {"data": source})
-
-
-def even_out(run: RunFolder, o: EvenOutOptions) -> dict:
-    """Change both sets in the same way until the camera check is silent.
-
-    Leaves RUN/biased.parquet and reference.parquet, which every command reads. Raises UserInputError where nothing is found to mend,
-    and for sets of too few different images to tell what separates them.
-    """
-    run.progress("Reading images", 0, 1)
-    biased, reference = read_set(run, o, o.biased, "biased"), read_set(run, o, o.reference, "reference", o.references)
-    check_enough(biased, reference, RatioConfig.folds)
-    names = [name.strip() for name in o.fix.split(",") if name.strip()]
-    done = run_even_out(biased, reference, names, o.seed, lambda stage, *amount: report(run, stage)(*amount))
-    if not done.steps:
-        found = f"the camera check names {'none of these' if names else 'nothing'} in these sets, or nothing here mends it"
-        raise UserInputError("fix", found, "audit them as they are")
-    run.progress("Writing both sets", 0, 1)
-    written = [
-        replace(images, files=write_parquet(run.path / f"{role}.parquet", images))
-        for role, images in (("biased", done.biased), ("reference", done.reference))
-    ]
-    return {
-        "steps": [step.sentence for step in done.steps],
-        "left": [suspect.sentence for suspect in camera_check(*written, o.seed)],  # as the next audit of these files will say
-        "biased": done.biased.about(),
-        "reference": done.reference.about(),
-    }
 
 
 # Minutes of fine-tuning and samples of each model.

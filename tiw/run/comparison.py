@@ -11,10 +11,11 @@ import pandas as pd
 
 from ..comparing.attributes import parse_attributes
 from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
-from ..comparing.compare import Comparison, check_comparison, measure
+from ..comparing.compare import check_comparison, measure
 from ..comparing.encoders import check_encoder, denoiser_encoder
 from ..comparing.groups import Groups, find_groups
 from ..comparing.plugins import plugin
+from ..comparing.result import Comparison
 from ..data import ImageSet, load_demo
 from ..errors import UserInputError
 from ..files import as_csv, write_atomic, write_npz

@@ -122,7 +122,7 @@ class RunIndex:
     def _read(self, run_id: str) -> None:
         path = self.folder / run_id
         before = self._known.get(run_id)
-        key = tuple(stamp(path / name) for name in STAMPED)
+        key = tuple(_mark(path / name) for name in STAMPED)
         if not any(key) and not path.is_dir():
             if before is not None:
                 del self._known[run_id]
@@ -163,6 +163,15 @@ def _owner(path: Path) -> str:
 
 def _shown(run: RunSummary) -> tuple:
     return run.kind, run.state, run.has_result, run.name, run.note
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Another one after every change: a file written anew has another number, even where the clock has not gone on."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def stamp(path: Path) -> int:

@@ -1,0 +1,182 @@
+"""End points that start a run."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from . import compare_tab, store
+from .wire import opened, said
+
+
+def audit(
+    biased: str = "demo",
+    reference: str = "demo",
+    baseline: str = "demo",
+    class_label: str = "",
+    references: int = 0,
+    scored: int = 2000,
+    seed: int = 0,
+    resolution: int = 0,
+    map: bool = True,
+    score_all: bool = True,
+) -> str:
+    """Start an audit of a biased set against a reference set.
+
+    Args:
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
+        baseline: model whose features feed the ratio, or "demo".
+        class_label: label of both sets that names the classes of a class-conditional model.
+        references: use this many of the reference images; 0 for all.
+        scored: biased images drawn for charts and map.
+        seed: random seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+        map: whether to draw the map.
+        score_all: whether to score the biased images that the charts do not show too.
+
+    Returns:
+        The run's id, for run_status, downloads and ratio_histogram.
+    """
+    with said():
+        sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
+        rest = {"scored": scored, "seed": seed, "resolution": resolution, "map": map, "score_all": score_all}
+        return store.submit("audit", **sets, **rest)
+
+
+def even_out(biased: str = "demo", reference: str = "demo", references: int = 0, fix: str = "") -> str:
+    """Start making copies of both sets, changed in the same way until the camera check is silent.
+
+    Args:
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
+        references: use this many of the reference images; 0 for all.
+        fix: properties of the camera check that may be mended, with commas between; empty for all that it names.
+
+    Returns:
+        The run's id, for run_status.
+    """
+    with said():
+        return store.submit("even-out", biased=biased, reference=reference, references=references, fix=fix)
+
+
+def debias(
+    biased: str = "demo",
+    reference: str = "demo",
+    baseline: str = "demo",
+    class_label: str = "",
+    references: int = 0,
+    objective: str = "tiw-dsm",
+    strength: str = "auto",
+    anchor: str = "auto",
+    minutes: float = 2.0,
+    steps: int = 0,
+    seed: int = 0,
+    resolution: int = 0,
+    batch_size: int = 48,
+) -> str:
+    """Start debiasing a diffusion model; a finished audit of the same inputs is used if there is one.
+
+    Args:
+        biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
+        reference: name of the reference set, or "demo".
+        baseline: path of the model, or "demo".
+        class_label: label of both sets that names the classes of a class-conditional model.
+        references: use this many of the reference images; 0 for all.
+        objective: tiw-dsm, tiw-dsm-paper, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.
+        strength: a number, or "auto".
+        anchor: share of the frozen baseline in the target, 0 to 1, or "auto".
+        minutes: training time, turned into steps at the start.
+        steps: number of steps instead; 0 for as many as fit into the minutes.
+        seed: random seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+        batch_size: images a step.
+
+    Returns:
+        The run's id, for run_status, stop_run, resume_run, compare and downloads.
+    """
+    sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
+    rest = {"objective": objective, "strength": strength, "anchor": anchor, "minutes": minutes, "steps": steps, "seed": seed}
+    sets["resolution"], rest["batch_size"] = resolution, batch_size
+    with said():
+        return store.submit("debias", **sets, **rest, audit=store.matching_audit(sets))
+
+
+def preview(
+    biased: str = "demo",
+    reference: str = "demo",
+    baseline: str = "demo",
+    class_label: str = "",
+    references: int = 0,
+    strength: str = "auto",
+    count: int = 64,
+    seed: int = 0,
+    resolution: int = 0,
+) -> str:
+    """Start drawing guided samples beside plain ones: what debiasing would do, without training.
+
+    Args:
+        biased: name of the biased set, or "demo".
+        reference: name of the reference set, or "demo".
+        baseline: name of the model, or "demo".
+        class_label: label of both sets that names the classes of a class-conditional model.
+        references: use this many of the reference images; 0 for all.
+        strength: a number, or "auto".
+        count: samples of each kind.
+        seed: first seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+
+    Returns:
+        The run's id, for run_status and downloads.
+    """
+    sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
+    sets["resolution"] = resolution
+    with said():
+        return store.submit("preview", **sets, strength=strength, count=count, seed=seed, audit=store.matching_audit(sets))
+
+
+def train(
+    data: str = "demo",
+    preset: str = "demo",
+    minutes: float = 15.0,
+    steps: int = 0,
+    batch_size: int = 128,
+    seed: int = 0,
+    resolution: int = 0,
+) -> str:
+    """Start training a baseline from scratch on one set. Afterwards "run:ID/model" is its name wherever a baseline is asked for.
+
+    Args:
+        data: name of the image set, or "demo".
+        preset: network: demo, faces64, cifar10 or tiny.
+        minutes: training time, turned into steps at the start.
+        steps: number of steps instead; 0 for as many as fit into the minutes.
+        batch_size: images a step.
+        seed: random seed.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+
+    Returns:
+        The run's id, for run_status, stop_run, resume_run and downloads.
+    """
+    given = {"data": data, "preset": preset, "minutes": minutes, "steps": steps, "batch_size": batch_size, "seed": seed}
+    with said():
+        return store.submit("train", **given, resolution=resolution)
+
+
+def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str = "", seed: int = 0) -> str:
+    """Start comparing a finished debias run's model with the one it started from.
+
+    Args:
+        debias_run: id of a finished debias run.
+        count: samples of each model.
+        labels: labelled images for the attribute classifier; empty for the demo's own.
+        heldout: images for the quality measures; empty for the reference set.
+        seed: first seed.
+
+    Returns:
+        The run's id, for run_status.
+    """
+    found = opened(debias_run, "debias")
+    if not found.done:
+        raise gr.Error(f"debias_run: {debias_run} is {found.state}; wait until it has finished", print_exception=False)
+    with said():
+        return store.submit("compare", **compare_tab.fields(found, count, labels, heldout, seed))
