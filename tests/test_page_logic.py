@@ -484,3 +484,15 @@ def test_a_run_that_cannot_be_read_is_listed_and_can_be_deleted(store, sets, mon
     left = page._delete_run({"audit": good.id}, SimpleNamespace(_data={"value": bad.name}))
     assert not bad.exists() and left["audit"] == good.id and "Unreadable" not in runs_list.render({})
     assert page._delete_run({}, SimpleNamespace(_data={"value": "c" * 32}))["audit"] == ""
+
+
+def test_a_list_of_runs_reads_no_run_again(store, sets, monkeypatch):
+    """Each look at the list opened every run ever made: config, status and result."""
+    from ui import runs_list
+
+    options = AuditOptions(**sets)
+    ids = [put(store, name, "audit", options, AUDITED).id for name in "123"]
+    first = runs_list.render({})
+    for method in ("open", "status", "result", "about"):
+        monkeypatch.setattr(RunFolder, method, lambda *_, **__: pytest.fail("a run was read again"))
+    assert [run.id for run in store.all_runs()] == ids[::-1] and runs_list.render({}) == first
