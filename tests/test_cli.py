@@ -31,10 +31,10 @@ COMPARED = {
 }
 VERDICT = {
     "problems": [{"sentence": "The biased set shows 1 image(s) more than once."}],
-    "camera": [{"sentence": "sharpness alone tells the sets apart."}],
+    "camera": [{"sentence": "sharpness alone separates the sets."}],
     "verdict": {"sentence": "The sets differ.", "reasons": ["AUC 0.9"]},
 }
-EVENED = {"steps": ["saved as JPEG of quality 20"], "left": ["sharpness alone tells the sets apart."]}
+EVENED = {"steps": ["saved as JPEG of quality 20"], "left": ["sharpness alone separates the sets."]}
 RESULTS = {"audit": VERDICT, "demo": COMPARED, "compare": COMPARED, "even-out": EVENED}
 
 
@@ -97,7 +97,7 @@ def test_options_reach_the_work_and_the_config(calls):
 
 def test_evening_out_says_what_was_done_and_what_is_left(calls):
     shown = tiw("even-out", "--out", "run", "--fix", "borders").stdout
-    assert shown.startswith("Both sets: saved as JPEG of quality 20.\nLeft: sharpness alone tells the sets apart.\n")
+    assert shown.startswith("Both sets: saved as JPEG of quality 20.\nLeft: sharpness alone separates the sets.\n")
     assert calls[0][1].fix == "borders"
 
 

@@ -193,7 +193,7 @@ def _problems(result: dict) -> str:
 
 
 def _camera(run: store.Run) -> str:
-    """Before anything else: properties of how the images were made that alone tell the sets apart, with the images most typical of each."""
+    """Before anything else: properties of how the images were made that alone separate the sets, with the images most typical of each."""
     found = []
     for suspect in run.result["camera"]:
         sentence, named = suspect["sentence"], explorer.chosen(run, suspect["examples"])
@@ -205,8 +205,8 @@ def _camera(run: store.Run) -> str:
         found.append(f'<p>{escape(sentence[:1].upper() + sentence[1:])}</p><div class="tiw-two narrow">{"".join(sheets)}</div>')
     fixes = dict.fromkeys(suspect["fix"] for suspect in run.result["camera"])
     offer = (
-        f"<p><b>The fix:</b> {escape('; '.join(fixes))}. The button below makes copies of both sets, changed alike and as mildly as "
-        "silences the check. Your own files stay as they are.</p>"
+        f"<p><b>The fix:</b> {escape('; '.join(fixes))}. The button below makes copies of both sets, changed in the same way, as little "
+        "as is needed to silence the check. Your own files stay as they are.</p>"
     )
     return html.card(f"<h3>Is it the people, or the camera?</h3>{''.join(found)}{offer}", "camera") if found else ""
 

@@ -16,7 +16,7 @@ MB = 1 << 20
 KINDS = ("audit", "even-out", "preview", "debias", "train", "compare", "sample")
 INTERNAL = ("device", "precision", "ema", "sigma_scale", "preview_every", "checkpoint_every")
 PLACES = ("biased", "reference", "baseline", "labels", "heldout", "data", "debiased", "audit", "model", "guidance")  # sets, models, runs
-NAMED = ("", "demo", "none", "ita", "groups")  # places that are no place
+NAMED = ("", "demo", "none", "ita", "groups")  # words in the place of a path
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Caps:
     sigma_max: float = 1e4
 
     text: int = 4096  # characters of a field
-    body: int = 2 * MB  # of a request that is no upload
+    body: int = 2 * MB  # of a request that is not an upload
     depth: int = 32  # lists within lists of a request
     requests: float = 200.0  # of one visitor in a second, for long
     at_once: int = 200  # requests of one visitor that are open

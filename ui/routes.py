@@ -58,7 +58,7 @@ def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Cal
             try:
                 params["body"] = await request.json()
             except ValueError:
-                return Response("The request is no JSON.", 400, media_type="text/plain")
+                return Response("The request is not JSON.", 400, media_type="text/plain")
 
         def respond() -> Response | None:
             run = store.open_run(params["run_id"])

@@ -52,11 +52,11 @@ def answer(run: store.Run, body: object) -> dict:
     if isinstance(wanted := body.get("draw"), dict):
         size, attribute = wanted.get("size"), wanted.get("attribute", "")
         if type(size) is not int or not isinstance(attribute, str):
-            raise UserInputError("size", "it is no whole number", "give 100 to 300")
+            raise UserInputError("size", "it is not a whole number", "give 100 to 300")
         spot_check.draw_sheet(folder, size, attribute)
     elif isinstance(labels := body.get("labels"), dict):
         if not all(sample.isdecimal() and isinstance(label, str) for sample, label in labels.items()):
-            raise UserInputError("label", "it is no text", "choose one of the values")
+            raise UserInputError("label", "it is not a text", "choose one of the values")
         spot_check.label(folder, {int(sample): label for sample, label in labels.items()})
     elif isinstance(text := body.get("csv"), str):
         if len(text) > MOST_CSV:

@@ -27,7 +27,7 @@ def answer(run: store.Run, body: object) -> dict:
         raise UserInputError("run", "it cannot be changed", "choose a finished comparison of your own")
     said, images = body.get("about"), body.get("images")
     if not isinstance(said, dict) or not all(isinstance(text, str) for text in said.values()) or type(images) is not bool:
-        raise UserInputError("about", "it is no text", "fill in the form")
+        raise UserInputError("about", "it is not a text", "fill in the form")
     folder = store.own(run.id).folder
     hand_on.write_report(folder.path, hand_on.collect([folder.path]), about.checked(said), images)
     return state(run)

@@ -65,7 +65,7 @@ class AuditResult:
     shares: tuple[SetShare, ...]
     over_represented: np.ndarray  # items: rows of biased followed by reference
     under_represented: np.ndarray
-    camera: tuple[Suspect, ...]  # properties of how the images were made that alone tell the sets apart
+    camera: tuple[Suspect, ...]  # properties of how the images were made that alone separate the sets
     groups: Groups | None  # for sets without labels in common
     problems: tuple[Problem, ...] = ()  # what the checks before the work found
 

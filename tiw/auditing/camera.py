@@ -25,7 +25,7 @@ BINS = 12  # of a property, filled equally by the reference set
 MOST = 2000  # images of a set that are looked at
 ALONE = 0.60  # a property whose held-out AUC lies above this (lower end of its interval) is reported: in either direction, and in spread
 SUSPECTS = {
-    "borders": "crop both sets alike, so that neither has a frame",
+    "borders": "crop both sets in the same way, so that neither has a frame",
     "compression": "save both sets with the same format and quality",
     "sharpness": "bring both sets to one resolution by the same resizing",
     "brightness": "equalise the brightness of both sets, unless it belongs to the subject",
@@ -41,7 +41,7 @@ TAKEN = ("borders", "compression", "sharpness", "file size", "original width")  
 
 @dataclass(frozen=True)
 class Suspect:
-    """One property that tells the sets apart on its own."""
+    """One property that separates the sets on its own."""
 
     name: str
     auc: Estimate  # held out, of a discriminator that sees this number alone; 0.5: says nothing
@@ -54,9 +54,10 @@ class Suspect:
     @property
     def sentence(self) -> str:
         low, high = self.auc.interval
-        about = f"{self.name} alone tells the sets apart (held-out AUC {self.auc.value:.2f} [{low:.2f}, {high:.2f}]"
-        tail = "look whether it belongs to the subject" if self.subject else f"the ratio measures how the images were made: {self.fix}"
-        return f"{about}, medians {_number(self.biased)} and {_number(self.reference)}); {tail}."
+        about = f"{self.name} alone separates the sets (held-out AUC {self.auc.value:.2f} [{low:.2f}, {high:.2f}]"
+        fix = f"{self.fix[:1].upper()}{self.fix[1:]}"
+        tail = "Check whether it belongs to the subject" if self.subject else f"The ratio then measures how the images were made. {fix}"
+        return f"{about}, medians {_number(self.biased)} and {_number(self.reference)}). {tail}."
 
 
 def _number(value: float) -> str:

@@ -1,8 +1,8 @@
 """Both sets evened out: what the camera check names is mended by one function of an image, the same for every image of either set.
 
-Since neither set is treated as one of the two, nothing new can tell them apart. What this cannot do: detail that one set has lost is
-taken from the other, too, not brought back (a blur is matched, not undone); brightness, contrast and casts are equalised with whatever
-the subject contributes to them; and what the check does not measure stays.
+Since neither set is treated as one of the two, nothing new can separate them. It has three limits. Detail that one set has lost is not
+brought back: the other set loses it too. Brightness, contrast and casts are equalised together with what the subject contributes to them.
+What the check does not measure stays.
 """
 
 from __future__ import annotations
@@ -83,16 +83,17 @@ def even_out(
     seed: int = 0,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> EvenedOut:
-    """Change both sets alike until the camera check is silent: the property that tells them apart best first, each by the mildest step
-    that silences it, else by the one that helps most.
+    """Change both sets in the same way until the camera check is silent.
+
+    The property that separates them best comes first. Each is mended by the mildest step that silences it, else by the one that helps most.
 
     names: of `SUSPECTS`, those that may be mended; empty: whatever is named. What the check does not name is left as it is.
     `on_progress(stage, done, total)`. Attributes and labels stay; sets larger than memory stay mapped. Raises UserInputError for a
-    name that is no property, and for sets of two resolutions.
+    name that is not a property, and for sets of two resolutions.
     """
     unknown = [name for name in names if name not in SUSPECTS]
     if unknown:
-        raise UserInputError("fix", f"{unknown[0]!r} is no property of the camera check", f"choose among {', '.join(SUSPECTS)}")
+        raise UserInputError("fix", f"{unknown[0]!r} is not a property of the camera check", f"choose among {', '.join(SUSPECTS)}")
     if biased.resolution != reference.resolution:
         found = f"its images are {reference.resolution} pixels wide, the biased ones {biased.resolution}"
         raise UserInputError("reference", found, "set resolution to crop and resize both")

@@ -69,7 +69,7 @@ def residual_test(
     biased: images the baseline was trained on, for the floor; without them the floor is an AUC of 0.5, and painting counts as difference.
     margin: excess of the AUC that would not matter.
 
-    Raises UserInputError for sets of fewer than 20 images, of another number of features, or for samples that are no pairs.
+    Raises UserInputError for sets of fewer than 20 images, of another number of features, or for samples that are not pairs.
     """
     sets = {"baseline": baseline, "debiased": debiased, "reference": reference, "biased": biased}
     sets = {name: _rows(name, x) for name, x in sets.items() if x is not None}

@@ -1,4 +1,4 @@
-"""The spot check: a person labels some samples, and shares that rest on these labels stand beside the corrected ones."""
+"""The spot check: a person labels some samples, and the shares computed from these labels stand beside the corrected ones."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Was the baseline trained on this biased set? Its samples against the set's own images, by a held-out discriminator.
 
 Anchor and guidance take the frozen baseline for a model of the biased set, and pass its errors on (docs/METHOD.md). The discriminator
-sees what the audit sees without a model, the image at 16x16 pixels under noise: a model that does not know its own failings is no
-witness, and at this noise level brushwork is forgiven, wrong subjects and wrong shares are not.
+sees what the audit sees without a model, the image at 16x16 pixels under noise. The model's own features are not used, because they may be
+blind to its failings. At this noise level wrong subjects and wrong shares still show, and small faults of painting do not.
 """
 
 from __future__ import annotations

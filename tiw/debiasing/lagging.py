@@ -8,9 +8,9 @@ of its share. Here the images are put into groups, and each group's share among 
 their density ratio, each slice as heavy as the next; the mean features of the slices span the directions along which the ratio changes
 (sliced inverse regression, Li 1991). **Groups**: k-means there, on the biased images, weighted by the ratio as the reference would be.
 
-**What painting does.** A baseline that paints earrings badly shows few of them, and no training towards the reference mends that. So the
-shares of the samples are held against the reference on the scale of logarithms less what the baseline's own samples show against the biased
-images, drawn towards nought by a prior: a group is said to lag only where the model makes too few of it.
+**What painting does.** A baseline that paints earrings badly shows few of them, and training towards the reference does not mend that.
+So the log ratio of the samples' share to the reference's is reduced by the same log ratio of the baseline's samples to the biased images,
+which a prior shrinks towards zero. A group lags only where the model makes too few of it.
 
 **What it cannot see.** The groups lie along the directions of the ratio. An attribute that the ratio hardly knows, as with few references,
 forms no group, and its lagging is not named.
@@ -39,7 +39,7 @@ GROUPS = 4
 SLICES = 12
 DIRECTIONS = 3
 PAINTING = 0.1  # prior standard deviation of the logarithm of what painting does to a group's share
-LAGS = 0.8  # a group is named at or below this part of its share: less is no matter
+LAGS = 0.8  # a group is named at or below this part of its share: a smaller shortfall is not reported
 LEVEL = 0.05  # of all groups together, one-sided, Holm
 EXEMPLARS = 8
 TOO_FEW = 10  # images of a group in the reference: below, nothing is said of it

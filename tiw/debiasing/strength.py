@@ -1,19 +1,19 @@
 """How strong must the ratio be? Matched to the reference without any attribute label (docs/METHOD.md, "Strength").
 
-**The strength** is the one at which guided samples come nearest to the reference: their mean features go along a line as the strength
-grows, and the reference's mean is projected on it. With m_k what guidance at strength a by fold k's ratio adds to the samples' mean,
+**The strength** is the one at which guided samples come nearest to the reference. Their mean features move along a line as the strength
+grows, and the reference's mean is projected on that line. With m_k what guidance at strength a by fold k's ratio adds to the samples' mean,
 and d_k = mean(reference_k) - mean(biased_k) on the images that fold k has not seen,
     t = a * mean_k <m_k, d_k> / mean_{j<>k} <m_j, m_k>,
-neither product off on average by the luck of the references or of the samples. A projection has no small noisy number below the line, and
-it stops short where a ratio moves samples along its own errors, the more so the fewer the references n: (`BEYOND` + `FEW` / n) t is taken.
+where neither product is biased by which references or samples happened to be drawn. A projection divides by no small noisy number. It
+stops short where a ratio moves samples along its own errors, the more so the fewer the references n, so (`BEYOND` + `FEW` / n) t is taken.
 
 The meter is the **gap closed**: how far the samples' mean features have moved from the biased set's (0) to the reference's (1).
-A ratio's own mean logit will not do: guidance pushes samples along the ratio's errors too, so it reports success too early.
+A ratio's own mean logit reports success too early, because guidance pushes samples along the ratio's errors too.
 Instead the samples that fold k's ratio guides are measured against the reference images that fold k has not seen:
     gap = sum_k <mean(samples_k) - b_-k, d_k> / sum_k <mean(reference_-k) - b_-k, d_k>,   d_k = mean(reference_k) - b_k,
 in whitened principal components j, with b_k the mean of fold k's biased images, _-k all folds but k, and <a, d> the sum over j of
 e^(-j/20) a_j d_j. The errors of fold k's ratio, and of every mean on the left, are independent of d_k, so neither numerator nor denominator
-is off on average, whatever the weights; these fade because the first components hold most of what sets differ by, and each further one
+is biased, whatever the weights. The weights fade because the first components hold most of what sets differ by, and each further one
 adds noise.
 """
 
@@ -40,7 +40,7 @@ FADE = 20.0  # components; halves the meter's spread over reference sets against
 BEYOND, FEW = 1.18, 11.0
 WIDEST = 2.0  # interval of the gap closed: a wider one tells neither "nothing" from "all" nor "all" from "twice as much"
 LEAST_REACH = 0.1  # of the meter: less is no gap, and nothing to measure progress by
-FAITHFUL = 0.15  # a baseline's reading up to this is laid to its brushwork, above it to its shares
+FAITHFUL = 0.15  # a baseline's reading up to this is put down to how it paints, above it to its shares
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def match_strength(
     (fewer of large images).
 
     Every fold guides its share of the samples, from antithetic pairs of noises, the same at both strengths: the difference is what
-    guidance adds, and the baseline's own brushwork drops out. What is known of the sets is in the ratio; they are asked for so that a
+    guidance adds, and how the baseline paints drops out. What is known of the sets is in the ratio; they are asked for so that a
     ratio of other sets is noticed.
     """
     assert len(ratio.folds) == len(biased) + len(reference), "the ratio is of other sets"
@@ -198,5 +198,5 @@ def _fade(components: int) -> np.ndarray:
 
 
 def _own(reading: float) -> float:
-    """The part of a baseline's reading that is laid to its brushwork."""
+    """The part of a baseline's reading that comes from how it paints."""
     return float(np.clip(reading, -FAITHFUL, FAITHFUL))

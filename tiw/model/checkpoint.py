@@ -63,7 +63,7 @@ def load_unet(folder: Path) -> UNet2DModel:
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise refused(folder, f"cannot be read ({(str(error).splitlines() or [''])[0][:150]})", AGAIN) from error
     if bad := next((name for name, weight in unet.state_dict().items() if not bool(weight.isfinite().all())), None):
-        raise refused(folder, f"holds weights that are no numbers (NaN or infinite), in {bad}", "give a checkpoint from before it diverged")
+        raise refused(folder, f"holds weights that are not finite (NaN or infinite), in {bad}", "give a checkpoint from before it diverged")
     return unet
 
 

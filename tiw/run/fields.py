@@ -18,7 +18,7 @@ GLOSSARY = (
     ("Discrepancy", "Distance between the shares of the samples and the target, over all combinations of the attributes. 0 is equal."),
     ("Floor", "What the same measure shows where nothing is left to find."),
     ("Interval", "95 % of such intervals hold the true value."),
-    ("Reference set", "The small set of images that stands for the distribution that is wanted."),
+    ("Reference set", "The small set of images drawn from the distribution that is wanted."),
 )
 
 

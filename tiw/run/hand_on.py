@@ -47,7 +47,7 @@ class Report:
 def collect(runs: Sequence[str | Path], audit: str | Path | None = None) -> dict[str, RunFolder]:
     """The finished runs a report is made of, one a kind; a comparison brings its debiasing and that its audit, a demo all three.
 
-    Raises UserInputError for a folder that is no such run, and for one that has not finished.
+    Raises UserInputError for a folder that holds no such run, and for one that has not finished.
     """
     found: dict[str, RunFolder] = {}
 

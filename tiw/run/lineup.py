@@ -43,7 +43,9 @@ def find_others(also: str, trained: RunFolder | None, baseline: Denoiser, device
             found.append(Other(f"model {number}", title_of(part), part))
             continue
         if trained is None:
-            raise UserInputError("also", f"{part} is of a debiasing run, and debiased is no model of one", "give RUN/model as debiased")
+            raise UserInputError(
+                "also", f"{part} belongs to a debiasing run, and debiased is not the model of one", "give RUN/model as debiased"
+            )
         found += _kept(part, trained) if part.startswith("kept") else _guided(part, trained)
     found = list({other.name: other for other in found}.values())
     if len(found) > MOST:

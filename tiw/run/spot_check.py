@@ -82,7 +82,7 @@ def read_sheet(run: RunFolder) -> Sheet | None:
 
 def label(run: RunFolder, given: Mapping[int, str]) -> Sheet:
     """Write these labels, sample -> value, UNSURE, or nothing to take one back; the sheet afterwards. Raises UserInputError for a sample
-    that was not drawn, and for a label that is no value: nothing is written then."""
+    that was not drawn, and for a label that is not a value: nothing is written then."""
     sheet = _there(run)
     known = {*sheet.values, UNSURE, ""}
     for sample, value in given.items():
@@ -229,7 +229,7 @@ def _parsed(run: RunFolder, data: bytes) -> Sheet:
         called = {line["attribute"].strip() for line in lines}
         raw = [(line["label"] or "").strip() for line in lines]
     except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        found = f"the sheet has no columns {', '.join(HEAD)}, or a sample that is no number"
+        found = f"the sheet has no columns {', '.join(HEAD)}, or a sample that is not a number"
         raise UserInputError("label", found, "fill in the column label of the file as it was written, and save it as CSV") from error
     attribute = next((name for name in classes if called == {harmless(name)} or called == {name}), None)
     if attribute is None or len(set(samples)) != len(samples) or not all(0 <= sample < len(seeds) for sample in samples):
