@@ -109,7 +109,7 @@ def test_an_image_gets_the_brightness_contrast_and_casts_that_are_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("names", "side", "sentence"), [(["colour"], 16, "fix: 'colour' is no property"), ([], 32, "reference: .* 16 pixels .* 32")]
+    ("names", "side", "sentence"), [(["colour"], 16, "fix: 'colour' is not a property"), ([], 32, "reference: .* 16 pixels .* 32")]
 )
 def test_what_cannot_be_evened_out_is_said(names, side, sentence):
     sets = [ImageSet(np.zeros((30, size, size, 3), np.uint8)) for size in (side, 16)]
