@@ -35,8 +35,8 @@ def corrected_shares(predicted: np.ndarray, confusion: np.ndarray, draws: int = 
     """True shares behind the predicted counts.
 
     predicted: counts [K]. confusion: counts [K, K] of labelled images the classifier has not been trained on, row predicted, column true.
-    Raises UserInputError where the counts are not whole numbers, a value has fewer than 20 labelled images, or the classifier confuses values
-    so often that the shares cannot be measured.
+    Raises UserInputError where the counts are not whole numbers, a value has fewer than 20 labelled images, or the classifier confuses
+    values so often that the shares cannot be measured.
     """
     predicted, confusion = _counts(predicted, confusion)
     rng = stream(seed, "corrected shares")

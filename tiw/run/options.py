@@ -26,13 +26,13 @@ class _Seeded(Checked):
 
 @dataclass(frozen=True)
 class _OnDevice(_Seeded):
-    device: str = option("auto", "Which device computes:", pattern=r"auto|cpu|mps|cuda(:\d{1,3})?", rule="auto, cpu, cuda, cuda:N or mps")
+    device: str = option("auto", "Device to compute on:", pattern=r"auto|cpu|mps|cuda(:\d{1,3})?", rule="auto, cpu, cuda, cuda:N or mps")
 
 
 @dataclass(frozen=True)
 class _Images(Checked):
     resolution: int = option(
-        0, "Pixels per side: images of another size are cropped and resized; 0: as they are.", low=0, high=4096, unit="pixels"
+        0, "Pixels per side. Images of another size are cropped and resized. 0 keeps them as they are.", low=0, high=4096, unit="pixels"
     )
     skip_bad: bool = option(False, "Leave out files that cannot be used, instead of stopping.")
 
@@ -40,45 +40,50 @@ class _Images(Checked):
 @dataclass(frozen=True)
 class _Sets(Checked):
     biased: str = option("demo", "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.")
-    reference: str = option("demo", "The small set drawn from the distribution you want; a path like those of --biased, or demo.")
-    references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
-    biased_name: str = option("", "What tables and reports call the biased set; empty: as its file is called.", **CALLED)
-    reference_name: str = option("", "What they call the reference set; empty: as its file is called.", **CALLED)
+    reference: str = option("demo", "The small set drawn from the distribution you want: a path like those of --biased, or demo.")
+    references: int = option(0, "Use this many of the reference images. 0 uses all.", low=0, high=MANY)
+    biased_name: str = option("", "What tables and reports call the biased set. If empty, the name of its file.", **CALLED)
+    reference_name: str = option("", "What tables and reports call the reference set. If empty, the name of its file.", **CALLED)
 
 
 @dataclass(frozen=True)
 class _SetsAndModel(_Images, _Sets):
-    baseline: str = option("demo", "Folder of the diffusion model trained on the biased set, or demo; audit: or none.")
-    class_label: str = option("", "Column with the classes that a class-conditional baseline was trained on; all sets need it.")
+    baseline: str = option("demo", "Folder of the diffusion model trained on the biased set, or demo. An audit also takes none.")
+    class_label: str = option("", "Column with the classes that a class-conditional baseline was trained on. All sets need it.")
 
 
 @dataclass(frozen=True)
 class _Guided(Checked):
-    audit: str = option("", "Folder of a finished audit whose ratio is used; empty: fit one here.")
-    strength: str = option("auto", "Of the correction or the guidance; auto: matched to the reference without any label.", **STRENGTH)
+    audit: str = option("", "Folder of a finished audit whose ratio is used. If empty, the run fits one itself.")
+    strength: str = option(
+        "auto", "Strength of the correction or the guidance. auto matches it to the reference without any label.", **STRENGTH
+    )
 
 
 @dataclass(frozen=True)
 class _Sampling(Checked):
     count: int = option(64, "Number of images (of each model).", low=1, high=1_000_000)
     sampling_steps: int = option(12, "Steps of the sampler.", low=1, high=1000)
-    solver: str = option("dpm", "Of the sampler:", choices=SOLVERS)
+    solver: str = option("dpm", "Solver of the sampler:", choices=SOLVERS)
 
 
 @dataclass(frozen=True)
 class _Training(Checked):
-    steps: int = option(0, "Number of steps; 0: as many as fit into --minutes.", low=0, high=MANY)
+    steps: int = option(0, "Number of steps. 0 takes as many as fit into --minutes.", low=0, high=MANY)
     minutes: float = option(
         2.0, "Budget, turned into steps at the start and planned again on the way.", low=0, high=60 * 24 * 60, unit="minutes"
     )
-    batch_size: int = option(48, "Images a step.", low=1, high=65_536)
+    batch_size: int = option(48, "Images per step.", low=1, high=65_536)
     learning_rate: float = option(
-        0.0, "At the start; it decays to the end of the budget. debias: 0 is the usual one for the network's size.", low=0, high=1
+        0.0,
+        "Learning rate at the start. It decays to the end of the budget. For debias, 0 takes the usual one of the network's size.",
+        low=0,
+        high=1,
     )
     ema: float = option(0.95, "Decay per step of the moving average of the weights.", low=0, high=1, open_high=True)
-    preview_every: int = option(0, "Steps between image grids; 0: a few in all.", low=0, high=MANY)
-    checkpoint_every: int = option(0, "Steps between checkpoints; 0: with each grid, and every ten minutes.", low=0, high=MANY)
-    precision: str = option("auto", "Of the arithmetic:", choices=("auto", "float32", "bfloat16"))
+    preview_every: int = option(0, "Steps between image grids. 0 makes a few in all.", low=0, high=MANY)
+    checkpoint_every: int = option(0, "Steps between checkpoints. 0 saves with each grid, and every ten minutes.", low=0, high=MANY)
+    precision: str = option("auto", "Precision of the arithmetic:", choices=("auto", "float32", "bfloat16"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,39 +95,41 @@ class _Training(Checked):
 class AuditOptions(_OnDevice, _SetsAndModel):
     """How far apart are two sets, where, and can the estimate be trusted?"""
 
-    scored: int = option(2000, "Biased images drawn for charts and map, by nothing but the seed.", low=1, high=MANY)
-    levels: int = option(8, "Noise levels: fewer take less time.", low=2, high=8)
-    folds: int = option(5, "Folds of the cross-fit: every image is scored by a model that did not see it.", low=2, high=100)
+    scored: int = option(2000, "Number of biased images drawn for charts and map. The seed alone decides which.", low=1, high=MANY)
+    levels: int = option(8, "Number of noise levels. Fewer take less time.", low=2, high=8)
+    folds: int = option(5, "Folds of the cross-fit. Every image is scored by a model that did not see it.", low=2, high=100)
     estimator: str = option(
-        "auto", "Of the ratio; auto: the one with the lower held-out cross-entropy.", choices=("auto", "convex", "network")
+        "auto", "Estimator of the ratio. auto takes the one with the lower held-out cross-entropy.", choices=("auto", "convex", "network")
     )
     map: bool = option(True, "Draw the map after the charts.")
-    score_all: bool = option(True, "Score the biased images that were not drawn for the charts too, at the end.")
+    score_all: bool = option(True, "At the end, score the biased images that were not drawn for the charts as well.")
 
 
 @dataclass(frozen=True)
 class PreviewOptions(_OnDevice, _Sampling, _Guided, _SetsAndModel):
-    """Guided samples of the baseline at the matched strength, beside the plain ones: no training."""
+    """Draw samples of the baseline with guidance at the matched strength, beside plain ones. Nothing is trained."""
 
 
 @dataclass(frozen=True)
 class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     """Fine-tune a baseline towards the reference."""
 
-    objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
+    objective: str = option("tiw-dsm", "Objective to minimise:", choices=OBJECTIVES)
     anchor: str = option(
         "auto",
-        "Share of the frozen baseline in the target of a biased image, 0 to 1; auto: 1, but 0 for a foreign baseline.",
+        "Share of the frozen baseline in the target of a biased image, from 0 to 1. auto takes 1, or 0 for a baseline of another set.",
         pattern=r"auto|0(\.\d{1,20})?|1(\.0{1,20})?",
         rule="auto, or a number from 0 to 1",
     )
-    reference_share: float = option(0.7, "Share of reference images in a batch, from 0 up to, but not 1.", low=0, high=1, open_high=True)
-    keep: int = option(0, "Moving averages to keep on the way, in RUN/kept: the comparison shows which one to take.", low=0, high=20)
-    sigma_scale: float = option(
-        3.0, "TIW draws its noise levels this many times as high as the checkpoint did; 1: as high.", low=0, high=1e4, open_low=True
+    reference_share: float = option(0.7, "Share of reference images in a batch, from 0 to below 1.", low=0, high=1, open_high=True)
+    keep: int = option(
+        0, "Number of moving averages to keep on the way in RUN/kept. The comparison shows which one to take.", low=0, high=20
     )
-    sigma_min: float = option(0.0, "Lowest noise level; 0: the checkpoint's own.", low=0, high=1e6)
-    sigma_max: float = option(0.0, "Highest noise level; 0: the checkpoint's own.", low=0, high=1e6)
+    sigma_scale: float = option(
+        3.0, "TIW draws its noise levels this many times as high as the checkpoint did. 1 keeps them.", low=0, high=1e4, open_low=True
+    )
+    sigma_min: float = option(0.0, "Lowest noise level. 0 takes the checkpoint's own.", low=0, high=1e6)
+    sigma_max: float = option(0.0, "Highest noise level. 0 takes the checkpoint's own.", low=0, high=1e6)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,13 +141,13 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
 class TrainOptions(_OnDevice, _Training, _Images):
     """Train a baseline from scratch."""
 
-    data: str = option("demo", "Images to train on, or to split by their labels; or demo: the demo's biased set.")
-    preset: str = option("demo", "Name of the network, see tiw.model.networks.PRESETS.")
+    data: str = option("demo", "Images to train on or to split by their labels, or demo for the demo's biased set.")
+    preset: str = option("demo", "Network to train: demo, faces64, cifar10 or tiny.")
     minutes: float = option(
         60.0, "Budget, turned into steps at the start and planned again on the way.", low=0, high=60 * 24 * 60, unit="minutes"
     )
-    batch_size: int = option(128, "Images a step.", low=1, high=65_536)
-    learning_rate: float = option(1e-3, "At the start; it decays to the end of the budget.", low=0, high=1, open_low=True)
+    batch_size: int = option(128, "Images per step.", low=1, high=65_536)
+    learning_rate: float = option(1e-3, "Learning rate at the start. It decays to the end of the budget.", low=0, high=1, open_low=True)
     ema: float = option(0.9995, "Decay per step of the moving average of the weights.", low=0, high=1, open_high=True)
 
 
@@ -149,29 +156,34 @@ class SampleOptions(_OnDevice, _Sampling):
     """Images from a model, one seed each."""
 
     model: str = option("demo", "Folder of the model to sample, or demo.")
-    guidance: str = option("", "Folder of a finished audit whose ratio steers the samples towards its reference; empty: no guidance.")
-    strength: str = option("auto", "Of the guidance; auto: the one that the audit matched.", **STRENGTH)
+    guidance: str = option(
+        "", "Folder of a finished audit whose ratio steers the samples towards its reference. If empty, there is no guidance."
+    )
+    strength: str = option("auto", "Strength of the guidance. auto takes the one that the audit matched.", **STRENGTH)
 
 
 @dataclass(frozen=True)
 class CompareOptions(_OnDevice, _Sampling, _Images):
     """Baseline and debiased model from the same seeds, measured against the reference.
 
-    What is left empty is what the run used whose model is debiased, or the demo's own.
+    An option that is left empty takes its value from the debiasing run that made the model, or else from the demo.
     """
 
     baseline: str = option("", "Folder of the diffusion model that was debiased, or demo.")
     debiased: str = option("", "Folder of the debiased model (RUN/model).")
-    biased: str = option("", "Images that the baseline was trained on: what painting alone leaves in the test without labels.")
+    biased: str = option(
+        "", "Images that the baseline was trained on. They show what difference painting alone leaves in the test without labels."
+    )
     reference: str = option("", "The reference set that both are measured against, or demo.")
-    references: int = option(0, "Use this many of the reference images; 0: all.", low=0, high=MANY)
+    references: int = option(0, "Use this many of the reference images. 0 uses all.", low=0, high=MANY)
     class_label: str = option("", "Column of the reference with the classes of class-conditional models.")
     labels: str = option(
-        "", "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), groups, or demo; empty: no shares."
+        "",
+        "Labelled images for the attribute classifier, an .onnx file, ita (skin colour), groups, or demo. If empty, no shares are counted.",
     )
-    attributes: str = option("", "Attributes that count, with commas between; empty: all, if there are one or two.")
-    heldout: str = option("", "Images for the quality measures; empty: the reference.")
-    encoder: str = option("pca", "Of the quality measures:", choices=ENCODERS)
+    attributes: str = option("", "Attributes to count, with commas between. If empty, all of them where there are one or two.")
+    heldout: str = option("", "Images for the quality measures. If empty, the reference.")
+    encoder: str = option("pca", "Encoder of the quality measures:", choices=ENCODERS)
     also: str = option(
         "",
         "More models from the same seeds, with commas between: folders of models, kept (all kept on the way), kept:STEP, guided (the "
@@ -179,7 +191,7 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     )
     margin: float = option(
         0.05,
-        "Excess of the AUC in the test without labels that would not matter, set before.",
+        "In the test without labels, an excess of the AUC below this would not matter. Set it beforehand.",
         low=0,
         high=0.5,
         open_low=True,
@@ -192,29 +204,31 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
 class SplitOptions(_Seeded):
     """Make a benchmark from labelled images: a biased, a reference and a held-out set, as lists of rows."""
 
-    data: str = option("demo", "Images to train on, or to split by their labels; or demo: the demo's biased set.")
-    kind: str = option("skew", "How the biased set is biased, joint by two attributes:", choices=SPLITS)
-    attribute: str = option("", "Label to split by; two with a comma for joint; empty: the first.")
-    imbalance: float = option(100.0, "Long tail: size of the largest class over that of the smallest.", low=1, high=1e6)
-    shares: str = option("", "Of the biased set, in per cent: darker=10,lighter=90; joint darker/long=5,...; empty: 90 to 10.")
-    size: int = option(0, "Images of the biased set; 0: as many as there can be.", low=0, high=MANY)
+    data: str = option("demo", "Images to train on or to split by their labels, or demo for the demo's biased set.")
+    kind: str = option("skew", "How the biased set is biased (joint needs two attributes):", choices=SPLITS)
+    attribute: str = option("", "Label to split by, or two with a comma for joint. If empty, the first.")
+    imbalance: float = option(100.0, "For a long tail, the size of the largest class over that of the smallest.", low=1, high=1e6)
+    shares: str = option(
+        "", "Shares of the biased set in per cent, such as darker=10,lighter=90, or darker/long=5,... for joint. If empty, 90 to 10."
+    )
+    size: int = option(0, "Number of images in the biased set. 0 takes as many as there can be.", low=0, high=MANY)
     reference_percent: float = option(5.0, "Size of the reference set, in per cent of the biased set.", low=0, high=1e4)
     heldout_percent: float = option(10.0, "Size of the held-out set, in per cent of the biased set.", low=0, high=1e4)
-    reference_shares: str = option("", "Of the reference and held-out sets, in per cent; empty: even.")
+    reference_shares: str = option("", "Shares of the reference and held-out sets in per cent. If empty, equal shares.")
 
 
 @dataclass(frozen=True)
 class EvenOutOptions(_Seeded, _Images, _Sets):
-    """Change both sets in the same way, as mildly as will do, until the camera check no longer names how the images were made."""
+    """Change both sets in the same way, as little as possible, until the camera check no longer names how the images were made."""
 
-    fix: str = option("", "Properties of the camera check that may be mended, with commas between; empty: all that it names.")
+    fix: str = option("", "Properties of the camera check that may be mended, with commas between. If empty, all that it names.")
 
 
 @dataclass(frozen=True)
 class DemoOptions(_OnDevice):
     """The whole loop on the embedded demo."""
 
-    preset: str = option("quick", "How thorough, five or fifteen minutes on 2 CPU cores:", choices=("quick", "full"))
+    preset: str = option("quick", "How thorough the run is, five or fifteen minutes on 2 CPU cores:", choices=("quick", "full"))
 
 
 OPTIONS = {
