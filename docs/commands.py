@@ -30,6 +30,17 @@ the biased set:
     python -m tiw sample --out runs/samples --model runs/debias/model --count 2000
     python -m tiw debias --out runs/again --biased runs/samples/samples.npz --reference small.zip --baseline runs/debias/model
 """
+END = """
+## Commands about a run that is there
+
+    python -m tiw report runs/audit runs/debias runs/compare    # one report to hand on, with tables and a model card
+    python -m tiw spot-check runs/compare                       # samples for a person to label, then the labels against the shares
+    python -m tiw replay runs/debias                            # the run again from its config.json, and what differs
+    python -m tiw push runs/debias --to OWNER/NAME              # the debiased pipeline to a hub, as a private repository
+    python -m tiw app                                           # the page
+
+Each lists its options with `--help`.
+"""
 
 
 def page() -> str:
@@ -49,7 +60,7 @@ def page() -> str:
                 parts.append(f"| {shown} | {'on' if default else 'off'} | {cell(about[field.name].sentence)} |\n")
             else:
                 parts.append(f"| `--{field.name.replace('_', '-')}` | {cell(str(default))} | {cell(about[field.name].sentence)} |\n")
-    return "".join(parts)
+    return "".join([*parts, END])
 
 
 def cell(text: str) -> str:
