@@ -146,7 +146,7 @@ def _source(role: str) -> tuple[gr.Textbox, gr.File, gr.Textbox]:
         )
         upload = gr.File(
             file_count="multiple",
-            file_types=["image", *store.ARCHIVES],
+            file_types=["image", *keeping.ARCHIVES],
             label=f"Upload the {words.ROLES[role].lower()}",
             show_label=False,
             height=46,
