@@ -1,7 +1,11 @@
 """What a selection in the audit explorer becomes: a zip of its images, and a larger reference set."""
 
 import io
+import json
+import shutil
+import subprocess
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -142,3 +146,30 @@ def test_labels_of_any_name_reach_the_charts(audited):
         "group of similar images": ["1"],
         "group": ["c"],
     }
+
+
+FETCHES = """
+const fresh = { run: "r", points: { item: [] }, start: 0 };
+const hidden = {}, waiting = [], answers = [null, { ok: false }, { ok: true, json: async () => fresh }];
+let data = null, everything = false, links, selection = [], current = null, gallery, layout, colour, only, level;
+const element = { querySelector: () => hidden }, props = { value: { run: "r", url: "u?v=1", sprite: "s?v=1" } }, $ = () => hidden;
+const controls = () => {}, draw = controls, wire = controls, read_tags = controls, setTimeout = (again) => waiting.push(again);
+const fetch = async () => { const answer = answers.shift(); if (!answer) throw new Error("gone"); return answer; };
+LOAD
+(async () => {
+  await load();
+  const tries = [data];
+  while (waiting.length) { await waiting.shift()(); tries.push(data && data.run); }
+  console.log(JSON.stringify([tries, links.sprite]));
+})();
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_an_explorer_that_could_not_be_fetched_is_fetched_again():
+    """No answer, then an error, then the data: the first failure used to be the last try."""
+    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_load.js").read_text()
+    start = source.index("let loading = null")
+    script = FETCHES.replace("LOAD", source[start : source.index("\n}\n", start) + 3])
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[None, None, "r"], "s?v=1"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tiw.debiasing.objectives import dsm, iw_dsm, tiw_dsm
+from tiw.debiasing.objectives import corrected, dsm, iw_dsm, tiw_dsm
 from tiw.model.correction import correction_at, log_weight
 from tiw.model.noise import edm_loss_weight
 from tiw.toys import GaussianMixture, MixturePair, joint_skew
@@ -56,7 +56,7 @@ def minimiser(xt, sigma, pi, **keywords):
 def test_the_minimiser_is_the_references_posterior_mean(point, pi, anchor):
     found = minimiser(*point, pi, anchor=anchor, baseline=PAIR.biased.denoised)
     torch.testing.assert_close(found, truth(*point), atol=1e-9, rtol=0)
-    assert (truth(*point) - truth(*point, PAIR.biased)).norm() > 0.05  # the two are told apart
+    assert (truth(*point) - truth(*point, PAIR.biased)).norm() > 0.05  # they are not the same
 
 
 @pytest.mark.parametrize("anchor", [0.5, 1.0])
@@ -236,3 +236,11 @@ def test_a_correction_knows_the_weight_of_its_share_and_the_weights_gradient(pi)
     torch.testing.assert_close(found.log_weight(pi).exp(), PAIR.weight(xt, sigma, pi))
     torch.testing.assert_close(found.weight_gradient(pi), PAIR.reference.score(xt, sigma) - PAIR.mixture(pi).score(xt, sigma))
     torch.testing.assert_close(found.scaled(1.5).gradient, 1.5 * found.gradient)
+
+
+def test_a_correction_made_before_gives_the_same_loss_with_nothing_else_said():
+    x0, noise = torch.randn(2, 6, 2, dtype=F64, generator=torch.Generator().manual_seed(0))
+    sigma = torch.linspace(0.3, 2.0, 6, dtype=F64)
+    xt = x0 + sigma[:, None] * noise
+    made = corrected(PAIR.biased.denoised, x0, xt, sigma, correction_at(PAIR.log_ratio, xt, sigma), 0.3, baseline=PAIR.reference.denoised)
+    torch.testing.assert_close(made, tiw_dsm(PAIR.biased.denoised, x0, noise, sigma, PAIR.log_ratio, 0.3), rtol=1e-12, atol=0)
