@@ -47,15 +47,32 @@ def references(parts: dict, n: int, seed: int):
     return parts["pool"].take(np.sort(order[np.argsort(turn, kind="stable")[:n]]))
 
 
+def table() -> str:
+    """The results as Markdown: discrepancy, Frechet distance and nearer to a reference of each cell."""
+    rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    found = {(row["cell"]["set"], row["cell"]["references"], row["cell"]["seed"], row["cell"]["method"]): row for row in rows}
+    out = ["| set | references | draw | " + " | ".join(METHODS) + " |", "|---" * (3 + len(METHODS)) + "|"]
+    for of_set, n, seed in sorted({key[:3] for key in found}):
+        cells = [
+            f"{row['fairness_discrepancy']:.3f}, {row['frechet_distance']:.1f}, {100 * row['closer_to_reference']:.0f} %"
+            for row in (found[of_set, n, seed, method] for method in METHODS)
+        ]
+        out.append(f"| {of_set} | {n} | {seed + 1} | " + " | ".join(cells) + " |")
+    return "\n".join(out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=list(sets.MAKERS))
+    parser.add_argument("name", choices=[*sets.MAKERS, "table"])
     parser.add_argument("--references", type=int, nargs="+", default=[100])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--budgets", type=int, nargs="+", default=[100])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     args = parser.parse_args()
+    if args.name == "table":
+        print(table())
+        return
     parts, classifier = sets.load_set(args.name), made.make_classifier(args.name)
     baseline = tiw.Denoiser.from_pretrained(made.folder(args.name)).prepare(pick_device(), made.PRECISION).requires_grad_(False).eval()
     encoder = fit_encoder(parts["heldout"].images, "the held-out images")

@@ -10,7 +10,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def headline():
-    spec = importlib.util.spec_from_file_location("headline", ROOT / "benchmarks" / "headline.py")
+    return benchmark("headline")
+
+
+def benchmark(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -21,6 +25,12 @@ def test_the_table_is_the_committed_result():
     result = json.loads(module.RESULT.read_text(encoding="utf-8"))
     assert README.split(module.MARKS[0])[1].split(module.MARKS[1])[0].strip() == module.table(result)
     assert set(result["rows"]) == set(module.NAMES) and all(row["n"] == module.COUNT for row in result["rows"].values())
+
+
+def test_the_table_of_the_made_sets_is_the_committed_result(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+    assert text.split("<!-- defaults -->")[1].split("<!-- end -->")[0].strip() == benchmark("defaults").table()
 
 
 def test_links_and_pictures_lead_somewhere():
