@@ -1,14 +1,14 @@
 """Walk every tab of the real page, with the finished example in it, at three widths, light and dark; leave pictures, say what is wrong.
 
-python docs/walk.py OUT; axe-core is used where TIW_AXE=/path/to/axe.min.js names it. Ends with 1 for a serious finding of axe-core, a page
-that scrolls sideways, a script error, or a tab that shows nothing.
+python docs/walk.py OUT. Ends with 1 for a serious finding of axe-core, a page that scrolls sideways, a script error, or a tab that shows
+nothing.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
+from importlib.resources import files
 from pathlib import Path
 
 from screenshots import browsed
@@ -31,7 +31,7 @@ PATIENCE = 120_000  # milliseconds
 def main() -> int:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    axe = Path(os.environ["TIW_AXE"]).read_text(encoding="utf-8") if "TIW_AXE" in os.environ else ""
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as home, browsed(Path(home)) as (browser, address):
         for width, height in WIDTHS:
@@ -48,9 +48,8 @@ def main() -> int:
                     page.screenshot(path=out / f"{where.replace(' ', '-')}.png", full_page=True)
                     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                         wrong.append(f"{where}: scrolls sideways")
-                    if axe:
-                        page.evaluate(axe)
-                        wrong.extend(f"{where}: {found}" for found in page.evaluate(SERIOUS))
+                    page.evaluate(axe)
+                    wrong.extend(f"{where}: {found}" for found in page.evaluate(SERIOUS))
                 page.close()
     print("\n".join(wrong) or "Nothing is wrong.")
     return bool(wrong)

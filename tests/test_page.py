@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib.resources import files
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import blobs
-from served import QUICK, ROOT, studio
+from served import QUICK, studio
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-AXE = next((path for path in (Path(os.environ.get("TIW_AXE", "none")), ROOT / "node_modules/axe-core/axe.min.js") if path.is_file()), None)
+AXE = files("axe_playwright_python") / "axe.min.js" if find_spec("axe_playwright_python") else None
 FOUND = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .filter((found) => ["serious", "critical"].includes(found.impact))
   .map((found) => `${found.id}: ${found.nodes[0].html.slice(0, 200)}`)"""
@@ -115,15 +116,16 @@ def test_audit_debias_and_compare_by_their_buttons(page: Any, home: Path, addres
     assert problems == []
 
 
-@pytest.mark.skipif(AXE is None, reason="axe-core is not there: npm install axe-core, or TIW_AXE=/path/to/axe.min.js")
+@pytest.mark.skipif(AXE is None, reason="axe-core is not there: pip install axe-playwright-python")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_tab_is_readable_for_everyone(page: Any, address: str, scheme: str) -> None:
-    """Contrast, names of controls, structure: no serious finding, and nothing scrolls sideways on a phone."""
-    other = page.context.browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_tab_is_readable_for_everyone(page: Any, address: str, width: int, scheme: str) -> None:
+    """Contrast, names of controls, structure: no serious finding, and nothing scrolls sideways, also on a phone."""
+    other = page.context.browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     other.goto(address)
     other.locator("#data-view", has_text="8,000").wait_for(timeout=90_000)
     other.evaluate(AXE.read_text())
-    for tab in ("Data", "Audit", "Debias", "Compare"):
+    for tab in ("Data", "Audit", "Debias", "Compare", "Learn"):
         other.get_by_role("tab", name=tab, exact=True).click()
         other.wait_for_timeout(1500)
         assert other.evaluate(FOUND) == [], tab

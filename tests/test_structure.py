@@ -27,6 +27,7 @@ ROOMS = {
         "encoders",
         "classifier",
         "groups",
+        "prompts",
         "plugins",
         "transfer",
         "spot",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..errors import UserInputError
 from .classifier import AttributeClassifier
+from .prompts import ENDING, open_prompts
 
 # Individual typology angle, in degrees, from dark to light (Chardon et al. 1991; del Bino and Bernerd 2013).
 ITA_EDGES = (-30.0, 10.0, 28.0, 41.0, 55.0)
@@ -124,9 +125,11 @@ def lab(pixels: np.ndarray) -> np.ndarray:
 
 
 def plugin(name: str, attributes: Sequence[str] = ()) -> AttributeClassifier | None:
-    """The plug-in that `labels` names: `ita`, or an .onnx file; None where it names images."""
+    """The plug-in that `labels` names: `ita`, an .onnx file, or a file of text prompts; None where it names images."""
     if name == "ita":
         return skin_colour()
+    if name.endswith(ENDING):
+        return open_prompts(name)
     if name.endswith(".onnx"):
         return open_onnx(name).only(attributes) if attributes else open_onnx(name)
     return None

@@ -22,7 +22,7 @@ function make_panels() {
   $("panels").innerHTML = Object.entries(METHODS)
     .map(
       ([name, [title, about]]) =>
-        `<figure class="sample ${name}" data-method="${name}"><canvas role="img"></canvas><figcaption><b>${title}</b><span>${about}</span><span class="numbers">…</span></figcaption></figure>`,
+        `<figure class="sample ${name}" data-method="${name}"><canvas role="img" aria-label="Samples of ${title}, not drawn yet"></canvas><figcaption><b>${title}</b><span>${about}</span><span class="numbers">…</span></figcaption></figure>`,
     )
     .join("");
   for (const canvas of $("panels").querySelectorAll("canvas")) {
