@@ -181,7 +181,7 @@ def test_tables_say_what_differs_and_what_could_have_been_seen():
     assert red["share"] == 0.05 and red["corrected"]["share"] == pytest.approx(0.05, abs=0.01) and red["count"] == 25
     found = {(r["from"], r["attribute"], r["value"]): r for r in difference_rows(counted)}
     risen = found["baseline", "hue", "red"]
-    assert risen["seen"] and risen["raw"]["value"] > 0.3 and risen["words"].startswith("+3")
+    assert risen["seen"] and risen["raw"]["value"] > 0.3 and risen["words"].startswith("More frequent than in the baseline, by 3")
     same = found["target", "light", "bright"]
     assert not same["seen"] and same["words"].startswith("Not distinguishable from the target at this n. With 500 and 100 images")
     assert "a difference of 15 points" in same["words"]
