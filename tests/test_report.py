@@ -18,7 +18,7 @@ from tiw.comparing.classifier import fit_attribute_classifier
 from tiw.comparing.compare import measure
 from tiw.data import ImageSet
 from tiw.errors import UserInputError
-from tiw.run import card, fields, hand_on, names
+from tiw.run import card, fields, hand_on, names, report
 from tiw.run.about import ABOUT, kept, read_about
 from tiw.run.folder import RunFolder
 from tiw.run.options import CompareOptions, DebiasOptions
@@ -76,6 +76,12 @@ def test_it_is_one_small_file_that_loads_nothing(written):
     page = (written[0] / names.REPORT).read_text()
     assert len(page.encode()) < 3 << 20
     assert not re.search(r'(src|href)="(?!data:)', page) and "url(" not in page and "@import" not in page
+
+
+def test_only_words_that_no_column_holds_are_broken():
+    """On paper “500” had stood in two lines, “referenc” and “e” too."""
+    made = report.page("x", report.Block("y", head=["a", "b"], rows=[["500", ""], ["a" * 64, "one two " * 9]]))
+    assert made.count('class="long"') == 1 and f'class="long">{"a" * 64}' in made
 
 
 def test_hostile_labels_stay_text(written):
