@@ -29,6 +29,15 @@ the biased set:
 
     python -m tiw sample --out runs/samples --model runs/debias/model --count 2000
     python -m tiw debias --out runs/again --biased runs/samples/samples.npz --reference small.zip --baseline runs/debias/model
+
+What is done with finished runs has no run folder of its own:
+
+    python -m tiw report     runs/compare --about about.toml   # one report, with what only you know: purpose, origin, who chose the reference
+    python -m tiw spot-check runs/compare                      # samples for a person to label; again: what the labels say
+    python -m tiw replay     runs/debias --out runs/replayed   # the same numbers again, from config.json alone
+    python -m tiw push       runs/debias --to OWNER/NAME       # to a hub, after a question
+
+A report that is made again, after a spot check for instance, says what it said before.
 """
 END = """
 ## Commands about a run that is there
