@@ -32,7 +32,7 @@ the biased set:
 
 What is done with finished runs has no run folder of its own:
 
-    python -m tiw report     runs/compare --about about.toml   # one report, with what only you know: purpose, origin, who chose the reference
+    python -m tiw report     runs/compare --about about.toml   # one report, with what only you know: purpose, origin and the like
     python -m tiw spot-check runs/compare                      # samples for a person to label; again: what the labels say
     python -m tiw replay     runs/debias --out runs/replayed   # the same numbers again, from config.json alone
     python -m tiw push       runs/debias --to OWNER/NAME       # to a hub, after a question

@@ -61,8 +61,9 @@ def open_onnx(path: str | Path) -> OnnxClassifier:
     """An ONNX file with its contract beside it, NAME.json:
 
     {"attribute": "gender", "labels": ["female", "male"], "size": 64, "mean": 0, "std": 255, "colours": "RGB", "layout": "NCHW",
-    "source": "...", "licence": "..."}. The network takes float32 [N,3,size,size], (pixel - mean) / std, and answers [N, K] probabilities or
-    logits in the order of the labels. Its errors are unknown until they are counted (`counted_on`).
+    "source": "...", "licence": "..."}. The network takes float32 [N,3,size,size], (pixel - mean) / std, each one number or
+    three, and answers [N, K] probabilities or logits in the order of the labels. Its errors are unknown
+    until they are counted (`counted_on`).
 
     Raises UserInputError where a file is missing, the list is not complete, or onnxruntime is not installed.
     """
