@@ -179,8 +179,8 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     class_label: str = option("", "Column of the reference with the classes of class-conditional models.")
     labels: str = option(
         "",
-        "Labelled images for the attribute classifier, an .onnx file, a .prompts.json file, ita (skin colour), groups, or demo. If empty, no "
-        "shares are counted.",
+        "Labelled images for the attribute classifier, an .onnx file, a .prompts.json file, ita (skin colour), groups, or demo. If empty, "
+        "no shares are counted.",
     )
     attributes: str = option("", "Attributes to count, with commas between. If empty, all of them where there are one or two.")
     heldout: str = option("", "Images for the quality measures. If empty, the reference.")
