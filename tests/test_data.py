@@ -160,6 +160,15 @@ def animated():
     return out.getvalue()
 
 
+@pytest.mark.parametrize("resolution", [1, 15, 1025, 100_000, -64])
+def test_a_resolution_that_would_fill_the_memory_is_refused_before_an_image_is_read(folder, monkeypatch, resolution):
+    """One that was typed on the Data tab made the page hold 15 GB."""
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("an image was read"))
+    with pytest.raises(UserInputError, match="choose 16 to 1024 pixels") as error:
+        load_images(folder, resolution=resolution)
+    assert error.value.field == "resolution"
+
+
 def test_sizes_must_agree_or_a_resolution_be_named(folder):
     (folder / "dog" / "9.png").write_bytes(png(9, (20, 10)))
     with pytest.raises(UserInputError, match="resolution"):
