@@ -130,7 +130,8 @@ class RunIndex:
                 self._sizes.pop(run_id, None)
                 self._listing, self._version = None, self._version + 1
             return
-        if before is not None and before[0] == key and not before[1].busy:
+        # An interrupted run may be at work by now: its process holds a lock before it writes a word.
+        if before is not None and before[0] == key and before[1].state not in (*BUSY, "interrupted"):
             return
         run = self._summary(run_id, path, before[1] if before is not None and before[0][0] == key[0] else None)
         self._known[run_id] = (key, run)
