@@ -2,8 +2,9 @@
 
     python benchmarks/load.py --clients 30 --minutes 10 --sessions 2000
 
-Each client opens the page, reads the demo, starts the page's own timer event once a second and follows a run; then SESSIONS visitors open
-and close the page one after the other, and memory, file descriptors and disk of the app are read before and after.
+Each client opens the page, reads the demo, starts the page's own timer event once a second and asks for its runs; then SESSIONS visitors
+open the page, look once and close it, one after the other. Memory, file descriptors and disk of the app are read all along. How fast a run
+trains is measured before the clients come, beside them, and after they have gone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import numpy as np
 import psutil
 
@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from served import Visitor, studio  # noqa: E402
 
 EMPTY = dict.fromkeys(("audit", "even-out", "train", "preview", "debias", "compare"), "")
+ALONE = 60.0  # seconds for which the training's own speed is measured
 DEMO = {"biased": "demo", "reference": "demo", "references": 50, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
 
 
@@ -43,7 +44,8 @@ def main() -> None:
             app = max(psutil.Process().children(), key=lambda child: child.create_time())
             run = teacher.api("train", minutes=15.0, batch_size=32)
             wait(lambda: (home / "runs" / run / "steps.jsonl").is_file(), 300)
-            alone = speed(home / "runs" / run, 20.0)
+            training = home / "runs" / run
+            alone, _ = speed(training, ALONE)
             before = cost(app, home)
             found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
             failed: list[str] = []
@@ -51,18 +53,21 @@ def main() -> None:
             crowd = [threading.Thread(target=client, args=(address, found, failed, end)) for _ in range(args.clients)]
             for thread in crowd:
                 thread.start()
-            beside = speed(home / "runs" / run, max(20.0, 60 * args.minutes - 10))
+            beside, meanwhile = speed(training, max(20.0, 60 * args.minutes - 10), lambda: cost(app, home)["megabytes"])
             for thread in crowd:
                 thread.join()
             after = cost(app, home)
+            again, _ = speed(training, ALONE)
             teacher.api("stop_run", run=run)
-            soak_before = cost(app, home)
-            for _ in range(args.sessions):
-                with httpx.Client(base_url=address) as visitor:
-                    visitor.get("/")
-                    visitor.get("/config")
+            wait(lambda: teacher.api("run_status", run=run)["state"] == "stopped", 120)
+            soak = [cost(app, home)]
+            for number in range(args.sessions):
+                with closing(Visitor(address)) as visitor:
+                    visitor.call(visitor.events["lambda"], DEMO, EMPTY, None)
+                if number % 500 == 499:
+                    soak.append(cost(app, home))
             time.sleep(5)
-            soak_after = cost(app, home)
+            soak.append(cost(app, home))
     times = {name: {"n": len(v), "p50": float(np.median(v)), "p95": float(np.percentile(v, 95))} for name, v in found.items() if v}
     result = {
         "cores": os.cpu_count(),
@@ -72,9 +77,9 @@ def main() -> None:
         "seconds": times,
         "failed": len(failed),
         "examples_of_failures": failed[:5],
-        "steps_a_second": {"alone": alone, "beside": beside},
-        "app": {"before": before, "after": after},
-        "soak": {"sessions": args.sessions, "before": soak_before, "after": soak_after},
+        "steps_a_second": {"alone": alone, "beside": beside, "alone_again": again},
+        "app": {"before": before, "megabytes_meanwhile": meanwhile, "after": after},
+        "soak": {"sessions": args.sessions, "before_every_500_and_after": soak},
     }
     (ROOT / "benchmarks" / "results" / "load.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
@@ -105,11 +110,18 @@ def timed(times: list[float], work):
         times.append(time.perf_counter() - began)
 
 
-def speed(run: Path, seconds: float) -> float:
-    """Training steps a second over the next so many seconds."""
-    before = len((run / "steps.jsonl").read_bytes().splitlines())
-    time.sleep(seconds)
-    return (len((run / "steps.jsonl").read_bytes().splitlines()) - before) / seconds
+def speed(run: Path, seconds: float, watched=lambda: None) -> tuple[float, list]:
+    """Training steps a second over the next so many seconds, and what was watched in each of its ten parts."""
+    before, began = steps(run), time.monotonic()
+    seen = []
+    for _ in range(10):
+        time.sleep(seconds / 10)
+        seen.append(watched())
+    return (steps(run) - before) / (time.monotonic() - began), seen
+
+
+def steps(run: Path) -> int:
+    return len((run / "steps.jsonl").read_bytes().splitlines())
 
 
 def cost(app: psutil.Process, home: Path) -> dict:

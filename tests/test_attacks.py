@@ -16,6 +16,7 @@ from served import Visitor, studio
 from tiw.data import write_parquet
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions, DebiasOptions, EvenOutOptions, TrainOptions
+from ui import caps
 
 VERDICT = {"level": "no-difference", "sentence": "Nothing to see.", "reasons": [], "reliable_from": None}
 AUDITED = {
@@ -369,6 +370,24 @@ def test_no_number_or_text_is_too_large_to_be_refused(mallory, kind, given, home
     runs = len(list((home / "runs").iterdir()))
     assert "error" in mallory.api(kind, **given)
     assert len(list((home / "runs").iterdir())) == runs
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("debias", {"minutes": caps.PUBLIC.minutes + 0.5}),
+        ("debias", {"steps": caps.PUBLIC.steps + 1}),
+        ("debias", {"batch_size": caps.PUBLIC.batch_size + 1}),
+        ("train", {"data": "demo", "minutes": caps.PUBLIC.minutes + 0.5}),
+        ("audit", {"scored": caps.PUBLIC.scored + 1}),
+        ("audit", {"references": caps.PUBLIC.references + 1}),
+        ("audit", {"resolution": caps.PUBLIC.resolution + 8}),
+        ("preview", {"count": caps.PUBLIC.count + 1}),
+    ],
+)
+def test_one_more_than_a_stranger_may_ask_for_is_refused(mallory, kind, given, hers, untouched):
+    """Within the bounds of the machine's owner: the caps alone say no."""
+    assert "more than this app allows" in mallory.api(kind, **given)["error"]
 
 
 def test_fields_smuggled_in_with_the_sets_reach_no_run(mallory, home, hers):

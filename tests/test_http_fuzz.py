@@ -19,7 +19,7 @@ from served import ROOT, Visitor, studio
 from ui import caps
 
 # JSON texts, because Python writes some of them otherwise.
-NUMBERS = ("1e300", "-1e300", "1e999", "-1", "-1e-300", "1000000000", "1000000000.5", "99999999999999999999", "NaN", "Infinity")
+NUMBERS = ("9999", "1e300", "-1e300", "1e999", "-1", "-1e-300", "1000000000", "1000000000.5", "99999999999999999999", "NaN", "Infinity")
 NAMES = ("../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "hub:a/b", "cifar10", "http://127.0.0.1:1/x.zip", "\\u0000", "\\ud800")
 TEXTS = ("1e999", "nan", "", "<img src=x onerror=1>", "=1+1", "upload:" + "0" * 32 + "/a.zip", "run:" + "1" * 32)
 FILE = '{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}'
@@ -142,7 +142,7 @@ def test_no_request_of_strangers_does_harm(visitor, home, kind):
     assert visitor.http.get("/tiw/health").status_code == 200
 
 
-@pytest.mark.parametrize("value", [1e300, -1, 10**9, 1.5, "1e999", None, True, [], {}])
+@pytest.mark.parametrize("value", [1e300, -1, 10**9, 9999, 1.5, "1e999", None, True, [], {}])
 def test_no_number_on_the_page_gets_past_the_caps(visitor, home, value):
     """The buttons that start a run, with one number after the other replaced in what the browser sends."""
     parts = {part["id"]: part for part in visitor.config["components"]}

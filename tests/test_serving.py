@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from contextlib import closing
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
+import psutil
 import pytest
 import yaml
+from conftest import blobs
+from served import Visitor, studio
 
+from tiw.run.folder import RunFolder
 from ui import api, gate, routes
 from ui.app import arguments
 
@@ -81,3 +88,33 @@ def test_mcp_is_given_what_only_reads(monkeypatch, tmp_path, mcp):
     everything = {function.__name__ for function in (*api.READ, *api.WRITE)} | {"upload"}
     assert documented == ({function.__name__ for function in api.READ} if mcp else everything)
     assert {fn.api_name for fn in page.fns.values()} == everything, "a client that knows the names can still call all"
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_app_with_its_run_saved_and_the_next_app_resumes_it(tmp_path):
+    """`python app.py` as a server ends it: what the run has done so far is kept, and its process is gone when the app is."""
+    home, data = tmp_path / "home", tmp_path / "images.npz"
+    home.mkdir()
+    np.savez(data, images=blobs(100, 0.3, 0).images)
+    script = "import runpy; runpy.run_path('app.py', run_name='__main__')"
+    with studio(home, child="", code=script) as address, closing(Visitor(address)) as visitor:
+        app = max(psutil.Process().children(), key=lambda process: process.create_time())
+        run_id = visitor.api("train", data=str(data), preset="tiny", steps=2000, batch_size=16)
+        run = RunFolder.open(home / "runs" / run_id)
+        until(lambda: run.status()["done"] > 5)
+        worker = psutil.Process(run.status()["pid"])
+        app.terminate()
+        assert app.wait(60) == 0
+        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 5)
+    status = run.status()
+    assert status["state"] == "stopped" and status["saved"] > 5, status
+    with studio(home, child="", code=script) as address, closing(Visitor(address)) as visitor:
+        assert visitor.api("resume_run", run=run_id)["state"] in ("queued", "running")
+        until(lambda: run.status()["state"] == "running" and run.status()["done"] > status["saved"])
+
+
+def until(condition, seconds: float = 240.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
