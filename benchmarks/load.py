@@ -53,10 +53,12 @@ def main() -> None:
             crowd = [threading.Thread(target=client, args=(address, found, failed, end)) for _ in range(args.clients)]
             for thread in crowd:
                 thread.start()
+            spent = busy(app), busy(psutil.Process())
             beside, meanwhile = speed(training, max(20.0, 60 * args.minutes - 10), lambda: cost(app, home)["megabytes"])
             for thread in crowd:
                 thread.join()
             after = cost(app, home)
+            spent = [(now - then) / (60 * args.minutes) for then, now in zip(spent, (busy(app), busy(psutil.Process())), strict=True)]
             again, _ = speed(training, ALONE)
             teacher.api("stop_run", run=run)
             wait(lambda: teacher.api("run_status", run=run)["state"] == "stopped", 120)
@@ -78,6 +80,7 @@ def main() -> None:
         "failed": len(failed),
         "examples_of_failures": failed[:5],
         "steps_a_second": {"alone": alone, "beside": beside, "alone_again": again},
+        "cores_used": {"app": spent[0], "clients": spent[1]},
         "app": {"before": before, "megabytes_meanwhile": meanwhile, "after": after},
         "soak": {"sessions": args.sessions, "before_every_500_and_after": soak},
     }
@@ -88,7 +91,8 @@ def main() -> None:
 def client(address: str, found: dict[str, list[float]], failed: list[str], end: float) -> None:
     """One browser: the page, then a look and a status a second."""
     try:
-        with closing(timed(found["page"], lambda: Visitor(address))) as visitor:
+        with closing(Visitor(address)) as visitor:
+            found["page"].append(visitor.page.elapsed.total_seconds())
             look = visitor.events["lambda"]
             while time.monotonic() < end:
                 began = time.monotonic()
@@ -118,6 +122,12 @@ def speed(run: Path, seconds: float, watched=lambda: None) -> tuple[float, list]
         time.sleep(seconds / 10)
         seen.append(watched())
     return (steps(run) - before) / (time.monotonic() - began), seen
+
+
+def busy(process: psutil.Process) -> float:
+    """Seconds of processor time so far."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def steps(run: Path) -> int:

@@ -32,9 +32,10 @@ from tiw.model.sampling import labels_like, sample, solve
 from tiw.ratio.density_ratio import DensityRatio
 from tiw.ratio.features import features_at
 from tiw.run import actions
+from tiw.run.execute import execute
 from tiw.run.folder import RunFolder
 from tiw.run.inputs import open_denoiser, open_inputs
-from tiw.run.options import OPTIONS, AuditOptions, DebiasOptions
+from tiw.run.options import OPTIONS, AuditOptions, DebiasOptions, SampleOptions
 
 ROOT = Path(__file__).parents[1]
 BIASED, REFERENCE = blobs(200, 0.2, 0), blobs(60, 0.6, 1)
@@ -197,10 +198,12 @@ def test_latent_pipelines_and_other_classes_are_refused_by_name(tmp_path):
 
 def test_a_hub_id_is_fetched_only_where_no_folder_is(tmp_path, monkeypatch):
     trained_pipeline(tmp_path / "cache", DDPMScheduler(), steps=0)
-    asked = []
+    asked, revisions = [], []
+    monkeypatch.setattr("tiw.model.opening.FETCHED", {})
 
-    def download(hub_id, allow_patterns):
+    def download(hub_id, revision, allow_patterns):
         asked.append((hub_id, allow_patterns))
+        revisions.append(revision)
         if hub_id != "someone/faces-64":
             raise OSError("no such model\nand much more")
         return str(tmp_path / "cache")
@@ -218,6 +221,28 @@ def test_a_hub_id_is_fetched_only_where_no_folder_is(tmp_path, monkeypatch):
         with pytest.raises(UserInputError, match="baseline"):
             Denoiser.from_pretrained(path)
     assert [hub_id for hub_id, _ in asked] == ["someone/faces-64", "some/typo"]
+
+
+def test_a_model_of_the_hub_is_of_one_commit_which_the_result_names(tmp_path, monkeypatch):
+    asked = []
+
+    def download(hub_id, revision, allow_patterns):
+        asked.append((hub_id, revision))
+        commit = {None: "c" * 40, "v1": "d" * 40}.get(revision, revision)
+        if not (tmp_path / commit).is_dir():
+            trained_pipeline(tmp_path / commit, DDPMScheduler(), steps=0)
+        return str(tmp_path / commit)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr("tiw.model.opening.FETCHED", {})
+    for name in ("someone/faces", "someone/faces", "someone/faces@v1"):
+        Denoiser.from_pretrained(name)
+    assert asked == [("someone/faces", None), ("someone/faces", "c" * 40), ("someone/faces", "v1")]
+
+    options = SampleOptions(model="someone/faces", count=2, sampling_steps=2, device="cpu")
+    run = RunFolder.create(tmp_path / "run", "sample", options)
+    assert execute(run) == 0, run.status()
+    assert run.result()["hub_models"]["someone/faces"] == "c" * 40
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])

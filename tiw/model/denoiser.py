@@ -157,8 +157,8 @@ class Denoiser(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Denoiser:
-        """Read a folder of ours, or a diffusers pipeline with a `UNet2DModel` in pixel space; `OWNER/NAME`, where no such folder is
-        here, is fetched from the hub.
+        """Read a folder of ours, or a diffusers pipeline with a `UNet2DModel` in pixel space; `OWNER/NAME` or `OWNER/NAME@REVISION`,
+        where no such folder is here, is fetched from the hub. All of one process is of one commit, which a run's result records.
 
         Raises UserInputError for a folder that holds neither, for one that is damaged, not whole or contradicts itself, for weights that
         are not safetensors or not finite, for a network or a scheduler of another kind, and for a hub id that cannot be fetched.

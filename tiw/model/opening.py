@@ -16,7 +16,8 @@ from .noise import ImageLossWeight, NoiseDistribution, UniformSteps
 
 CONFIG_FILE = "denoiser.json"
 SCHEMA_VERSION = 1
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+HUB_ID = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@([\w.-]+))?")
+FETCHED: dict[str, str] = {}  # models of the hub that this process has read, by the name that they were asked for: the commit
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,21 @@ def _fetch(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
 
     weights = [f"{folder}{name}" for folder in ("", "unet/") for name in ("config.json", "*.safetensors", "*.safetensors.index.json")]
+    name, revision = HUB_ID.fullmatch(hub_id).groups()
+    revision = FETCHED.get(hub_id, revision)
     try:
-        return Path(
-            snapshot_download(hub_id, allow_patterns=[INDEX_FILE, CONFIG_FILE, SCHEDULER_FILE, Path(SCHEDULER_FILE).name, *weights])
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=[INDEX_FILE, CONFIG_FILE, SCHEDULER_FILE, Path(SCHEDULER_FILE).name, *weights]
+            )
         )
     except Exception as error:  # no network, no such model, no access: the client has an error for each
         reason = (str(error).splitlines() or [""])[0][:200]
         looked = f"no such folder is in {Path.cwd()}, and no model of that name could be fetched from the hub"
         found = f"{hub_id!r} was looked for in both places it could be: {looked} ({type(error).__name__}: {reason})"
         raise UserInputError("baseline", found, "check the path, or the name and the network") from error
+    FETCHED[hub_id] = folder.name  # the hub's cache names a snapshot by its commit
+    return folder
 
 
 def _own(folder: Path) -> DenoiserConfig:

@@ -100,11 +100,14 @@ def _end_with_app(run: RunFolder) -> None:
 def _attempt(run: RunFolder) -> tuple[int, dict]:
     """Exit code and the status that goes with it."""
     try:
-        from .actions import EXECUTE  # loads torch
+        from ..model.opening import FETCHED  # loads torch
+        from .actions import EXECUTE
 
         if run.stop_asked():
             raise Stopped
-        run.write_result({**EXECUTE[run.kind](run, run.options), "versions": package_versions()})
+        found = EXECUTE[run.kind](run, run.options)
+        fetched = {"hub_models": dict(FETCHED)} if FETCHED else {}
+        run.write_result({**found, **fetched, "versions": package_versions()})
     except (Stopped, processes.FirstEnded):
         if time.monotonic() > folder.SLICE_ENDS and not run.stop_asked():
             return 0, {"state": "queued", "stage": "Waiting for its next slice of time"}
