@@ -1,4 +1,6 @@
-"""What happens when something breaks: fault, expected, seen. Writes benchmarks/results/faults.json; `python benchmarks/faults.py`.
+"""What happens when something breaks: fault, expected, seen. Writes benchmarks/results/faults.json and the table in docs/SERVING.md.
+
+    python benchmarks/faults.py            # all of them, or those that are named: full_disk kill_app
 
 The smallest network is trained on small images by the app as it is served; every fault is made from outside, as it would come.
 """
@@ -23,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from conftest import blobs  # noqa: E402
 from served import APP, Visitor, studio  # noqa: E402
 
+PAGE = ROOT / "docs" / "SERVING.md"
 ENDED = ("finished", "failed", "stopped", "interrupted")
 # The same app, whose run's process can write no file beyond a size: what a full disk or a quota looks like from within.
 SMALL_DISK = APP.replace("app.main()", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST)); app.main()")
@@ -48,6 +51,15 @@ def main() -> None:
             known[name] = {"fault": name, "expected": expected, "seen": seen.replace(folder, "..."), "as_expected": good}
             print(json.dumps({**known[name], "seconds": round(time.monotonic() - began)}), flush=True)
             out.write_text(json.dumps(list(known.values()), indent=2) + "\n")
+    PAGE.write_text(with_table(PAGE.read_text(), list(known.values())))
+
+
+def with_table(page: str, rows: list[dict]) -> str:
+    """The page with these faults in its table."""
+    head, _, rest = page.partition("<!-- faults -->\n")
+    lines = ["| fault | expected | seen |", "|---|---|---|"]
+    lines += [f"| {row['fault']} | {row['expected']} | {row['seen'].replace('|', '/')} |" for row in rows]
+    return head + "<!-- faults -->\n" + "\n".join(lines) + "\n<!-- end -->" + rest.partition("<!-- end -->")[2]
 
 
 def training(visitor: Visitor, home: Path, images: Path, steps: int = 3000) -> tuple[str, Path]:

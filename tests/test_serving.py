@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from contextlib import closing
@@ -57,6 +58,23 @@ def instructions(text: str) -> list[tuple[str, str]]:
     """(keyword, rest) of each instruction."""
     joined = re.sub(r"\\\n\s*", "", "\n".join(line for line in text.splitlines() if not line.startswith("#")))
     return [(kind, rest.strip()) for kind, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())]
+
+
+def test_what_the_page_on_serving_tells_of_faults_and_load_is_what_was_measured(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import faults
+
+    text, results = (ROOT / "docs" / "SERVING.md").read_text(), ROOT / "benchmarks" / "results"
+    rows = json.loads((results / "faults.json").read_text())
+    assert len(rows) == 8 and all(row["as_expected"] for row in rows)
+    assert faults.with_table(text, rows) == text
+    load = json.loads((results / "load.json").read_text())
+    for name, words in (("page", "the page"), ("look", "a look at the runs"), ("status", "the list of runs")):
+        assert f"| {words} | {load['seconds'][name]['p50']:.2f} s | {load['seconds'][name]['p95']:.2f} s |" in text
+    assert load["failed"] == 0 and (load["clients"], load["minutes"], load["soak"]["sessions"], load["cores"]) == (30, 10.0, 2000, 2)
+    speed, soak = load["steps_a_second"], load["soak"]["before_every_500_and_after"]
+    assert f"{1 - 2 * speed['beside'] / (speed['alone'] + speed['alone_again']):.0%}".replace("%", " %") in text
+    assert f"{soak[0]['megabytes']:.0f} MB before and {soak[-1]['megabytes']:.0f} MB after" in text
 
 
 def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are(monkeypatch):
