@@ -100,8 +100,8 @@ def _end_with_app(run: RunFolder) -> None:
 def _attempt(run: RunFolder) -> tuple[int, dict]:
     """Exit code and the status that goes with it."""
     try:
-        from ..model.opening import FETCHED  # loads torch
-        from .actions import EXECUTE
+        from ..model.opening import FETCHED
+        from .actions import EXECUTE  # loads torch
 
         if run.stop_asked():
             raise Stopped
