@@ -80,7 +80,7 @@ def test_a_run_without_a_ratio_cannot_guide_and_a_mere_model_has_no_run(trained,
     with pytest.raises(UserInputError, match="nothing can guide"):
         compare(trained, tmp_path / "one", also="sweep")
     model = str(tmp_path / "baseline")
-    with pytest.raises(UserInputError, match="no model of one"):
+    with pytest.raises(UserInputError, match="not the model of one"):
         compare(trained, tmp_path / "two", also="kept", debiased=model, baseline=model, reference=trained.options.reference)
 
 
