@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from tiw.intervals import Estimate
+from tiw.run.comparison_fields import WITHOUT_LABELS
+
 from . import html, quality, store, words
 
 SETS = {"baseline": "Baseline", "debiased": "Debiased", "reference": "Reference set"}
@@ -85,20 +88,9 @@ def residual(run: store.Run) -> str:
     found = run.result.get("residual")
     if not found:
         return ""
-    sides = (
-        ("baseline", "Baseline samples against the reference (must be seen)"),
-        ("debiased", "Debiased samples against the reference"),
-        ("floor", "Baseline samples against biased images: painting alone"),
-        ("halves", "Two halves of the reference (must not be seen)"),
-    )
     rows = [
-        [
-            title,
-            f"{s['auc']:.3f} [{s['interval'][0]:.3f}, {s['interval'][1]:.3f}]",
-            words.p_value(s["p"]),
-            f"{s['n'][0]:,} and {s['n'][1]:,}",
-        ]
-        for name, title in sides
+        [title, Estimate.of(s, "auc").text("{:.3f}"), words.p_value(s["p"]), f"{s['n'][0]:,} and {s['n'][1]:,}"]
+        for name, title in WITHOUT_LABELS
         if (s := found.get(name))
     ]
     table = html.table(["What is compared", "AUC", "p", "n"], rows, "Test without labels", cards=True)

@@ -10,6 +10,12 @@ RAW = (
     "Raw shares are counted by the classifier, with Wilson’s interval. Corrected shares take out its known errors; their intervals hold "
     "for all values of an attribute at once. Shares are what the classifier perceives, not what people are or say of themselves."
 )
+WITHOUT_LABELS = (  # the rows of that test: keys of result.json["residual"], and what is compared
+    ("baseline", "Baseline samples against the reference (must be seen)"),
+    ("debiased", "Debiased samples against the reference"),
+    ("floor", "Baseline samples against biased images (what painting leaves)"),
+    ("halves", "Two halves of the reference (must not be seen)"),
+)
 
 
 @dataclass(frozen=True)
@@ -127,15 +133,9 @@ def residual(residual: dict | None) -> tuple[list[str], list[str], Table | None]
     """(texts, flags, table) of the test without labels."""
     if not residual:
         return ["The test was not made."], [], None
-    names = (
-        ("baseline", "Baseline samples against the reference (must be seen)"),
-        ("debiased", "Debiased samples against the reference"),
-        ("floor", "Baseline samples against biased images (what painting leaves)"),
-        ("halves", "Two halves of the reference (must not be seen)"),
-    )
     rows = [
         [title, Estimate.of(s, "auc").text("{:.3f}"), f"{s['p']:.3g}", f"{s['n'][0]:,} and {s['n'][1]:,}"]
-        for key, title in names
+        for key, title in WITHOUT_LABELS
         if (s := residual[key])
     ]
     by = Estimate.of(residual["nearer"]).text("{:+.3f}")
