@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import test_http_fuzz as cases  # noqa: E402
+from load import busy  # noqa: E402
 from served import Visitor, studio  # noqa: E402
 
 SLOW = 5.0  # seconds of the app's processor time
@@ -45,9 +46,9 @@ def main() -> None:
             for k in range(args.inputs):
                 rng, told = np.random.default_rng([args.seed, k]), home.with_suffix(".log").stat().st_size
                 request = cases.one_field(rng, names) if k % 2 else cases.of_any_shape(rng, events)
-                before = spent(app)
+                before = busy(app)
                 status, answer = cases.send(visitor.http, *request)
-                slowest = max(slowest, spent(app) - before)
+                slowest = max(slowest, busy(app) - before)
                 outcomes[str(status)] += 1
                 if found := cases.harm(status, answer, home, told):
                     failures.append({"input": k, "request": repr(request)[:300], "found": found})
@@ -61,12 +62,6 @@ def main() -> None:
     (ROOT / "benchmarks" / "results" / "fuzz_http.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
     sys.exit(not found["passed"])
-
-
-def spent(process: psutil.Process) -> float:
-    """Seconds of processor time."""
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 if __name__ == "__main__":

@@ -31,6 +31,14 @@ def blobs(n: int, share: float, seed: int) -> ImageSet:
     return ImageSet(images, pd.DataFrame({"light": np.where(bright, "bright", "dark")}), "blobs")
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """An empty TIW_HOME for the app that a file's tests share."""
+    home = tmp_path_factory.mktemp("public") / "home"
+    home.mkdir()
+    return home
+
+
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch) -> None:
     """The command line leaves its progress lines switched on for the process; the next test starts without them."""
@@ -87,9 +95,9 @@ def written(root: Path, files: dict[str, bytes | str]) -> Path:
     return root
 
 
-def zipped(path: Path, files: dict[str, bytes | str]) -> Path:
+def zipped(path: Path, files: dict[str, bytes | str], compression: int = zipfile.ZIP_DEFLATED) -> Path:
     """These files in a zip, under their names as they are."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return path

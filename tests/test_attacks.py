@@ -48,13 +48,6 @@ SECRETS = (
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("public") / "home"
-    home.mkdir()
-    return home
-
-
-@pytest.fixture(scope="module")
 def address(home):
     with studio(home, "--public") as address:
         yield address

@@ -76,10 +76,7 @@ def test_edm_empty_and_broken(tmp_path, files, match):
 
 
 def test_a_description_that_is_damaged_in_its_zip_is_named(tmp_path):
-    path = tmp_path / "edm.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in edm(PAIRS).items():
-            archive.writestr(name, data)
+    path = zipped(tmp_path / "edm.zip", edm(PAIRS), zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b'{"labels"', b'{"LABELS"', 1))  # stored, so its checksum fails
     refused(path, "dataset.json in edm.zip cannot be read .Bad CRC")
 

@@ -37,13 +37,6 @@ METHODS = ("GET", "POST", "POST", "POST", "HEAD", "PUT", "DELETE", "OPTIONS")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("public") / "home"
-    home.mkdir()
-    return home
-
-
-@pytest.fixture(scope="module")
 def visitor(home):
     with studio(home, "--public") as address, closing(Visitor(address)) as visitor:
         yield visitor
