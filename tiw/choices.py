@@ -11,7 +11,8 @@ OBJECTIVES = ("tiw-dsm", PAPER, "dsm-ref", "dsm-obs", "iw-dsm", "correction-only
 
 WITH_RATIO = ("tiw-dsm", PAPER, "iw-dsm", "correction-only", "weight-only")  # those that need the density ratio, and so have a strength
 
-WITH_ANCHOR = ("tiw-dsm", "correction-only")  # those whose target can be anchored to the baseline
+# Those in which a reference image is its own target, and the target of a biased one can be anchored to the baseline.
+WITH_ANCHOR = ("tiw-dsm", "correction-only")
 
 TRAINING = ("debias", "train")  # the actions that train: by several processes, if wanted, and resumed from a checkpoint
 

@@ -72,11 +72,9 @@ class Run(RunSummary):
 
 @lru_cache(maxsize=16)
 def _kept_result(path: Path, _changed: str) -> dict | None:
-    try:
-        result = read_json(path / RESULT)
-    except (OSError, Unreadable):
-        return None
-    return result
+    with suppress(OSError, Unreadable):
+        return read_json(path / RESULT)
+    return None
 
 
 def open_run(run_id: str) -> Run | None:

@@ -83,7 +83,7 @@ def measure(
         placed = {name: codes(frame, classifier.classes)[joint] for name, frame in labels.items()}
         weights = (target / np.maximum(counts["baseline"], 1))[placed["baseline"]]
         groups = (counted.classes[joint], placed)
-        transfer = list(transfer_check(classifier, debiased, seed))
+        transfer = transfer_check(classifier, debiased, seed)
     say(1, 4)
     opened = open_encoder_for(encoder, reference, heldout, denoiser, seed)
     quality, kernels = measure_quality(samples, reference, heldout, weights, groups, classifier, opened, also=also)

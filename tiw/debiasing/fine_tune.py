@@ -182,18 +182,16 @@ def _losses(
 ) -> tuple[Tensor, Tensor | None]:
     """Loss per example [B] of `trained`, the student as several processes share it, and the weights [B] it used, if there are any."""
     x0, noise, sigma = batch.x0, batch.noise, batch.sigma
-    network = trained
-    if batch.labels is not None:
-        trained = lambda xt, level: network(xt, level, batch.labels)  # noqa: E731
+    denoise = trained if batch.labels is None else lambda xt, level: trained(xt, level, batch.labels)
     if config.objective not in WITH_RATIO:
-        return dsm(trained, x0, noise, sigma, loss_weight=student.loss_weight), None
+        return dsm(denoise, x0, noise, sigma, loss_weight=student.loss_weight), None
     assert ratio is not None, f"{config.objective} needs a density ratio"
     if config.objective == "iw-dsm":
         lowest = sigma.new_full(sigma.shape, float(ratio.sigmas[0]))
         with torch.no_grad():
             log_r = _of_rows(ratio, batch)(x0 + lowest[0] * noise, lowest)
         weight = log_weight(log_r, config.exact_share).exp()
-        return iw_dsm(trained, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
+        return iw_dsm(denoise, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
     xt = perturb(x0, noise, sigma)
     own = config.objective in WITH_ANCHOR  # a reference image is its own target, and only the biased ones are corrected
@@ -213,7 +211,7 @@ def _losses(
             with torch.no_grad():
                 steadied[rows] = frozen(xt[rows], sigma[rows])
     loss = corrected(
-        trained,
+        denoise,
         x0,
         xt,
         sigma,
