@@ -15,7 +15,7 @@ from tiw.errors import UserInputError
 from tiw.intervals import Estimate
 from tiw.model.denoiser import Denoiser
 from tiw.model.device import pick_precision
-from tiw.model.networks import PRESETS
+from tiw.model.networks import LARGE, PRESETS, SMALL, preset_for
 from tiw.model.sampling import sample
 from tiw.ratio.density_ratio import DensityRatio
 from tiw.run import actions
@@ -121,12 +121,29 @@ def test_a_stopped_run_goes_on_to_the_same_weights(inputs, tmp_path, monkeypatch
     assert lines[0] == lines[1]
 
 
-def test_train_and_sample(inputs, tmp_path):
-    options = TrainOptions(data=inputs["biased"], preset="tiny", steps=3, batch_size=8, device="cpu", precision="float32")
+def test_train_and_sample(inputs, tmp_path, capsys):
+    options = TrainOptions(data=inputs["biased"], steps=3, batch_size=8, device="cpu", precision="float32")
     trained, _ = run(tmp_path / "train", "train", options)
     model = str(trained.path / "model")
+    check = trained.result()["training_check"]
+    assert check["check"]["differs"] and check["check"]["n"] == 240 and check["halfway"]["n"] == 240  # three steps are too few
+    assert "trained too little" in check["sentence"] and check["sentence"] in capsys.readouterr().err
+    assert not (trained.path / "kept").exists()
     sampled, result = run(tmp_path / "sample", "sample", SampleOptions(model=model, count=5, sampling_steps=2, seed=3, device="cpu"))
     assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
+
+
+def test_images_of_no_network_are_refused_before_any_work(tmp_path):
+    np.savez(tmp_path / "odd.npz", images=np.zeros((30, 24, 24, 3), np.uint8))
+    folder = RunFolder.create(tmp_path / "train", "train", TrainOptions(data=str(tmp_path / "odd.npz"), steps=3, device="cpu"))
+    with pytest.raises(UserInputError, match=r"resolution: .*24x24 pixels.*16, 32 and 64.*set resolution"):
+        actions.train(folder, folder.options)
+    assert [preset_for(side, device) for side in (16, 32, 64) for device in ("cpu", "cuda")] == [
+        *("tiny", "tiny"),
+        *("small32", "cifar10"),
+        *("demo", "faces64"),
+    ]
+    assert all(PRESETS[name].resolution == side for side in (16, 32, 64) for name in (SMALL[side], LARGE[side]))
 
 
 def test_a_foreign_baseline_is_told_and_its_anchor_dropped(inputs, tmp_path, monkeypatch, capsys):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tiw.data import ImageSet
-from tiw.debiasing.baseline_check import check_baseline
+from tiw.debiasing.baseline_check import check_baseline, check_training
 from tiw.model.noise import to_images
 from tiw.toys import GaussianMixture
 
@@ -45,3 +45,20 @@ def test_noise_is_told_from_images_and_the_same_seed_gives_the_same():
     first = check_baseline(TwoKinds(0.5), biased, count=40, on_progress=lambda *a: done.append(a))
     assert first.differs and first.auc > 0.95 and done[-1] == (40, 40)
     assert first == check_baseline(TwoKinds(0.5), biased, count=40)
+
+
+@pytest.mark.parametrize(
+    ("halfway", "trained", "differs", "falling", "said"),
+    [
+        (0.9, 0.2, False, True, "ready to debias"),
+        (0.9, 0.55, True, True, "It still falls, so train longer"),  # AUC 0.85, then 0.68
+        (0.9, 0.9, True, False, "may help more than time"),
+        (None, 0.9, True, None, "trained too little to debias"),
+    ],
+)
+def test_a_baseline_trained_too_little_is_told_and_whether_time_would_help(halfway, trained, differs, falling, said):
+    before = None if halfway is None else TwoKinds(halfway)
+    found = check_training(TwoKinds(trained), before, ImageSet(TwoKinds(0.2).images(600)))
+    assert found.check.differs == differs and found.falling == falling and said in found.sentence
+    assert f"{found.check.auc:.2f} [{found.check.interval[0]:.2f}" in found.sentence and "240 samples" in found.sentence
+    assert (found.halfway is None) == (halfway is None)

@@ -206,6 +206,18 @@ def test_a_baseline_trained_here_serves_its_own_images_only(store, sets):
     assert with_model(chosen, None)["baseline"] == "none"
 
 
+def test_a_baseline_trained_too_little_is_said_to_be_so(store):
+    from ui.debias_tab import _trained
+
+    def shown(name, differs):
+        check = {"check": {"differs": differs}, "sentence": f"<{name}> in words."}
+        return _trained(put(store, name, "train", TrainOptions(), {"steps": 9, "training_seconds": 60.0, "training_check": check}))
+
+    little, enough = shown("a", True), shown("b", False)
+    assert 'role="alert">&lt;a&gt; in words.' in little and "ready" not in little and "debias next" not in little
+    assert "alert" not in enough and "The baseline is ready" in enough and "&lt;b&gt; in words." in enough
+
+
 def test_a_trained_baseline_downloads_as_what_it_is(store):
     from ui import routes
 

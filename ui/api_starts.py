@@ -136,7 +136,7 @@ def preview(
 
 def train(
     data: str = "demo",
-    preset: str = "demo",
+    preset: str = "auto",
     minutes: float = 15.0,
     steps: int = 0,
     batch_size: int = 128,
@@ -147,7 +147,7 @@ def train(
 
     Args:
         data: name of the image set, or "demo".
-        preset: network: demo, faces64, cifar10 or tiny.
+        preset: network: demo, small32, faces64, cifar10, tiny, or auto for the images' size.
         minutes: training time, turned into steps at the start.
         steps: number of steps instead; 0 for as many as fit into the minutes.
         batch_size: images a step.

@@ -166,7 +166,9 @@ def _training_fields() -> list[gr.components.Component]:
         label="Minutes of training",
         info="Turned into steps at the start.",
     )
-    preset = gr.Dropdown(words.NETWORKS, value=TRAIN.preset, label="Network", info="The images need this size: set it on the Data tab.")
+    preset = gr.Dropdown(
+        words.NETWORKS, value=TRAIN.preset, label="Network", info="For images of 16, 32 or 64 pixels a side: set it on the Data tab."
+    )
     with gr.Accordion("Advanced", open=False), gr.Row(elem_classes="tiw-grid"):
         steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="train-steps")
         batch = gr.Number(TRAIN.batch_size, precision=0, label="Batch size", elem_id="train-batch")
@@ -199,9 +201,13 @@ def follow(sets: dict) -> list:
 
 def _trained(run: store.Run) -> str:
     took, result = words.duration(run.result["training_seconds"]), run.result
-    return html.card(
-        f"<h3>{html.dot('baseline')}The baseline is ready</h3><p>{result['steps']:,} steps of training in {took}. It is "
-        f"chosen for the sets that it was trained on: preview or debias next.</p>"
+    check = result.get("training_check")
+    little = check is not None and check["check"]["differs"]
+    title = "The baseline is trained" if little else "The baseline is ready"
+    said = "" if check is None or little else escape(check["sentence"])
+    chosen = "It is chosen for the sets that it was trained on" + (". " if little else ": preview or debias next. ")
+    return (html.error(check["sentence"]) if little else "") + html.card(
+        f"<h3>{html.dot('baseline')}{title}</h3><p>{result['steps']:,} steps of training in {took}. {chosen}{said}</p>"
         f'<div class="links"><a class="button" href="tiw/{run.id}/model.zip" download>Download the model</a></div>'
     )
 

@@ -89,8 +89,10 @@ GLOSSARY = {
     "gap closed": "How far samples have moved from the large set to the reference set. 100 %: all the way.",
 }
 NETWORKS = [
+    ("the one for the images' size", "auto"),
     ("64×64, small: for a CPU", "demo"),
     ("64×64, large: for a GPU", "faces64"),
+    ("32×32, small: for a CPU", "small32"),
     ("32×32, large: for a GPU", "cifar10"),
     ("16×16, tiny: to try things out", "tiny"),
 ]

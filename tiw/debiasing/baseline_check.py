@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data import ImageSet
+from ..intervals import Estimate
 from ..model.denoiser import Denoiser
 from ..model.memory import thinned
 from ..model.sampling import labels_like, sample
@@ -71,6 +72,53 @@ def check_baseline(
     else:
         sentence = f"The baseline's samples look like the biased set ({numbers})."
     return BaselineCheck(auc.value, auc.interval, count, len(rows), differs, sentence)
+
+
+@dataclass(frozen=True)
+class TrainingCheck:
+    """Is a baseline that was just trained good enough to debias, and would more training help?"""
+
+    check: BaselineCheck  # of the trained model
+    halfway: BaselineCheck | None  # of the model after half of the steps, from the same seeds; None: there is none
+    falling: bool | None  # whether the AUC clearly fell in the second half (one-sided 97.5 %, the two taken as independent)
+    sentence: str
+
+
+def check_training(
+    denoiser: Denoiser,
+    halfway: Denoiser | None,
+    images: ImageSet,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> TrainingCheck:
+    """`check_baseline` of a model against the images it was trained on, and of the same model after half of its steps."""
+    now = check_baseline(denoiser, images, seed=seed, on_progress=on_progress)
+    before = None if halfway is None else check_baseline(halfway, images, seed=seed, on_progress=on_progress)
+    falling = None
+    numbers = f"held-out AUC {_auc(now).text()}, {now.n} samples"
+    if before is not None:
+        falling = before.auc - now.auc > np.hypot(_half_width(before), _half_width(now))
+    if not now.differs:
+        said = [f"This baseline is ready to debias: a test hardly tells its samples from the images it was trained on ({numbers})."]
+    else:
+        said = [f"This baseline is trained too little to debias: a test tells its samples from the images it was trained on ({numbers})."]
+        if before is not None:
+            was = f"After half of the steps the AUC was {_auc(before).text()}"
+            said.append(
+                f"{was}. It still falls, so train longer."
+                if falling
+                else f"{was}. It has not clearly changed since: more images or a larger network may help more than time."
+            )
+    return TrainingCheck(now, before, falling, " ".join(said))
+
+
+def _auc(check: BaselineCheck) -> Estimate:
+    return Estimate(check.auc, check.interval)
+
+
+def _half_width(check: BaselineCheck) -> float:
+    return (check.interval[1] - check.interval[0]) / 2
 
 
 def _held_out_logits(x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:

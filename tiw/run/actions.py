@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from ..auditing.audit import audit as run_audit
 from ..choices import PAPER, WITH_ANCHOR, WITH_RATIO
 from ..data import ImageSet, check_sets
 from ..debiasing import lagging as lagging_module
+from ..debiasing.baseline_check import TrainingCheck, check_training
 from ..debiasing.config import DebiasConfig
 from ..debiasing.fine_tune import TrainStep
 from ..debiasing.fine_tune import debias as run_debias
@@ -23,7 +25,7 @@ from ..files import write_atomic, write_npz
 from ..model import processes
 from ..model.denoiser import Denoiser
 from ..model.device import pick_device, pick_precision
-from ..model.networks import PRESETS
+from ..model.networks import PRESETS, NetworkConfig, preset_for
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..pictures import contact_sheet
@@ -34,7 +36,7 @@ from . import names
 from .audit_files import score_rest, write_audit, write_map, write_neighbours
 from .comparison import compare
 from .folder import RunFolder, now
-from .forecast import LONG, forecast, lagging_passes, parts_of, say_beforehand, too_long
+from .forecast import LONG, forecast, lagging_passes, parts_of, say_beforehand, testing_passes, too_long
 from .inputs import (
     baseline_check,
     check_disk,
@@ -195,18 +197,45 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
 
     Raises UserInputError for a network that is not known, and for what `train_to_folder` refuses.
     """
-    if o.preset not in PRESETS:
-        raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of {', '.join(PRESETS)}")
+    if o.preset not in ("auto", *PRESETS):
+        raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of auto, {', '.join(PRESETS)}")
     data = read_set(run, o, o.data, "biased")
     torch.manual_seed(o.seed)
     device = pick_device(o.device)
     processes.join(device)
-    denoiser = Denoiser.new(PRESETS[o.preset]).prepare(device, pick_precision(device, o.precision))
+    denoiser = Denoiser.new(_network(o, data, device.type)).prepare(device, pick_precision(device, o.precision))
     check_resolution("data", data, denoiser)
-    check_disk(run, denoiser, o.steps)
+    check_disk(run, denoiser, o.steps, keep=1)
     config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
     empty = data.take([])  # DSM on one set needs no reference
-    return train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))
+    trained = train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))
+    check = _training_check(run, o, data)
+    return {**trained, "training_check": None if check is None else asdict(check)}
+
+
+def _network(o: TrainOptions, data: ImageSet, device: str) -> NetworkConfig:
+    """The one that was asked for, or the one for images of this size."""
+    if o.preset != "auto":
+        return PRESETS[o.preset]
+    height, width = data.images.shape[1:3]
+    preset = preset_for(height, device) if height == width else None
+    if preset is None:
+        found = f"the images have {width}x{height} pixels, and there are networks for 16, 32 and 64 pixels a side"
+        raise UserInputError("resolution", found, "set resolution to one of them")
+    return PRESETS[preset]
+
+
+def _training_check(run: RunFolder, o: TrainOptions, data: ImageSet) -> TrainingCheck | None:
+    """Whether the model is good enough to debias, by the first process alone. None where that would take hours."""
+    denoiser = Denoiser.from_pretrained(run.shared / names.MODEL).prepare(pick_device(o.device), torch.float32)
+    if too_long("The test of the baseline", denoiser, 2 * testing_passes(denoiser)) or not processes.is_first():
+        return None
+    halves = sorted((run.path / names.KEPT).glob("*"))
+    halfway = Denoiser.from_pretrained(halves[-1]).prepare(denoiser.device, torch.float32) if halves else None
+    check = check_training(denoiser, halfway, data, seed=o.seed, on_progress=report(run, "Testing the baseline"))
+    shutil.rmtree(run.path / names.KEPT, ignore_errors=True)
+    print(check.sentence, file=sys.stderr)
+    return check
 
 
 def sample(run: RunFolder, o: SampleOptions) -> dict:

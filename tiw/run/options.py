@@ -142,7 +142,9 @@ class TrainOptions(_OnDevice, _Training, _Images):
     """Train a baseline from scratch."""
 
     data: str = option("demo", "Images to train on or to split by their labels, or demo for the demo's biased set.")
-    preset: str = option("demo", "Network to train: demo, faces64, cifar10 or tiny.")
+    preset: str = option(
+        "auto", "Network to train: demo, small32, faces64, cifar10 or tiny. auto takes the one for the images' size, a larger one on a GPU."
+    )
     minutes: float = option(
         60.0, "Budget, turned into steps at the start and planned again on the way.", low=0, high=60 * 24 * 60, unit="minutes"
     )

@@ -159,8 +159,9 @@ def train_to_folder(
 
 
 def _is_kept(o: DebiasOptions | TrainOptions, step: int, steps: int) -> bool:
-    """Whether the moving average is kept after this step: `keep` times before the last one, at even distances."""
-    parts = getattr(o, "keep", 0) + 1
+    """Whether the moving average is kept after this step: `keep` times before the last one, at even distances. That of a baseline is kept
+    once, for the test of whether more training would help."""
+    parts = 2 if isinstance(o, TrainOptions) else o.keep + 1
     return step < steps and step * parts // steps > (step - 1) * parts // steps
 
 
