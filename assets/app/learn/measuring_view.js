@@ -16,7 +16,7 @@ const CASES = {
   },
   perfect: {
     title: "A perfect one",
-    about: "Without errors all three ways agree, and each holds the truth in 95 of 100 studies.",
+    about: "Without errors all three ways agree, and each interval contains the truth in 95 of 100 studies.",
     truth: 0.2,
     missed: 0,
     false_alarms: 0,
@@ -26,7 +26,7 @@ const CASES = {
   rare: {
     title: "A rare group",
     about:
-      "The group is rare, so most of what is called by its name is not of it: a few false alarms outweigh the group itself.",
+      "The group is rare, so false alarms outnumber it. Most of what the classifier counts as the group belongs to the others.",
     truth: 0.03,
     missed: 0.1,
     false_alarms: 0.05,

@@ -100,7 +100,7 @@ function ready_to_reveal() {
 function show_game() {
   const box = $("guess");
   if (!game) {
-    box.innerHTML = `<div class="ex-bar"><div><div class="chart-title">Predict, then see</div><div class="hint">Six guesses, ten points each. What answers them stays veiled until you have guessed.</div></div><button type="button" class="ghost" data-start>Start</button></div>`;
+    box.innerHTML = `<div class="ex-bar"><div><div class="chart-title">Predict, then see</div><div class="hint">Six guesses, ten points each. What would answer them is hidden until you have guessed.</div></div><button type="button" class="ghost" data-start>Start</button></div>`;
     $("start").onclick = () => start_round(0);
     return;
   }

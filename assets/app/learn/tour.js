@@ -4,7 +4,7 @@ const STEPS = [
   {
     tab: "Data",
     title: "Look at both sets",
-    text: "8,000 portraits, most of them with lighter skin and long hair, and 400 whose make-up somebody chose. Ask yourself what differs before anything is measured.",
+    text: "8,000 portraits, most of them with lighter skin and long hair, and 400 that somebody chose. Ask yourself what differs before anything is measured.",
     at: "#data-view",
   },
   {
@@ -22,7 +22,7 @@ const STEPS = [
   {
     tab: "Debias",
     title: "Debias",
-    text: "Press “Debias”. The model is fine-tuned with TIW-DSM; the same seeds are painted again and again while it learns. You may close the page meanwhile.",
+    text: "Press “Debias”. The model is fine-tuned with TIW-DSM. The same seeds are painted again and again while it learns. You may close the page in the meantime.",
     at: "#debias-go",
   },
   {
