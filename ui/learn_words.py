@@ -14,10 +14,10 @@ WHAT = {
         "log r(x<sub>t</sub>, σ) = logit d(x<sub>t</sub>, σ), &nbsp; x<sub>t</sub> = x<sub>0</sub> + σ·noise",
     ),
     "debias": (
-        "The model learns again with the ratio: as a weight it says which noisy images matter, and its slope moves what the model should "
-        "answer there. The pictures come from fixed seeds, so that each shows what the same noise becomes.",
-        "min<sub>D</sub> E [ w · λ(σ) · ‖ D(x<sub>t</sub>; σ) − ( x<sub>0</sub> + σ² ∇ log w(x<sub>t</sub>, σ) ) ‖² ], "
-        "&nbsp; w = r / ((1 − π) + π r)",
+        "A reference image x<sub>0</sub> is its own target, and a biased image has the original model's prediction D<sub>0</sub>, which "
+        "the slope of log r corrects and r weights. The pictures come from fixed seeds, so that each shows what the same noise becomes.",
+        "min<sub>D</sub> &nbsp; π E<sub>ref</sub> [ λ(σ) ‖ D(x<sub>t</sub>; σ) − x<sub>0</sub> ‖² ] + "
+        "(1 − π) E<sub>bias</sub> [ r λ(σ) ‖ D(x<sub>t</sub>; σ) − ( D<sub>0</sub>(x<sub>t</sub>; σ) + σ² ∇ log r(x<sub>t</sub>, σ) ) ‖² ]",
     ),
     "compare": (
         "Both models start from the same seeds, and a classifier counts each attribute among their samples. "
