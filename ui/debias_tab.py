@@ -36,9 +36,8 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
     theme.html(
         html.lead(
             "Teach the model what the reference set knows",
-            "The model is fine-tuned on both sets; the density ratio tells it, image by image and noise level by noise level, which "
-            "way the reference set would pull. Trained on the reference set alone, a model begins to memorise it; this way it "
-            "keeps the variety of the large set.",
+            "A reference image is its own training target. For an image of the large set the target is the original model's prediction, "
+            "corrected and weighted by the density ratio. Trained on the reference set alone, a model would begin to memorise it.",
         )
         + learn_words.what("debias")
     )

@@ -45,9 +45,9 @@ OBJECTIVES = {
     ),
     "correction-only": ("Correction only", "Corrects the target by the ratio's slope and weights nothing. Close to the full method."),
     "iw-dsm": ("IW-DSM", "One weight for each image, the same at every noise level. Suffers where the sets hardly overlap."),
-    "weight-only": ("Weight only", "Weights without the correction. It does not reach the reference set: to learn from."),
+    "weight-only": ("Weight only", "Weights without the correction. It does not reach the reference set and is here to learn from."),
     "dsm-ref": ("DSM on the reference alone", "Plain training on the reference set. Quick, and it soon begins to memorise it."),
-    "dsm-obs": ("DSM on everything", "Plain training on both sets mixed, without any correction: the control."),
+    "dsm-obs": ("DSM on everything", "Plain training on both sets mixed, without any correction. It is the control."),
 }
 ROLES = {"biased": "Large set", "reference": "Reference set"}
 SHARE_SETS = {**ROLES, "reweighted": "Large set, reweighted"}
