@@ -5,7 +5,7 @@
 **faces** (the style avataaars) differ by skin colour and by glasses, a small detail. **busts** (micah) differ by skin colour and earrings,
 a smaller one; the defaults were settled before a model was trained on them. **garments** are Fashion-MNIST (Debian's
 dataset-fashion-mnist) in its own classes, every class equally often in each set; they differ by colour and by the way they lean.
-All are 16x16. The biased set has its four groups 70, 15, 10 and 5 %, every other set evenly.
+All are 16x16 unless asked for larger. The biased set has its four groups 70, 15, 10 and 5 %, every other set evenly.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,8 @@ def rows_of(part: str, of_groups: list[dict[str, str]], rng: np.random.Generator
     return [rows[i] for i in rng.permutation(n)]
 
 
-def drawn(recipe: dict) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
-    """Every part of an illustrated set: images uint8 [n,16,16,3] and their labels. No drawing comes twice, in any part."""
+def drawn(recipe: dict, size: int) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+    """Every part of an illustrated set: images uint8 [n,size,size,3] and their labels. No drawing comes twice, in any part."""
     from importlib.resources import files
 
     import resvg_py
@@ -93,7 +94,7 @@ def drawn(recipe: dict) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
 
     style = Style(json.loads(files("dicebear_styles").joinpath(f"{recipe['style']}.json").read_text("utf-8")))
     (first, of_first), (second, of_second) = recipe["first"], recipe["second"]
-    side = 4 * SIZE
+    side = 4 * size
     left, top, right, _ = recipe["crop"]
     canvas = round(side / (right - left))
 
@@ -101,7 +102,7 @@ def drawn(recipe: dict) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
         png = resvg_py.svg_to_bytes(svg_string=Avatar(style, options).to_string(), width=canvas, height=canvas)
         corner = (round(left * canvas), round(top * canvas))
         image = Image.open(io.BytesIO(bytes(png))).convert("RGB").crop((*corner, corner[0] + side, corner[1] + side))
-        return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX))
+        return np.asarray(image.resize((size, size), Image.Resampling.BOX))
 
     seen: set[tuple] = set()
     out = {}
@@ -128,7 +129,7 @@ def _given(recipe: dict, choice: dict) -> dict:
     return {"glassesProbability": 0} if recipe["style"] == "micah" else {"topProbability": 100}
 
 
-def garments() -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
+def garments(size: int) -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
     """Garments painted warm or cold, upright or leaning. Of each class equally many in every group of every part."""
     from PIL import Image
 
@@ -146,7 +147,7 @@ def garments() -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
         padded = Image.fromarray(np.pad(pixels, 2))  # 32x32
         sheared = padded.transform(padded.size, Image.Transform.AFFINE, (1, shear, -shear * 16, 0, 1, 0), Image.Resampling.BILINEAR)
         tint = np.array([rng.uniform(*ends) for ends in tints[colour]])
-        return np.round(np.asarray(sheared.resize((SIZE, SIZE), Image.Resampling.BOX))[..., None] * tint).astype(np.uint8)
+        return np.round(np.asarray(sheared.resize((size, size), Image.Resampling.BOX))[..., None] * tint).astype(np.uint8)
 
     out = {}
     for k, part in enumerate(PARTS):
@@ -162,21 +163,21 @@ def garments() -> dict[str, tuple[np.ndarray, pd.DataFrame]]:
     return out
 
 
-MAKERS: dict[str, Callable[[], dict]] = {
-    "faces": lambda: drawn(FACES),
-    "busts": lambda: drawn(BUSTS),
+MAKERS: dict[str, Callable[[int], dict]] = {
+    "faces": partial(drawn, FACES),
+    "busts": partial(drawn, BUSTS),
     "garments": garments,
 }
 
 
-def load_set(name: str) -> dict:
-    """part -> tiw.ImageSet with its two attributes; made at the first call and kept under runs/sets."""
+def load_set(name: str, size: int = SIZE) -> dict:
+    """part -> tiw.ImageSet [n,size,size,3] with its two attributes; made at the first call and kept under runs/sets."""
     import tiw
 
-    path = WORK / f"{name}.npz"
+    path = WORK / (f"{name}.npz" if size == SIZE else f"{name}-{size}.npz")
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = MAKERS[name]()
+        made = MAKERS[name](size)
         arrays = {f"{part}.images": images for part, (images, _) in made.items()}
         arrays |= {f"{part}.{column}": table[column].to_numpy(str) for part, (_, table) in made.items() for column in table}
         np.savez(path, **arrays)

@@ -47,6 +47,24 @@ def test_a_larger_image_takes_more_in_proportion_to_its_pixels():
     assert taken(64) == pytest.approx(4 * taken(32), rel=0.02)
 
 
+def test_large_images_come_in_small_batches_on_a_cpu(tiny_denoiser, monkeypatch):
+    """A batch of 64 images of 256 pixels would take minutes, in which nothing is said and nobody can stop it."""
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 50)
+    sizes = {}
+    for side in (16, 64, 128, 256, 1024):
+        monkeypatch.setattr(Denoiser, "shape", (3, side, side))
+        sizes[side] = batch_for(tiny_denoiser, 64)
+    assert sizes == {16: 64, 64: 64, 128: 16, 256: 4, 1024: 1}
+    monkeypatch.setattr(Denoiser, "device", torch.device("cuda"))
+    assert batch_for(tiny_denoiser, 64) == 64
+
+
+def test_a_stage_is_shown_before_its_first_batch(tmp_path):
+    run = RunFolder.create(tmp_path / "run", "audit", AuditOptions())
+    inputs.report_of(run, "Looking for what lags", 40)
+    assert run.status()["stage"] == "Looking for what lags"
+
+
 def test_counting_leaves_the_network_and_the_random_numbers_as_they_were(tiny_denoiser):
     tiny_denoiser.train()
     state = torch.get_rng_state()

@@ -21,11 +21,14 @@ _OUTPUTS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 def batch_for(model: object, wanted: int, gradients: bool = False) -> int:
     """How many images, at most `wanted`, `model` computes at once, with `gradients` or without; at least 1.
 
-    The results do not depend on it, apart from rounding. A model that is no `tiw.Denoiser` gets what it wants.
+    As many as memory holds. On a CPU, where more at once are no faster, large images come in smaller batches: progress and Stop would wait
+    minutes for one batch. The results do not depend on it, apart from rounding. A model that is no `tiw.Denoiser` gets what it wants.
     """
     model = getattr(model, "denoiser", model)  # of a Conditioned
     if not isinstance(model, nn.Module) or wanted <= 1:
         return max(1, wanted)
+    if model.device.type == "cpu":
+        wanted = thinned(wanted, model.shape, 1)
     one = _bytes_of_outputs(model) * (KEPT if gradients else PASSING)
     return int(max(1, min(wanted, SHARE * free_bytes(model.device) // max(one, 1))))
 

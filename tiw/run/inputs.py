@@ -276,7 +276,10 @@ def check_disk(run: RunFolder, denoiser: Denoiser, steps: int, keep: int = 0) ->
 
 
 def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
-    """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again."""
+    """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again.
+
+    The stage is shown at once, since the first batch of large images takes a while."""
+    run.progress(stage, 0, 1)
 
     def report(done: int, total: int) -> None:
         run.progress(stage, done, total)

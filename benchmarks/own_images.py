@@ -1,0 +1,93 @@
+"""Own images without a model, in one sitting: two folders of PNG files, then train, audit, debias and compare by the commands.
+
+    python benchmarks/own_images.py --work /tmp/own                       # garments at 32x32, faces at 64x64
+    python benchmarks/own_images.py --work /tmp/own --only faces --minutes 8
+
+The sets are those of benchmarks/sets.py, which no default was tuned to: 4,000 biased images and 200 references in even shares. Their labels
+lie in a metadata.csv, and only `compare` uses them. The result goes to benchmarks/results/own_images.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from demo_loop import ROOT, machine
+from PIL import Image
+
+sys.path.insert(0, str(ROOT))
+import sets
+from defaults import references
+
+SIDES = {"garments": 32, "faces": 64}
+REFERENCES = 200
+
+
+def write_folder(images, folder: Path) -> None:
+    """PNG files and their labels, as a user would have them."""
+    folder.mkdir(parents=True)
+    table = images.attributes.copy()
+    table.insert(0, "file", [f"{k:05d}.png" for k in range(len(images))])
+    for name, pixels in zip(table["file"], images.images, strict=True):
+        Image.fromarray(pixels).save(folder / name)
+    table.to_csv(folder / "metadata.csv", index=False)
+
+
+def commands(minutes: float) -> dict[str, tuple[str, ...]]:
+    both = ("--biased", "biased", "--reference", "reference")
+    model = ("--baseline", "train/model")
+    return {
+        "train": ("--data", "biased", "--minutes", f"{minutes:g}"),
+        "audit": (*both, *model),
+        "debias": (*both, *model, "--audit", "audit"),
+        "compare": ("--debiased", "debias/model", "--count", "1000"),
+    }
+
+
+def sitting(name: str, work: Path, minutes: float) -> dict:
+    """Every command of one set to its end: seconds, and what its result says."""
+    parts = sets.load_set(name, SIDES[name])
+    if not work.is_dir():
+        write_folder(parts["biased"], work / "biased")
+        write_folder(references(parts, REFERENCES, 0), work / "reference")
+    found: dict = {"pixels": SIDES[name], "references": REFERENCES, "minutes_of_training": minutes, "seconds": {}, "said": {}}
+    for action, options in commands(minutes).items():
+        began = time.monotonic()
+        line = [sys.executable, "-m", "tiw", action, "--out", action, *options]
+        done = subprocess.run(line, cwd=work, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        found["seconds"][action] = round(time.monotonic() - began)
+        found["said"][action] = done.stdout.splitlines()[-30:]
+        if done.returncode:
+            found["said"][action] += done.stderr.splitlines()[-10:]
+            return found
+        print(name, action, found["seconds"][action], "s", flush=True)
+    trained, debiased, compared = (json.loads((work / run / "result.json").read_text()) for run in ("train", "debias", "compare"))
+    found |= {"steps": trained["steps"], "training_check": trained["training_check"], "baseline_check": debiased["baseline_check"]}
+    found |= {key: compared[key] for key in ("fairness_discrepancy", "frechet_distance", "kernel_distance", "closer_to_reference", "n")}
+    found["shares"] = [row for row in compared["shares"] if " x " in row["attribute"]]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for images and runs")
+    parser.add_argument("--only", choices=SIDES, nargs="+", default=list(SIDES))
+    parser.add_argument("--minutes", type=float, default=8.0, help="of training the baseline")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "own_images.json")
+    args = parser.parse_args()
+    result = json.loads(args.out.read_text()) if args.out.is_file() else {"sets": {}}
+    result |= {"date": datetime.now().date().isoformat(), "machine": machine()}
+    for name in args.only:
+        result["sets"][name] = sitting(name, (args.work / name).resolve(), args.minutes)
+        args.out.write_text(json.dumps(result, indent=2) + "\n")
+        print(json.dumps({k: v for k, v in result["sets"][name].items() if k != "said"}, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
