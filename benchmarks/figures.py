@@ -46,7 +46,7 @@ def method_of(row: dict) -> str:
 
 
 def at_their_rates(rows: list[dict]) -> list[dict]:
-    """The demo's rows of the two rivals that a figure shows: each at the rate of the tuning, where that was run."""
+    """The demo's rows of TIW-DSM and of the reference alone, each at the rate of the tuning where that was run."""
     rates, cells = best_rates(rows), defaultdict(list)
     for row in rows:
         cell = row["cell"]
@@ -119,7 +119,7 @@ def minutes(rows: list[dict], about: dict) -> None:
 
 
 def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
-    """Both rivals against the number of references: every seed a dot, means joined."""
+    """TIW-DSM and the reference alone against the number of references. Every seed is a dot, and means are joined."""
     rows = [r for r in at_their_rates(rows) if r["cell"]["minutes"] == budget]
     figure = make_subplots(1, len(MEASURES), subplot_titles=list(MEASURES.values()), horizontal_spacing=0.07)
     for j, measure in enumerate(MEASURES, 1):

@@ -30,25 +30,15 @@ the biased set:
     python -m tiw sample --out runs/samples --model runs/debias/model --count 2000
     python -m tiw debias --out runs/again --biased runs/samples/samples.npz --reference small.zip --baseline runs/debias/model
 
-What is done with finished runs has no run folder of its own:
+Commands for finished runs have no run folder of their own. Each lists its options with `--help`.
 
-    python -m tiw report     runs/compare --about about.toml   # one report, with what only you know: purpose, origin and the like
-    python -m tiw spot-check runs/compare                      # samples for a person to label; again: what the labels say
-    python -m tiw replay     runs/debias --out runs/replayed   # the same numbers again, from config.json alone
-    python -m tiw push       runs/debias --to OWNER/NAME       # to a hub, after a question
+    python -m tiw report     runs/audit runs/debias runs/compare   # one report to hand on, with tables and a model card
+    python -m tiw spot-check runs/compare                          # samples for a person to label; then, what the labels say
+    python -m tiw replay     runs/debias --out runs/replayed       # the same run again from config.json alone, and what differs
+    python -m tiw push       runs/debias --to OWNER/NAME           # the debiased pipeline to a hub, as a private repository
 
-A report that is made again, after a spot check for instance, says what it said before.
-"""
-END = """
-## Commands about a run that is there
-
-    python -m tiw report runs/audit runs/debias runs/compare    # one report to hand on, with tables and a model card
-    python -m tiw spot-check runs/compare                       # samples for a person to label, then the labels against the shares
-    python -m tiw replay runs/debias                            # the run again from its config.json, and what differs
-    python -m tiw push runs/debias --to OWNER/NAME              # the debiased pipeline to a hub, as a private repository
-    python -m tiw app                                           # the page
-
-Each lists its options with `--help`.
+`report --about about.toml` adds what only you know, such as purpose and origin. A report that is made again still says it.
+`python -m tiw app` starts the page.
 """
 
 
@@ -69,7 +59,7 @@ def page() -> str:
                 parts.append(f"| {shown} | {'on' if default else 'off'} | {cell(about[field.name].sentence)} |\n")
             else:
                 parts.append(f"| `--{field.name.replace('_', '-')}` | {cell(str(default))} | {cell(about[field.name].sentence)} |\n")
-    return "".join([*parts, END])
+    return "".join(parts)
 
 
 def cell(text: str) -> str:
