@@ -223,3 +223,19 @@ def test_a_slow_pass_is_timed_once(tiny_denoiser, monkeypatch):
     assert forecast._seconds_an_image(asked.append, 8) == 3.0 and asked == [1]
     clock = iter(np.arange(0, 100, 0.5))
     assert forecast._seconds_an_image(asked.append, 8) == 0.5 / 8 and asked == [1, 1, 8]
+
+
+@pytest.mark.parametrize(
+    ("o", "seconds", "there"), [(DebiasOptions(steps=2, batch_size=8), 1.5, False), (DebiasOptions(minutes=50), 1.5, True)]
+)
+def test_looking_for_what_lags_takes_no_longer_than_the_training(tiny_denoiser, tmp_path, monkeypatch, capsys, o, seconds, there):
+    """At 256 pixels on two cores it took an hour after two steps of training."""
+    monkeypatch.setattr(Denoiser, "shape", (3, 256, 256))
+    monkeypatch.setattr(forecast, "seconds_a_pass", lambda denoiser: seconds)
+    run = RunFolder.create(tmp_path / "run", "debias", o)
+    limit = forecast.lagging_limit(o, tiny_denoiser)
+    assert forecast.too_long("The search", tiny_denoiser, forecast.lagging_passes(tiny_denoiser), limit) != there
+    (part,) = (part for part in forecast.parts_of(o, tiny_denoiser, (300, 80), tmp_path) if part.name == "looking for what lags")
+    forecast.say_beforehand(run, tiny_denoiser, [part])
+    assert (about_time(forecast.lagging_passes(tiny_denoiser) * seconds) in run.status()["stage"]) == there
+    assert forecast.lagging_limit(DebiasOptions(minutes=600), tiny_denoiser) == forecast.LONG

@@ -36,7 +36,7 @@ from . import names
 from .audit_files import score_rest, write_audit, write_map, write_neighbours
 from .comparison import compare
 from .folder import RunFolder, now
-from .forecast import LONG, forecast, lagging_passes, parts_of, say_beforehand, testing_passes, too_long
+from .forecast import LONG, forecast, lagging_limit, lagging_passes, parts_of, say_beforehand, testing_passes, too_long
 from .inputs import (
     baseline_check,
     check_disk,
@@ -176,9 +176,9 @@ def _lagging(
 ) -> dict | None:
     """What the debiased model still lacks, with the reference images of each group that lags as RUN/lagging/GROUP.webp.
 
-    None where looking for it would take hours.
+    None where looking for it would take longer than the training.
     """
-    if too_long("The search for what lags", denoiser, lagging_passes(denoiser)):
+    if too_long("The search for what lags", denoiser, lagging_passes(denoiser), lagging_limit(o, denoiser)):
         return None
     if not processes.is_first():
         return {}

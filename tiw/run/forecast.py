@@ -29,6 +29,7 @@ from .folder import RunFolder
 from .options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions
 
 LONG = 3600.0  # seconds: from here on the ways to shorten it are named, and checks left out
+LOOK = 900.0  # seconds: what looking for what lags may always take; more only where training takes as long
 SLOW = 1.0  # seconds: a pass of one image that takes so long need not be timed twice
 STEPS, GUIDED = 12, 3.0  # of the checks' samples, and what a guided pass costs against a plain one
 TRAINED = 6.0  # passes that an image costs in a training step: forward and back, the baseline's own, the gradient of the ratio
@@ -88,6 +89,7 @@ class Part:
     name: str
     passes: float  # of one image through the whole network
     shorter: str = ""
+    limit: float = LONG  # seconds: what takes longer and cannot be shortened is left out
 
 
 def parts_of(
@@ -121,14 +123,14 @@ def parts_of(
         found.append(Part("training", o.steps * o.batch_size * TRAINED, "--steps or --batch-size"))
         found.append(Part("image grids", grids * preview_count(denoiser) * STEPS, "a larger --preview-every"))
     if with_ratio and not denoiser.classes:
-        found.append(Part("looking for what lags", lagging_passes(denoiser)))
+        found.append(Part("looking for what lags", lagging_passes(denoiser), limit=lagging_limit(o, denoiser)))
     return found
 
 
 def say_beforehand(run: RunFolder, denoiser: Denoiser, parts: list[Part]) -> None:
     """How long the parts take, as the run's stage; on standard error, with what shortens them, where it is hours."""
     seconds = {part: part.passes * seconds_a_pass(denoiser) for part in parts}
-    done = {part: s for part, s in seconds.items() if part.shorter or s <= LONG}
+    done = {part: s for part, s in seconds.items() if part.shorter or s <= part.limit}
     whole = sum(done.values())
     run.progress(f"Takes {about_time(whole)} after this", 0, 1)
     if whole <= LONG or not processes.is_first():
@@ -139,10 +141,10 @@ def say_beforehand(run: RunFolder, denoiser: Denoiser, parts: list[Part]) -> Non
     print(f"This takes {about_time(whole)}: {said}. {shorter}", file=sys.stderr)
 
 
-def too_long(what: str, denoiser: Denoiser, passes: float) -> bool:
-    """Whether a check of so many passes takes more than an hour; it is then said on standard error that it is left out."""
+def too_long(what: str, denoiser: Denoiser, passes: float, limit: float = LONG) -> bool:
+    """Whether a check of so many passes takes more than `limit` seconds; it is then said on standard error that it is left out."""
     seconds = passes * seconds_a_pass(denoiser)
-    long = bool(processes.agreed(seconds > LONG))
+    long = bool(processes.agreed(seconds > limit))
     if long and processes.is_first():
         print(f"{what} would take {about_time(seconds)} and is left out.", file=sys.stderr)
     return long
@@ -169,6 +171,12 @@ def preview_count(denoiser: Denoiser) -> int:
 def lagging_passes(denoiser: Denoiser) -> int:
     """Of the search for what lags, in the samples of both models."""
     return 2 * lagging.count_for(denoiser.shape) * STEPS
+
+
+def lagging_limit(o: DebiasOptions, denoiser: Denoiser) -> float:
+    """Seconds that this search may take: no longer than the training, whose result it looks at."""
+    training = o.steps * o.batch_size * TRAINED * seconds_a_pass(denoiser) if o.steps else 60 * o.minutes
+    return min(LONG, max(LOOK, training))
 
 
 def testing_passes(denoiser: Denoiser) -> int:
