@@ -33,6 +33,13 @@ def test_the_table_of_the_made_sets_is_the_committed_result(monkeypatch):
     assert text.split("<!-- defaults -->")[1].split("<!-- end -->")[0].strip() == benchmark("defaults").table()
 
 
+def test_the_tables_of_the_methods_are_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    page = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in (ROOT / "benchmarks" / "results" / "quality.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert benchmark("figures").with_tables(page, rows) == page
+
+
 def test_links_and_pictures_lead_somewhere():
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
