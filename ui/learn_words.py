@@ -15,7 +15,8 @@ WHAT = {
     ),
     "debias": (
         "A reference image x<sub>0</sub> is its own target, and for a biased image it is the original model's prediction D<sub>0</sub>, "
-        "corrected by the slope of log r and weighted by r. The pictures come from fixed seeds, so that each shows what the same noise becomes.",
+        "corrected by the slope of log r and weighted by r. The pictures come from fixed seeds, so that each shows what the same noise "
+        "becomes.",
         "min<sub>D</sub> &nbsp; π E<sub>ref</sub> [ λ(σ) ‖ D(x<sub>t</sub>; σ) − x<sub>0</sub> ‖² ] + "
         "(1 − π) E<sub>bias</sub> [ r λ(σ) ‖ D(x<sub>t</sub>; σ) − ( D<sub>0</sub>(x<sub>t</sub>; σ) + σ² ∇ log r(x<sub>t</sub>, σ) ) ‖² ]",
     ),
