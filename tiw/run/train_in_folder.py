@@ -144,6 +144,7 @@ def train_to_folder(
     }
     if not processes.is_first():
         return result
+    run.progress("Drawing the last samples", 0, 1)
     preview(shown, steps)
     result["gap_closed"] = None if preview.last is None else asdict(preview.last)
     if last is None:  # the last step was already done
