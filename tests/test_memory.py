@@ -62,7 +62,8 @@ def test_large_images_come_in_small_batches_on_a_cpu(tiny_denoiser, monkeypatch)
 def test_a_stage_is_shown_before_its_first_batch(tmp_path):
     run = RunFolder.create(tmp_path / "run", "audit", AuditOptions())
     inputs.report_of(run, "Looking for what lags", 40)
-    assert run.status()["stage"] == "Looking for what lags"
+    status = run.status()
+    assert (status["stage"], status["done"], status["total"]) == ("Looking for what lags", 0, 40)
 
 
 def test_counting_leaves_the_network_and_the_random_numbers_as_they_were(tiny_denoiser):

@@ -275,11 +275,11 @@ def check_disk(run: RunFolder, denoiser: Denoiser, steps: int, keep: int = 0) ->
         raise UserInputError("out", found, "delete old runs, or choose another disk")
 
 
-def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
+def report(run: RunFolder, stage: str, total: int = 1) -> Callable[[int, int], None]:
     """A progress callback (done, total) that ends the work when a stop was asked for: nothing is lost that is not quickly made again.
 
     The stage is shown at once, since the first batch of large images takes a while."""
-    run.progress(stage, 0, 1)
+    run.progress(stage, 0, total)
 
     def report(done: int, total: int) -> None:
         run.progress(stage, done, total)
@@ -291,5 +291,5 @@ def report(run: RunFolder, stage: str) -> Callable[[int, int], None]:
 
 def report_of(run: RunFolder, stage: str, total: int) -> Callable[[int], None]:
     """The callback of `report` for work whose total is known: called with what is done."""
-    both = report(run, stage)
+    both = report(run, stage, total)
     return lambda done: both(done, total)
