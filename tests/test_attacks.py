@@ -186,6 +186,17 @@ def test_another_run_is_neither_stopped_nor_resumed_nor_deleted(mallory, hers, u
     assert "error" in mallory.api("compare", debias_run=hers["3"])
 
 
+def test_anothers_open_page_is_neither_heard_nor_joined(alice, mallory, hers):
+    """The word that names an open page is the browser's choice; whoever knew it got what the page was told."""
+    event = {"data": [], "fn_index": alice.events["runs"], "session_hash": alice.session}
+    assert alice.http.post("/gradio_api/queue/join", json=event).status_code == 200
+    for path in (f"queue/data?session_hash={alice.session}", f"call/runs/{alice.session}"):
+        heard = mallory.http.get(f"/gradio_api/{path}")
+        assert heard.status_code == 404 and hers["1"] not in heard.text
+    assert mallory.http.post("/gradio_api/queue/join", json=event).status_code == 404
+    assert hers["1"] in json.dumps(alice.call("runs"))
+
+
 def test_move_to_reference_and_camera_fix_work_on_ones_own_audit_only(mallory, hers, untouched):
     moved = mallory.call("_move_to_reference", sets_of(), event_data={"value": {"run": hers["1"], "items": [0, 1, 2]}})
     assert "biased.json" not in json.dumps(moved)

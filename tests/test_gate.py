@@ -219,6 +219,8 @@ def test_another_page_may_not_use_a_private_app(opened):
         "/gradio_api/vibe-edit",
         "/monitoring",
         "/dev/reload",
+        "/pwa_icon/100000",
+        "/static/" + "a" * 300,
         "/gradio_api/stream/x",
         "/docs",
     ],
@@ -227,6 +229,32 @@ def test_what_the_page_does_not_need_is_not_there(opened, path):
     opened(False)
     assert {status(method, path, {"host": "localhost"}) for method in ("GET", "POST")} == {404}
     assert status("PUT", path, {"host": "localhost"}) == 405
+
+
+def test_a_session_is_its_first_visitors_alone(opened):
+    """Whoever named the session of another page, or the event that bore its name, heard its answers and joined its values."""
+    opened(True)
+    door = entrance.Gate(reading)
+    a, b = ({"cookie": f"{entrance.COOKIE}={gate.signed(letter * 32)}"} for letter in "ab")
+    body = b'{"session_hash": "of-a"}'
+    assert status("POST", "/gradio_api/queue/join", a, door, body) == 200
+    listening = {"path": "/gradio_api/queue/data", "query_string": b"session_hash=of-a"}
+    for how in (
+        {"path": "/gradio_api/queue/join", "body": body},
+        {"path": "/gradio_api/queue/join", "body": b'{"session_hash": "of-b", "session_hash": "of-a"}'},
+        {"path": "/gradio_api/queue/join", "body": b'{"session\\u005fhash": "of-\\u0061"}'},
+        {"path": "/gradio_api/call/runs", "body": body},
+        {"path": "/gradio_api/cancel", "body": body},
+        listening,
+        {**listening, "query_string": b"session_hash=of-b&session%5fhash=of%2Da"},
+        {"path": "/gradio_api/heartbeat/of-a"},
+        {"path": "/gradio_api/call/runs/of-a"},
+    ):
+        assert status("POST" if "body" in how else "GET", how.pop("path"), b, door, **how) == 404, how
+    assert status("GET", "/gradio_api/queue/data", a, door, query_string=b"session_hash=of-a") == 200
+    for k in range(10_001):
+        door._check_sessions({"path": "/gradio_api/heartbeat/x", "query_string": b""}, {"session_hash": str(k)}, "visitor b")
+    assert len(door._sessions) == 10_000
 
 
 def test_ten_thousand_requests_without_a_cookie_start_nothing(opened):

@@ -22,13 +22,14 @@ class Refused(Exception):  # noqa: N818  (an answer, not an error)
         super().__init__(sentence)
 
 
-def check_json(body: bytes) -> None:
-    """Raises Refused for what is not JSON, is nested too deeply, or holds a number that is not finite or a file that lies elsewhere."""
+def check_json(body: bytes) -> object:
+    """What the body says. Raises Refused for what is not JSON, is nested too deeply, or holds a number that is not finite or a file that
+    lies elsewhere."""
     brackets = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body, flags=re.DOTALL).translate(None, NOT_BRACKETS)
     if max(accumulate(map(STEP.__getitem__, brackets)), default=0) > gate.DOOR.caps.depth:
         raise Refused(400, "The request is nested too deeply.")
     try:
-        json.loads(body, parse_constant=_no_number, parse_float=_number, parse_int=_whole_number, object_hook=_no_address)
+        return json.loads(body, parse_constant=_no_number, parse_float=_number, parse_int=_whole_number, object_hook=_no_address)
     except (ValueError, RecursionError) as error:
         raise Refused(400, "The request is not JSON that this app can read.") from error
 

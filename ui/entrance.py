@@ -10,6 +10,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
 
 from . import caps, gate
 from .bodies import Refused, again, check_json, counted, whole
@@ -19,13 +20,15 @@ HEADER = b"x-tiw-visitor"  # the cookie's value, for clients that keep no cookie
 YEAR = 365 * 24 * 3600
 # What the page and a client ask for. Whatever else Gradio offers (files, proxies, streams, monitoring) is not there.
 READ = re.compile(
-    r"/(config/?|theme\.css|favicon\.ico|manifest\.json|robots\.txt|pwa_icon(/\d+)?|assets/.*|static/.*|svelte/.*|login(/.*)?|logout/?|tiw/.*"
+    r"/(config/?|theme\.css|favicon\.ico|manifest\.json|robots\.txt|pwa_icon|assets/.*|static/.*|svelte/.*|login(/.*)?|logout/?|tiw/.*"
     r"|gradio_api/(info/?|openapi\.json|theme\.css|startup-events|app_id/?|user/?|login_check/?|upload_progress|heartbeat/[\w-]+"
     r"|queue/(data|status)|call/(v2/)?[\w-]+/\w+|mcp(/.*)?))?"
 )
 WRITE = re.compile(r"/(login/?|tiw/.*|gradio_api/(queue/join|call(/v2)?/[\w-]+|upload|cancel|reset/?|mcp(/.*)?))")
 FREE = re.compile(r"/(assets|static|svelte)/|/tiw/health$|/favicon|/theme|/manifest|/pwa_icon")  # cheap, and the same for everyone
 UPLOAD = "/gradio_api/upload"
+SESSION = re.compile(r"/gradio_api/(?:heartbeat|call/(?:v2/)?[\w-]+)/([\w-]+)")  # where an address names one; an event may bear its name
+MOST_PATH = 250  # bytes; no file of ours has a longer name, and no file system could look for one
 CONTENT_POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; object-src 'none'; base-uri 'self'; form-action 'self'"
 
 
@@ -57,6 +60,7 @@ class Gate:
         self._newcomers = Bucket(own.newcomers, 30 * own.newcomers)
         self._bytes = Bucket(own.disk / 3600, own.disk)
         self._open: Counter[str] = Counter()
+        self._sessions: OrderedDict[str, str] = OrderedDict()  # of open pages, and whose each is; the last 10,000
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         if scope["type"] == "lifespan":
@@ -124,6 +128,7 @@ class Gate:
 
     async def _checked_body(self, scope: dict, headers: dict[bytes, bytes], receive: Callable, who: str) -> Callable:
         if scope["method"] != "POST":
+            self._check_sessions(scope, None, who)
             return receive
         length = headers.get(b"content-length", b"")
         said = int(length) if re.fullmatch(rb"\d{1,15}", length) else None
@@ -138,8 +143,23 @@ class Gate:
             raise Refused(413, f"The request is larger than {gate.DOOR.caps.body:,} bytes.")
         body = await whole(receive, gate.DOOR.caps.body)
         if scope["path"] != "/login" and body:
-            check_json(body)
+            self._check_sessions(scope, check_json(body), who)
         return again(body, receive)
+
+    def _check_sessions(self, scope: dict, said: object, who: str) -> None:
+        """A session is one open page: it keeps the page's values and hears what its events answer. Its name is the browser's choice, and
+        whoever names it first is the only one who may."""
+        if not scope["path"].startswith("/gradio_api/"):
+            return
+        asked = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        named = [*asked.get("session_hash", ()), *SESSION.findall(scope["path"])]
+        named += [said["session_hash"]] if isinstance(said, dict) and isinstance(said.get("session_hash"), str) else []
+        for session in named:
+            if self._sessions.setdefault(session, who) != who:
+                raise Refused(404, "There is no such session of yours: open the page anew.")
+            self._sessions.move_to_end(session)
+        while len(self._sessions) > 10_000:
+            self._sessions.popitem(last=False)
 
 
 def _check_host(headers: dict[bytes, bytes]) -> None:
@@ -162,7 +182,7 @@ def _check_path(scope: dict) -> None:
     allowed = {"GET": READ, "HEAD": READ, "POST": WRITE, "DELETE": re.compile("/gradio_api/mcp.*")}.get(scope["method"])
     if allowed is None:
         raise Refused(405, "This app does not answer that.")
-    if not allowed.fullmatch(scope["path"]):
+    if len(scope["path"].encode()) > MOST_PATH or not allowed.fullmatch(scope["path"]):
         raise Refused(404, "There is nothing here.")
 
 
