@@ -14,7 +14,7 @@ import pytest
 from conftest import written, zipped
 from PIL import Image
 
-from tiw.data import Limits, load_images, tidy_path
+from tiw.data import Limits, load_images, tidy_path, trees
 from tiw.data.folders import class_folders
 from tiw.data.sniff import kind_of
 from tiw.errors import UserInputError
@@ -105,6 +105,16 @@ def test_twenty_thousand_entries_are_within_limits_or_refused_before_any_is_read
     path = zipped(tmp_path / "many.zip", {f"{k}.png": b"x" for k in range(20_000)})
     with pytest.raises(UserInputError, match="it has 20,000 images, more than the 10,000 allowed here"):
         load_images(path, limits=Limits(images=10_000))
+
+
+def test_a_member_larger_than_any_image_and_a_folder_without_end_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "MAX_MEMBER", 5000)
+    monkeypatch.setattr(trees, "MAX_FILES", 3)
+    zipped(tmp_path / "a.zip", {"1.png": saved(1), "2.png": saved(2), "3.png": os.urandom(6000)}, zipfile.ZIP_STORED)
+    with pytest.raises(UserInputError, match=r"'3.png' in a.zip would unpack from 6,000 to 6,000 bytes"):
+        load_images(tmp_path / "a.zip")
+    with pytest.raises(UserInputError, match="holds more than 3 files; check for links"):
+        load_images(written(tmp_path / "set", {f"{k}.png": saved(k) for k in range(4)}))
 
 
 def test_links_are_followed_and_never_round_in_a_circle(tmp_path):

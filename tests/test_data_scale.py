@@ -199,6 +199,13 @@ def ratio_zip(path):
     return path / "bomb.zip"
 
 
+def large_file(path):
+    one_image(path)
+    (path / "set" / "2.png").write_bytes(b"")
+    os.truncate(path / "set" / "2.png", 300 << 20)  # takes no room on the disk
+    return path / "set"
+
+
 def huge_header(path):
     data = bytearray(png(np.zeros((8, 8, 3), np.uint8)))
     data[16:24] = (50_000).to_bytes(4, "big") * 2
@@ -250,6 +257,7 @@ def deep_json(path):
         (objects_npz, "Python objects"),
         (objects_beside_pixels, "Python objects"),
         (ratio_zip, "bomb.zip would unpack from"),
+        (large_file, r"2.png .larger than 256 MiB"),
         (huge_header, "3 of 3 images cannot be used: 3 too large, for instance 0.png .more than 64,000,000 pixels"),
         (hungry_size, "1x8000 pixels, not square"),
         (missing_csv, "names 1 file.s. that are not there: '../../etc/passwd'"),
