@@ -127,6 +127,9 @@ def test_a_reference_set_from_labels(crossed):
     assert np.array_equal(found.images, reference_from_shares(crossed, {"sex": {"f": 0.5, "m": 0.5}}, 51, seed=3).images)
     with pytest.raises(UserInputError, match="too few images for 300 references: m has 100 of 150"):
         reference_from_shares(crossed, {"sex": {"f": 0.5, "m": 0.5}}, 300)
+    for n in (-1, 0, len(crossed) + 1, 10**30):  # -1 gave a set of some other size
+        with pytest.raises(UserInputError, match=f"{n:,} images were asked for, the set has"[:40]):
+            reference_from_shares(crossed, {"sex": {"f": 0.5, "m": 0.5}}, n)
     with pytest.raises(UserInputError, match="2 attributes"):
         reference_from_shares(crossed, {"sex": {"f": 1}, "hair": {"long": 1}}, 3)
 

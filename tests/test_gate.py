@@ -252,8 +252,9 @@ def test_a_session_is_its_first_visitors_alone(opened):
     ):
         assert status("POST" if "body" in how else "GET", how.pop("path"), b, door, **how) == 404, how
     assert status("GET", "/gradio_api/queue/data", a, door, query_string=b"session_hash=of-a") == 200
+    assert [status("POST", "/gradio_api/call/v2/runs", who, door, b"{}") for who in (a, b)] == [200, 200]  # v2 is no end point, runs none
     for k in range(10_001):
-        door._check_sessions({"path": "/gradio_api/heartbeat/x", "query_string": b""}, {"session_hash": str(k)}, "visitor b")
+        door._check_sessions({"method": "POST", "path": "/gradio_api/queue/join"}, {"session_hash": str(k)}, "visitor b")
     assert len(door._sessions) == 10_000
 
 

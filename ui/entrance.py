@@ -152,7 +152,7 @@ class Gate:
         if not scope["path"].startswith("/gradio_api/"):
             return
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        named = [*asked.get("session_hash", ()), *SESSION.findall(scope["path"])]
+        named = [*asked.get("session_hash", ()), *(SESSION.findall(scope["path"]) if scope["method"] != "POST" else ())]
         named += [said["session_hash"]] if isinstance(said, dict) and isinstance(said.get("session_hash"), str) else []
         for session in named:
             if self._sessions.setdefault(session, who) != who:

@@ -56,6 +56,9 @@ def reference_rows(
     attribute, stated = next(iter(shares.items())) if nested else ("", shares)
     groups = groups_of(attributes, "joint" if "," in attribute and attribute not in attributes else "skew", attribute)
     counts = group_counts(groups)
+    if not 1 <= n <= len(groups):
+        found = f"{n:,}"[:40] + f" images were asked for, the set has {len(groups):,}"
+        raise UserInputError("count", found, f"ask for 1 to {len(groups):,}")
     part = apportion(checked_shares("shares", stated, counts), n)
     short = np.flatnonzero(part > counts.to_numpy())
     if short.size:
