@@ -136,6 +136,15 @@ def test_the_front_is_a_line_over_training_and_one_over_strength():
     assert charts.front(models[:2]) == "" and charts.front([m | {"discrepancy": None} for m in models]) == ""
 
 
+def test_names_in_the_front_do_not_lie_over_each_other():
+    """Models of the last steps end at one place: the first is named, every one says who it is when pointed at."""
+    steps = [point(f"step {k}", 0.1 + 0.001 * k, step=k) for k in range(1, 9)]
+    figure = json.loads(charts.front([point("baseline", 0.5), *steps, point("far", 0.3)]))
+    texts = {trace["name"]: trace["text"] for trace in figure["data"]}
+    assert [bool(text) for text in texts["Debiased"]] == [True, True] + [False] * 7 and all(texts["Other models"])
+    assert all(all(trace["hovertext"]) for trace in figure["data"])
+
+
 def test_what_may_stand_beside_is_located_and_bounded():
     def locate(name, field):
         assert field == "also"

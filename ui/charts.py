@@ -110,10 +110,11 @@ def front(models: list[dict]) -> str:
         ("Debiased", "debiased", start + sorted(way, key=lambda m: m["step"])),
         ("Baseline, guided", "reference", guided and start + guided),
     ]
-    data = [_points(name, colour, found, "lines+markers+text") for name, colour, found in lines if len(found) > 1]
-    data += [_points("Other models", "ink", rest, "markers+text")] if rest else []
-    if not any(len(found) > 1 for _, _, found in lines):
-        data.append(_points("Baseline", "baseline", start, "markers+text"))
+    lines = [line for line in lines if len(line[2]) > 1]
+    traces = [(*line, "lines+markers+text") for line in lines] + ([("Other models", "ink", rest, "markers+text")] if rest else [])
+    traces += [] if lines else [("Baseline", "baseline", start, "markers+text")]
+    room = _with_room([m for _, _, found, _ in traces for m in found])
+    data = [_points(name, colour, found, mode, room) for name, colour, found, mode in traces]
     told = "; ".join(
         f"{m['title']}: discrepancy {number(m['discrepancy']['value'], 3)}, kernel distance {number(m['kernel_distance']['value'], 3)}"
         for m in counted
@@ -127,8 +128,19 @@ def front(models: list[dict]) -> str:
     return json.dumps({"data": data, "layout": layout, "alt": f"Discrepancy against quality. {told}."})
 
 
-def _points(name: str, colour: str, models: list[dict], mode: str) -> dict:
-    """A trace of `front`; the texts are ours and the run's name, which plotly would take for markup."""
+def _with_room(models: list[dict]) -> list[dict]:
+    """The models whose names do not lie over another's: from the first on, whoever is not close to one that has its name already."""
+    at = [(m["kernel_distance"]["value"], m["discrepancy"]["value"]) for m in models]
+    wide, high = (max(values) - min(values) or 1 for values in zip(*at, strict=True))
+    kept: list[int] = []
+    for k, (x, y) in enumerate(at):
+        if all(abs(x - at[j][0]) > 0.12 * wide or abs(y - at[j][1]) > 0.08 * high for j in kept):
+            kept.append(k)
+    return [models[k] for k in kept]
+
+
+def _points(name: str, colour: str, models: list[dict], mode: str, named: list[dict]) -> dict:
+    """A trace of `front`, with the names of those in `named`; the texts are ours and the run's name, which plotly would take for markup."""
     texts = [f"step {m['step']:,}" if m["step"] else f"×{m['strength']:g}" if m["strength"] is not None else m["title"] for m in models]
     return {
         "name": name,
@@ -138,11 +150,12 @@ def _points(name: str, colour: str, models: list[dict], mode: str) -> dict:
         "y": [m["discrepancy"]["value"] for m in models],
         "interval": [m["discrepancy"]["interval"] for m in models],
         "interval_color": COLOURS[colour],
-        "text": [escape(text) for text in texts],
+        "text": [escape(text) if m in named else "" for m, text in zip(models, texts, strict=True)],
+        "hovertext": [escape(text) for text in texts],
         "textposition": "bottom center" if colour == "reference" else "top center",
         "line": {"color": COLOURS[colour], "width": 2},
         "marker": {"size": 9, "color": COLOURS[colour]},
-        "hovertemplate": "%{text}<br>discrepancy %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})<br>"
+        "hovertemplate": "%{hovertext}<br>discrepancy %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})<br>"
         "kernel distance %{x:.3g}<extra></extra>",
     }
 
