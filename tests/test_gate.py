@@ -276,6 +276,50 @@ def test_a_visitor_in_a_hurry_is_slowed_down_and_others_are_not(opened):
     assert status("POST", "/gradio_api/queue/join", b, door) == 200
 
 
+def test_who_keeps_many_requests_open_gets_no_more_and_others_do(opened):
+    most = opened(True).caps.at_once
+    a, b = ({"cookie": f"{entrance.COOKIE}={gate.signed(letter * 32)}"} for letter in "ab")
+
+    async def attack():
+        end = asyncio.Event()
+
+        async def slow(*call):
+            await end.wait()
+            await ok(*call)
+
+        door = entrance.Gate(slow)
+        held = [asyncio.create_task(ask("GET", "/config", a, door)) for _ in range(most)]
+        await asyncio.sleep(0)
+        refused, welcome = [asyncio.create_task(ask("GET", "/config", who, door)) for who in (a, b)]
+        await asyncio.wait_for(refused, 5)
+        end.set()
+        return {(await answer)["status"] for answer in held}, refused.result()["status"], (await welcome)["status"], door._open
+
+    assert asyncio.run(attack()) == ({200}, 429, 200, {})
+
+
+def test_an_address_that_is_a_new_visitor_again_and_again_is_slowed_down_and_others_are_not(opened):
+    """A visitor's share of the server is worth nothing where everyone is as many visitors as they like."""
+    opened(True)
+    door = entrance.Gate(ok)
+    found = [answer["status"] for answer in asyncio.run(many(300, "GET", "/", {}, door))]
+    assert found[0] == 200 and found[-1] == 429 and found.count(200) < 150
+    assert status("GET", "/", {}, door, client=("5.6.7.8", 9)) == 200
+    assert len(door._newcomers._left) == 2
+    for k in range(10_001):
+        door._newcomers.take(str(k))
+    assert len(door._newcomers._left) == 10_000
+
+
+def test_a_visitor_uploads_no_more_in_an_hour_than_they_may_keep(opened, monkeypatch):
+    monkeypatch.setattr(entrance.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1 << 40}))
+    limits, door = opened(True).caps, entrance.Gate(ok)
+    a, b = ({"cookie": f"{entrance.COOKIE}={gate.signed(letter * 32)}", "content-length": str(limits.upload)} for letter in "ab")
+    fit = limits.disk // limits.upload
+    assert [status("POST", "/gradio_api/upload", a, door) for _ in range(fit + 1)] == [200] * fit + [429]
+    assert status("POST", "/gradio_api/upload", b, door) == 200
+
+
 def test_a_new_visitor_gets_a_cookie_that_scripts_cannot_read(opened, monkeypatch):
     opened(True)
     headers = answer("GET", "/", {})["headers"]

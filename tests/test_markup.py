@@ -1,8 +1,10 @@
-"""Labels, class folders and file names that are HTML, tried in a browser: Data tab, audit, chart legend, hover, report."""
+"""Labels, class folders, file names, names of sets and runs, notes that are HTML: in everything that the page writes, and tried in a
+browser: Data tab, audit, chart legend, hover, report."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from contextlib import closing
@@ -12,6 +14,11 @@ import pytest
 from conftest import blobs
 from PIL import Image
 from served import Visitor, studio
+from test_page_logic import looked, parts, put, store  # noqa: F401  (fixtures)
+
+from tiw.files import shipped
+from tiw.run.options import EvenOutOptions, PreviewOptions
+from tiw.run.report import with_about
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking", "--no-first-run"]
@@ -22,11 +29,71 @@ HOSTILE = (
     "<a href=javascript&colon;pwned=4>",
 )
 
-pytestmark = [pytest.mark.page, pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+EXAMPLE = {json.loads(file.read_text())["kind"]: file.parent for file in (shipped("assets") / "example").glob("*/config.json")}
+OF_USERS = re.compile(r"\b(darker|lighter|long|short|skin|hair|demo biased|demo reference)\b")  # their labels, values and sets
 
 
+def marked(found: object) -> object:
+    """The same with markup before every word that is a user's, keys too."""
+    if isinstance(found, dict):
+        return {marked(key): marked(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [marked(value) for value in found]
+    return OF_USERS.sub(lambda word: HOSTILE[0] + word[0], found) if isinstance(found, str) else found
+
+
+@pytest.fixture
+def runs(store):  # noqa: F811
+    """The finished runs that ship with the app as one's own, with markup in all their names; ids by kind."""
+    ids = {}
+    for letter, (kind, folder) in zip("abc", EXAMPLE.items(), strict=True):
+        own = store.jobs().folder / (letter * 32)
+        shutil.copytree(folder, own)
+        (own / "owner").unlink()
+        for file in own.glob("*.json"):
+            file.write_text(json.dumps(marked(json.loads(file.read_text()))))
+        status, config = (json.loads((own / f"{name}.json").read_text()) for name in ("status", "config"))
+        (own / "status.json").write_text(json.dumps(status | {"name": HOSTILE[2], "note": HOSTILE[2], "stage": HOSTILE[0]}))
+        named = {name: HOSTILE[0] for name in ("biased_name", "reference_name") if name in config["options"]}
+        (own / "config.json").write_text(json.dumps({**config, "options": config["options"] | named | {"class_label": HOSTILE[0]}}))
+        ids[kind] = own.name
+    audit = store.open_run(ids["audit"]).folder
+    camera = [{"name": "borders", "sentence": HOSTILE[0], "fix": HOSTILE[1], "examples": []}]
+    audit.write_result({**audit.result(), "camera": camera, "problems": [{"sentence": HOSTILE[1], "set": "biased", "kind": "few"}]})
+    about = {role: {"n": 9, "name": HOSTILE[0]} for role in ("biased", "reference")}
+    made = put(store, "d", "even-out", EvenOutOptions(), {"steps": [HOSTILE[1]], "left": [HOSTILE[2]], **about})
+    broken = put(store, "e", "preview", PreviewOptions(), None, "failed")
+    broken.folder.write_status(message=HOSTILE[1], stage=HOSTILE[0])
+    return {**ids, "even-out": made.id, "preview": broken.id}
+
+
+def test_nothing_that_the_page_writes_has_a_name_for_markup(store, runs, looked, tmp_path):  # noqa: F811
+    from ui import finding, loading, runs_list, sets, two_audits
+    from ui.data_tab import DEMO
+
+    shown, _, _ = looked(runs, DEMO)
+    written = [value for values in shown.values() for value in values if isinstance(value, str) and not value.startswith("{")]
+    audit = store.open_run(runs["audit"])
+    assert audit.done and all(store.open_run(runs[kind]).done for kind in EXAMPLE)
+    written += [runs_list.render({}), finding.first(audit), two_audits.beside({"audit": runs["audit"]}, runs["audit"])]
+    images = {role: str(tmp_path / f"{role} {HOSTILE[0]}") for role in ("biased", "reference")}
+    for role, path in images.items():
+        folder(Path(path), 0.5 if role == "biased" else 0.2)
+    own = {**DEMO, **images, "baseline": "none"}
+    written.append(loading.Reading(own).shown())
+    written += [show(chosen) for show in (sets.show, sets.uses) for chosen in (own, {**own, "biased_name": HOSTILE[0]})]
+    assert all(escaped in "".join(written) for escaped in ("&lt;img src=x", "onerror", "&lt;svg", "&lt;b onmouseover"))
+    for text in written:
+        assert not any(mark in text for mark in HOSTILE), text[max(text.find("<img src=x") - 200, 0) :][:400]
+    report = with_about((EXAMPLE["audit"] / "report.html").read_text(), *HOSTILE[:2])
+    assert not any(mark in report for mark in HOSTILE)
+
+
+@pytest.mark.page
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_no_name_is_ever_markup(tmp_path):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
     home = tmp_path / "home"
     home.mkdir()
     for role, share in (("biased", 0.2), ("reference", 0.6)):
