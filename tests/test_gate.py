@@ -31,9 +31,13 @@ def anywhere(name, _field):
 
 
 def test_the_secret_is_made_once_and_readable_by_its_user_alone(tmp_path):
+    def mode():
+        return stat.S_IMODE((tmp_path / "secret").stat().st_mode)
+
     first = gate.read_secret(tmp_path)
-    assert len(first) == 32 and gate.read_secret(tmp_path) == first
-    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    assert len(first) == 32 and mode() == 0o600
+    (tmp_path / "secret").chmod(0o644)  # copied, or unpacked
+    assert gate.read_secret(tmp_path) == first and mode() == 0o600
     (tmp_path / "secret").write_text("")  # the disk was full
     assert len(gate.read_secret(tmp_path)) == 32
 
@@ -44,7 +48,18 @@ def test_a_cookie_is_ours_or_nobodys(opened):
     cookie = gate.signed(name)
     assert gate.named(cookie) == name
     flipped = cookie[:-1] + ("0" if cookie[-1] != "0" else "1")
-    for forged in (flipped, name, f"{name}.", "", ".", cookie.upper(), f"x{cookie}", f"{'f' * 32}{cookie[32:]}", "é" * 40):
+    for forged in (
+        flipped,
+        name,
+        f"{name}.",
+        "",
+        ".",
+        cookie.upper(),
+        f"x{cookie}",
+        f"{'f' * 32}{cookie[32:]}",
+        "é" * 40,
+        gate.signed(name[:31]),
+    ):
         assert gate.named(forged) is None
     gate.open_door(True)  # another secret
     assert gate.named(cookie) is None
@@ -101,8 +116,9 @@ def test_every_number_that_a_visitor_may_give_has_a_cap(kind):
             assert hasattr(caps.PUBLIC, field.name), field.name
             with pytest.raises(UserInputError, match=field.name):
                 caps.options(kind, {field.name: type(field.default)(1e15)}, caps.PUBLIC, anywhere)
-            with pytest.raises(UserInputError, match=field.name):
-                caps.options(kind, {field.name: float("inf")}, caps.PRIVATE, anywhere)
+            for value in (float("inf"), float("nan")):
+                with pytest.raises(UserInputError, match=f"{field.name}: .* finite number"):
+                    caps.options(kind, {field.name: value}, caps.PRIVATE, anywhere)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +178,7 @@ def test_what_a_browser_kept_has_the_fields_and_types_of_its_likeness(state):
         b"[-Infinity]",
         b"[1e999]",
         b"[" + b"9" * 5000 + b"]",
+        b"[" + b"9" * 30 + b"]",
         b'{"data": [{"path": "http://169.254.169.254/latest"}]}',
         b'{"data": [{"path": "file\\u003a//x"}]}',
         b"\xff\xfe",
@@ -373,6 +390,31 @@ def test_an_upload_leaves_room_on_the_disk(opened, monkeypatch):
     for free, wanted in ((door.caps.reserve + 999, 507), (door.caps.reserve + 1001, 200)):
         monkeypatch.setattr(entrance.shutil, "disk_usage", lambda _path, free=free: type("Usage", (), {"free": free}))
         assert status("POST", "/gradio_api/upload", cookie, body=b"x") == wanted
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_what_a_browser_may_do_with_an_answer(opened, public):
+    """No script of another host, no guessing of types; nobody else's frame but on a Space, where the page stands in one."""
+    opened(public)
+    found = {name.decode(): value.decode() for name, value in answer("GET", "/", {"host": "localhost"})["headers"]}
+    policy = dict(part.strip().partition(" ")[::2] for part in found["content-security-policy"].split(";"))
+    assert "http" not in policy["default-src"] and "*" not in policy["default-src"] and policy["object-src"] == "'none'"
+    assert (policy["base-uri"], policy["form-action"]) == ("'self'", "'self'")
+    assert (found["x-content-type-options"], found["referrer-policy"]) == ("nosniff", "same-origin")
+    assert found.get("x-frame-options") == (None if public else "SAMEORIGIN")
+
+
+def test_a_web_socket_is_closed_before_anything_hears_it(opened):
+    """It would pass neither the paces nor the check of bodies."""
+    opened(True)
+    reached, sent = [], []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    door = entrance.Gate(lambda *call: ok(*call, reached=reached))
+    asyncio.run(door({"type": "websocket", "path": "/gradio_api/queue/join", "headers": []}, None, send))
+    assert sent == ["websocket.close"] and reached == []
 
 
 def test_whatever_breaks_inside_is_told_to_the_log_alone(opened):
