@@ -6,8 +6,9 @@ import pytest
 from test_shares import coloured
 
 from tiw.comparing.classifier import fit_attribute_classifier
-from tiw.comparing.compare import measure
+from tiw.comparing.compare import _corrected_discrepancy, measure
 from tiw.comparing.result import _with_fall
+from tiw.comparing.tables import Counted
 from tiw.data import ImageSet
 from tiw.intervals import Estimate
 
@@ -66,3 +67,17 @@ def test_the_fall_is_a_share_of_the_baselines_distance_and_none_where_that_was_n
     assert fell(0.4, 0.1)["fall"] == pytest.approx(0.75) and fell(0.1, 0.2)["fall"] == pytest.approx(-1.0)
     assert fell(0.0, 0.0)["fall"] is None and fell(0.0, 0.1)["of"] == "light"
     assert _with_fall(None, "light") is None
+
+
+def test_a_corrected_discrepancy_of_two_values_is_that_of_one_share():
+    """A perfect classifier, two values: sqrt(2) |p - t|, and the interval is the normal one of p, or of a difference of two shares."""
+    n, m, p, t = 2000, 500, 0.3, 0.5
+    counts = {"baseline": {"hue": np.array([p * n, (1 - p) * n])}, "reference": {"hue": np.array([t * m, (1 - t) * m])}}
+    counted = Counted({"hue": ["red", "grey"]}, counts, {"hue": 10**6 * np.eye(2)}, {})
+    variance = p * (1 - p) / n
+    for target, spread in ((np.array([t, 1 - t]), variance), (None, variance + t * (1 - t) / m)):
+        found = _corrected_discrepancy(counted, "hue", target, ["baseline"], seed=0)["baseline"]
+        assert found.value == pytest.approx(np.sqrt(2) * abs(p - t), abs=1e-6)
+        half = 1.96 * np.sqrt(2 * spread)
+        assert found.interval == pytest.approx((found.value - half, found.value + half), abs=0.15 * half)
+    assert _corrected_discrepancy(counted, "light", None, ["baseline"], seed=0) is None

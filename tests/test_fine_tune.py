@@ -10,7 +10,7 @@ from scipy.stats import kstest, truncnorm
 
 from tiw.choices import OBJECTIVES
 from tiw.debiasing.config import DebiasConfig
-from tiw.debiasing.fine_tune import _draw, _losses, debias
+from tiw.debiasing.fine_tune import _draw, _losses, _schedule, debias
 from tiw.debiasing.objectives import dsm, tiw_dsm
 from tiw.errors import UserInputError
 from tiw.model.noise import UniformSteps
@@ -220,3 +220,19 @@ def test_what_is_handed_out_is_ready_for_sampling_and_the_average_is_one(blob_se
     assert all(average is None and torch.equal(a, b) for (average, a), b in zip(without, plain, strict=True))
     with pytest.raises(UserInputError, match="ema"):
         next(debias(ratio.denoiser, *blob_sets, ratio, CONFIG, ema=1.0))
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine():
+    """The cosine is torch's own; the warm-up, a tenth of the steps and at least five, multiplies it."""
+    for steps in (20, 200):
+        weight = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        rates = []
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            cosine.step()
+        warm = max(5, steps // 10)
+        expected = np.array(rates) * np.minimum(1, np.arange(1, steps + 1) / warm)
+        np.testing.assert_allclose([_schedule(k, steps) for k in range(1, steps + 1)], expected, atol=1e-9)
