@@ -114,7 +114,7 @@ def test_every_number_that_a_visitor_may_give_has_a_cap(kind):
     for field in fields(OPTIONS[kind]):
         if field.name not in (*caps.INTERNAL, *free) and type(field.default) in (int, float):
             assert hasattr(caps.PUBLIC, field.name), field.name
-            with pytest.raises(UserInputError, match=field.name):
+            with pytest.raises(UserInputError, match=f"{field.name}: .* more than this app allows"):
                 caps.options(kind, {field.name: type(field.default)(1e15)}, caps.PUBLIC, anywhere)
             for value in (float("inf"), float("nan")):
                 with pytest.raises(UserInputError, match=f"{field.name}: .* finite number"):
@@ -149,6 +149,20 @@ def test_what_is_no_option_of_a_visitors_is_refused(kind, given, field):
     with pytest.raises(UserInputError) as refused:
         caps.options(kind, given, caps.PUBLIC, anywhere)
     assert refused.value.field == field
+
+
+def test_text_that_no_system_call_takes_is_refused_here():
+    with pytest.raises(UserInputError, match="a character that no name has"):
+        caps.options("audit", {"class_label": "a\0b"}, caps.PRIVATE, anywhere)
+
+
+def test_more_models_of_a_comparison_are_located_and_counted():
+    """A sweep is four models in one word, and a model's folder is as much a place as a set is."""
+    made = caps.options("compare", {"debiased": "x", "also": " guided, a "}, caps.PUBLIC, anywhere)
+    assert made.also == "guided,/somewhere/a"
+    for also in ("sweep", "kept", "a,b,c"):
+        with pytest.raises(UserInputError, match=r"also: it names up to \d+ more models; name at most 2"):
+            caps.options("compare", {"debiased": "x", "also": also}, caps.PUBLIC, anywhere)
 
 
 def test_numbers_come_in_the_types_of_the_options_and_places_where_they_lie():

@@ -101,6 +101,40 @@ def test_an_own_machine_keeps_everything(store, tmp_path):
     assert upload.exists() and run.exists()
 
 
+def test_only_files_of_ones_own_that_are_sets_or_models_are_located(store, tmp_path):
+    """A visitor whose own upload is the way to everyone's, to the key or to a link that somebody else has laid."""
+    with acting("visitor b"):
+        others = uploaded(store, tmp_path)
+    with acting("visitor a"):
+        own = uploaded(store, tmp_path)
+        home, run = store.home(), audit_of(store, "a")
+        (run / "owner").write_text("visitor a")
+        (run / "model").mkdir()
+        (home / "uploads" / own / "link.zip").symlink_to(home / "uploads" / others / "a.zip")
+        for name in (f"upload:{own}/a.zip", f"upload:{own}", f"run:{run.name}/model"):
+            assert store.located(name, "biased") == str(home / name.replace("upload:", "uploads/").replace("run:", "runs/"))
+        wrong = (f"{own}/..", f"{own}/link.zip", f"{own}/gone.zip", f"{others}/a.zip", others, "../secret")
+        places = (
+            ".",
+            "uploads",
+            "runs",
+            "secret",
+            "cache/sets",
+            f"uploads/{own}/..",
+            f"uploads/{own}/../{others}/a.zip",
+            f"runs/{run.name}/owner",
+        )
+        for name in (
+            *(f"upload:{name}" for name in wrong),
+            *(f"run:{run.name}/{name}" for name in ("owner", "status.json", "..", "config.json")),
+            *(str(home / place) for place in places),
+            str(tmp_path),
+            "hub:a/b",
+        ):
+            with pytest.raises(UserInputError, match=r"nothing of yours has this name|this app opens no paths"):
+                store.located(name, "biased")
+
+
 def test_each_visitor_has_a_quota_and_fills_nobody_elses(store, tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, uploads=3, disk=2500)))
     uploads = store.home() / "uploads"

@@ -33,12 +33,16 @@ EXAMPLE = {json.loads(file.read_text())["kind"]: file.parent for file in (shippe
 OF_USERS = re.compile(r"\b(darker|lighter|long|short|skin|hair|demo biased|demo reference)\b")  # their labels, values and sets
 
 
-def marked(found: object) -> object:
-    """The same with markup before every word that is a user's, keys too."""
+SENTENCES = ("sentence", "words", "title", "notes", "encoder")  # which may quote them
+
+
+def marked(found: object, sentences: bool) -> object:
+    """The same with markup before every word that is a user's, keys too, and before every sentence."""
     if isinstance(found, dict):
-        return {marked(key): marked(value) for key, value in found.items()}
+        whole = {key for key, value in found.items() if sentences and key in SENTENCES and isinstance(value, str)}
+        return {marked(key, False): HOSTILE[1] + value if key in whole else marked(value, sentences) for key, value in found.items()}
     if isinstance(found, list):
-        return [marked(value) for value in found]
+        return [marked(value, sentences) for value in found]
     return OF_USERS.sub(lambda word: HOSTILE[0] + word[0], found) if isinstance(found, str) else found
 
 
@@ -51,15 +55,19 @@ def runs(store):  # noqa: F811
         shutil.copytree(folder, own)
         (own / "owner").unlink()
         for file in own.glob("*.json"):
-            file.write_text(json.dumps(marked(json.loads(file.read_text()))))
+            file.write_text(json.dumps(marked(json.loads(file.read_text()), file.stem == "result")))
         status, config = (json.loads((own / f"{name}.json").read_text()) for name in ("status", "config"))
         (own / "status.json").write_text(json.dumps(status | {"name": HOSTILE[2], "note": HOSTILE[2], "stage": HOSTILE[0]}))
         named = {name: HOSTILE[0] for name in ("biased_name", "reference_name") if name in config["options"]}
         (own / "config.json").write_text(json.dumps({**config, "options": config["options"] | named | {"class_label": HOSTILE[0]}}))
         ids[kind] = own.name
     audit = store.open_run(ids["audit"]).folder
-    camera = [{"name": "borders", "sentence": HOSTILE[0], "fix": HOSTILE[1], "examples": []}]
-    audit.write_result({**audit.result(), "camera": camera, "problems": [{"sentence": HOSTILE[1], "set": "biased", "kind": "few"}]})
+    camera = [{"name": "borders", "sentence": HOSTILE[0], "fix": HOSTILE[1], "examples": [8, 8001]}]
+    result = audit.result()
+    verdict = {**result["verdict"], "sentence": HOSTILE[0], "reasons": [HOSTILE[1]]}
+    audit.write_result(
+        {**result, "verdict": verdict, "camera": camera, "problems": [{"sentence": HOSTILE[1], "set": "biased", "kind": "few"}]}
+    )
     about = {role: {"n": 9, "name": HOSTILE[0]} for role in ("biased", "reference")}
     made = put(store, "d", "even-out", EvenOutOptions(), {"steps": [HOSTILE[1]], "left": [HOSTILE[2]], **about})
     broken = put(store, "e", "preview", PreviewOptions(), None, "failed")
@@ -74,6 +82,7 @@ def test_nothing_that_the_page_writes_has_a_name_for_markup(store, runs, looked,
     shown, _, _ = looked(runs, DEMO)
     written = [value for values in shown.values() for value in values if isinstance(value, str) and not value.startswith("{")]
     audit = store.open_run(runs["audit"])
+    assert not [text for text in written if "cannot be shown" in text]
     assert audit.done and all(store.open_run(runs[kind]).done for kind in EXAMPLE)
     written += [runs_list.render({}), finding.first(audit), two_audits.beside({"audit": runs["audit"]}, runs["audit"])]
     images = {role: str(tmp_path / f"{role} {HOSTILE[0]}") for role in ("biased", "reference")}

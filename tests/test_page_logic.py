@@ -434,8 +434,11 @@ def test_a_run_that_ships_with_the_app_is_what_a_newcomer_sees(store, sets, look
         shown, *_ = looked(current, sets)
         assert "Computed before" in shown["audit"][0] and any("Nothing." in str(value) for value in shown["audit"])
         assert store.all_runs() == []
-        with pytest.raises(UserInputError):
-            store.delete("e" * 32)
+        status = (run.path / "status.json").read_text()
+        for change in (store.delete, store.stop, store.resume, lambda run_id: store.describe(run_id, "mine", "")):
+            with pytest.raises(UserInputError, match="no run of yours"):
+                change("e" * 32)
+        assert (run.path / "status.json").read_text() == status
     finally:
         store.examples.cache_clear()
 
