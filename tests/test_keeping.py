@@ -113,6 +113,8 @@ def test_only_files_of_ones_own_that_are_sets_or_models_are_located(store, tmp_p
         (home / "uploads" / own / "link.zip").symlink_to(home / "uploads" / others / "a.zip")
         for name in (f"upload:{own}/a.zip", f"upload:{own}", f"run:{run.name}/model"):
             assert store.located(name, "biased") == str(home / name.replace("upload:", "uploads/").replace("run:", "runs/"))
+        (home / "cache" / "mine").mkdir(parents=True)
+        (home / "cache" / "mine" / "owner").write_text("visitor a")
         wrong = (f"{own}/..", f"{own}/link.zip", f"{own}/gone.zip", f"{others}/a.zip", others, "../secret")
         places = (
             ".",
