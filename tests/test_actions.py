@@ -129,6 +129,9 @@ def test_train_and_sample(inputs, tmp_path, capsys):
     assert check["check"]["differs"] and check["check"]["n"] == 240 and check["halfway"]["n"] == 240  # three steps are too few
     assert "trained too little" in check["sentence"] and check["sentence"] in capsys.readouterr().err
     assert not (trained.path / "kept").exists()
+    usual = TrainOptions(data=inputs["biased"], steps=1, device="cpu", precision="float32")
+    _, result = run(tmp_path / "usual", "train", usual)
+    assert result["images_per_second"] * result["training_seconds"] == pytest.approx(32)
     sampled, result = run(tmp_path / "sample", "sample", SampleOptions(model=model, count=5, sampling_steps=2, seed=3, device="cpu"))
     assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
 

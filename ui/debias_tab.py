@@ -171,7 +171,7 @@ def _training_fields() -> list[gr.components.Component]:
     )
     with gr.Accordion("Advanced", open=False), gr.Row(elem_classes="tiw-grid"):
         steps = gr.Number(0, precision=0, label="Steps", info="0: as many as fit.", elem_id="train-steps")
-        batch = gr.Number(TRAIN.batch_size, precision=0, label="Batch size", elem_id="train-batch")
+        batch = gr.Number(TRAIN.batch_size, precision=0, label="Batch size", info="0: the usual one.", elem_id="train-batch")
         seed = gr.Number(0, precision=0, label="Seed")
     go = gr.Button("Train a baseline", variant="primary", size="lg", elem_id="train-go")
     return [go, minutes, preset, steps, batch, seed]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -203,6 +203,7 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     torch.manual_seed(o.seed)
     device = pick_device(o.device)
     processes.join(device)
+    o = replace(o, batch_size=o.batch_size or (128 if device.type == "cuda" else 32))
     denoiser = Denoiser.new(_network(o, data, device.type)).prepare(device, pick_precision(device, o.precision))
     check_resolution("data", data, denoiser)
     check_disk(run, denoiser, o.steps, keep=1)

@@ -148,7 +148,7 @@ class TrainOptions(_OnDevice, _Training, _Images):
     minutes: float = option(
         60.0, "Budget, turned into steps at the start and planned again on the way.", low=0, high=60 * 24 * 60, unit="minutes"
     )
-    batch_size: int = option(128, "Images per step.", low=1, high=65_536)
+    batch_size: int = option(0, "Images per step; 0: 128 on a GPU and 32 elsewhere, where more steps pay more.", low=0, high=65_536)
     learning_rate: float = option(1e-3, "Learning rate at the start. It decays to the end of the budget.", low=0, high=1, open_low=True)
     ema: float = option(0.9995, "Decay per step of the moving average of the weights.", low=0, high=1, open_high=True)
 
