@@ -18,8 +18,9 @@ from tiw.model.device import pick_precision
 from tiw.model.networks import LARGE, PRESETS, SMALL, preset_for
 from tiw.model.sampling import sample
 from tiw.ratio.density_ratio import DensityRatio
-from tiw.run import actions
+from tiw.run import actions, train_in_folder
 from tiw.run import inputs as inputs_module
+from tiw.run.budget import Plan
 from tiw.run.folder import RunFolder, Stopped
 from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions, SampleOptions, TrainOptions
 
@@ -134,6 +135,27 @@ def test_train_and_sample(inputs, tmp_path, capsys):
     assert result["images_per_second"] * result["training_seconds"] == pytest.approx(32)
     sampled, result = run(tmp_path / "sample", "sample", SampleOptions(model=model, count=5, sampling_steps=2, seed=3, device="cpu"))
     assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("plans", "o", "kept"),
+    [
+        ([(0, 40)], TrainOptions(), [20]),
+        ([(0, 40), (22, 36)], TrainOptions(), [20]),
+        ([(0, 60), (24, 40)], TrainOptions(), [24]),  # half of the new plan has passed already
+        ([(0, 20), (10, 40)], TrainOptions(), [10, 20]),  # the last one counts
+        ([(0, 40)], DebiasOptions(keep=3), [10, 20, 30]),
+        ([(0, 40)], DebiasOptions(), []),
+    ],
+)
+def test_what_is_kept_on_the_way_follows_the_plan(tmp_path, plans, o, kept):
+    folder = RunFolder.create(tmp_path / "run", "train" if isinstance(o, TrainOptions) else "debias", o)
+    plan, found = Plan(o, plans), []
+    for step in range(1, plans[-1][1] + 1):
+        if train_in_folder._is_kept(folder, o, step, plan.steps(step)):
+            (folder.path / "kept" / f"{step:06d}").mkdir(parents=True)
+            found.append(step)
+    assert found == kept
 
 
 def test_images_of_no_network_are_refused_before_any_work(tmp_path):

@@ -104,7 +104,7 @@ def check_training(
     else:
         said = [f"This baseline is trained too little to debias: a test tells its samples from the images it was trained on ({numbers})."]
         if before is not None:
-            was = f"After half of the steps the AUC was {_auc(before).text()}"
+            was = f"Half way through the training the AUC was {_auc(before).text()}"
             said.append(
                 f"{was}. It still falls, so train longer."
                 if falling

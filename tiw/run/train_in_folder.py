@@ -121,7 +121,7 @@ def train_to_folder(
         if due:
             _save_checkpoint(run, last, ema, training_seconds)
             saved_at = training_seconds
-        grid, kept = last.step % every == 0 and last.step < steps, _is_kept(o, last.step, steps)
+        grid, kept = last.step % every == 0 and last.step < steps, _is_kept(run, o, last.step, steps)
         if grid or kept:
             ema.copy_to(shown.parameters())
         if kept and processes.is_first():
@@ -159,11 +159,12 @@ def train_to_folder(
     return result
 
 
-def _is_kept(o: DebiasOptions | TrainOptions, step: int, steps: int) -> bool:
-    """Whether the moving average is kept after this step: `keep` times before the last one, at even distances. That of a baseline is kept
-    once, for the test of whether more training would help."""
+def _is_kept(run: RunFolder, o: DebiasOptions | TrainOptions, step: int, steps: int) -> bool:
+    """Whether the moving average is kept after this step: `keep` times before the last one, at even distances, or as soon as another plan
+    has left one behind. That of a baseline is kept half way, for the test of whether more training would help."""
     parts = 2 if isinstance(o, TrainOptions) else o.keep + 1
-    return step < steps and step * parts // steps > (step - 1) * parts // steps
+    due = step * parts // steps
+    return step < steps and due > 0 and (due > (step - 1) * parts // steps or due > len(list((run.shared / names.KEPT).glob("*"))))
 
 
 def _save_model(model: Denoiser, folder: Path) -> None:
