@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -69,10 +70,19 @@ def test_harmless_text():
     table = pd.DataFrame({"=x": ["=1+1", "-1", " +2.5e3", "\t=a", "fine", None], "n": [-1.5, 2, 3, 4, 5, np.nan]})
     lines = list(csv.reader(io.StringIO(as_csv(table).decode())))
     assert lines[0] == ["'=x", "n"]
-    assert [line[0] for line in lines[1:]] == ["'=1+1", "-1", " +2.5e3", "'\t=a", "fine", ""]
+    assert [line[0] for line in lines[1:]] == ["'=1+1", "-1", " +2.5e3", "'\t'=a", "fine", ""]
     assert [line[1] for line in lines[1:]] == ["-1.5", "2.0", "3.0", "4.0", "5.0", ""]
     assert harmless("@cmd") == "'@cmd" and harmless(-3) == -3 and harmless("-") == "'-"
+    assert harmless("-2+3+cmd|' /C calc'!A0") == "'-2+3+cmd|' /C calc'!A0" and harmless("＝1+1") == "'＝1+1"
     assert as_csv(table, head=False).decode() == as_csv(table).decode().split("\n", 1)[1]
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", 'a;"=1+1"', "a\t=1+1", "a; @b", "a\n=1", ";-2+3+cmd|' /C calc'!A0", "a;+1;=2"])
+def test_no_cell_is_a_formula_where_a_spreadsheet_splits_lines_at_semicolons(text):
+    """Half of Europe's do: what is one cell here is two there, and the quotes around it are none in the middle of a cell."""
+    head, line = as_csv(pd.DataFrame({text: ["x", text]})).decode().split("\n", 1)
+    for cell in re.split(r"[;\t\n]", f"{head};{line}"):
+        assert not cell.strip(' "').startswith(("=", "+", "-", "@")), cell
 
 
 def test_thumbnails_are_those_of_the_items_and_grow(tmp_path):

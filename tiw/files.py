@@ -26,7 +26,8 @@ else:
     import fcntl
 
 PARTIAL = ".partial"  # how a file's name ends while it is being written
-FORMULA = ("=", "+", "-", "@")
+FORMULA = tuple("=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}")
+SPLIT = re.compile(rf"([;\t\r\n])(?=[\s\"']*[{re.escape(''.join(FORMULA))}])")  # where half of Europe's begin another cell, quoted or not
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -138,7 +139,9 @@ def as_csv(table: pd.DataFrame, head: bool = True) -> bytes:
 
 
 def harmless(value: object) -> object:
-    """Text that a spreadsheet would take for a formula, with an apostrophe before it; anything else as it is, numbers in text too."""
-    if not isinstance(value, str) or (not value.lstrip().startswith(FORMULA) and not value.startswith(("\t", "\r"))):
+    """Text that a spreadsheet would take for a formula, as a whole or behind a separator, with an apostrophe before it; anything else as
+    it is, numbers in text too."""
+    if not isinstance(value, str) or NUMBER.fullmatch(value.strip()):
         return value
-    return value if NUMBER.fullmatch(value.strip()) else f"'{value}"
+    text = SPLIT.sub(r"\1'", value)
+    return f"'{text}" if value.lstrip().startswith(FORMULA) or value.startswith(("\t", "\r")) else text
