@@ -2,7 +2,11 @@
 
 import csv
 import io
+import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,6 +87,15 @@ def test_no_cell_is_a_formula_where_a_spreadsheet_splits_lines_at_semicolons(tex
     head, line = as_csv(pd.DataFrame({text: ["x", text]})).decode().split("\n", 1)
     for cell in re.split(r"[;\t\n]", f"{head};{line}"):
         assert not cell.strip(' "').startswith(("=", "+", "-", "@")), cell
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_pages_own_tables_follow_the_same_rule_and_are_read_back():
+    texts = ["=1", "-1", "-1.5e-3", "-2+3+cmd|' /C calc'!A0", "a;=1", 'a;"@b"', " +x", "fine;-", "＝1", "it's", "1-2", "a\n-b"]
+    source = (Path(__file__).parents[1] / "assets" / "app" / "csv.js").read_text()
+    script = f"{source}; const t = {json.dumps(texts)}; console.log(JSON.stringify([t.map(harmless), t.map(harmless).map(as_written)]))"
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[harmless(text) for text in texts], texts]
 
 
 def test_thumbnails_are_those_of_the_items_and_grow(tmp_path):

@@ -16,7 +16,7 @@ from .sets import NAMES, read
 from .sets import chosen as chosen_sets
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
-EXPLORER = [f"explorer_{part}.js" for part in ("state", "draw", "panel", "load")]
+EXPLORER = ["csv.js", *(f"explorer_{part}.js" for part in ("state", "draw", "panel", "load"))]
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad", *NAMES)  # options that say which images
 NOTHING = html.empty(
     "No audit yet",

@@ -22,7 +22,7 @@ def chart(title: str, elem_id: str | None = None) -> gr.HTML:
         "",
         html_template=f'<section class="tiw-card chart-card"><div class="ex-bar"><div class="chart-title">{title}</div>'
         f'<button type="button" class="ghost" aria-label="{title} as CSV">CSV</button></div><div class="chart"></div></section>',
-        js_on_load=theme.asset("chart.js"),
+        js_on_load=theme.asset("csv.js", "chart.js"),
         head=theme.PLOTLY_HEAD,
         apply_default_css=False,
         elem_id=elem_id,

@@ -5,6 +5,8 @@ const FONT = { family: "IBM Plex Sans, system-ui, sans-serif", size: 13.5, color
 const axis = { gridcolor: css("line"), zeroline: false, linecolor: css("line"), automargin: true, fixedrange: true };
 const inked = (text) => JSON.parse((text || "null").replaceAll("#16202e", css("ink")));
 const read = () => (typeof props.value === "string" ? inked(props.value) : props.value);
+// A label of the user's, in which plotly would find links and tags.
+const plain = (label) => String(label).replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
 function draw() {
   const figure = read();
   const chart = element.querySelector(".chart");
@@ -14,6 +16,7 @@ function draw() {
     return;
   }
   for (const trace of figure.data) {
+    if (Array.isArray(trace.x[0])) trace.x = trace.x.map((level) => level.map(plain));
     if (trace.type === "scatter") trace.cliponaxis = false;
     if (!trace.interval) continue;
     trace.error_y = {
@@ -60,24 +63,9 @@ function rows(figure) {
     ]);
   return [head, ...traces.flatMap(of)];
 }
-const quoted = (v) =>
-  /[",\n]|^[=+@]/.test(v)
-    ? `"${String(v)
-        .replace(/"/g, '""')
-        .replace(/^([=+@])/, "'$1")}"`
-    : v;
 element.querySelector("button").onclick = () => {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(
-    new Blob(
-      [
-        rows(read())
-          .map((r) => r.map(quoted).join(","))
-          .join("\n") + "\n",
-      ],
-      { type: "text/csv" },
-    ),
-  );
+  link.href = URL.createObjectURL(new Blob([as_csv(rows(read()))], { type: "text/csv" }));
   link.download = `${element.querySelector(".chart-title").textContent.toLowerCase().replace(/\W+/g, "-")}.csv`;
   link.click();
   URL.revokeObjectURL(link.href);

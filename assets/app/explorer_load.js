@@ -1,13 +1,5 @@
 function save(name, rows) {
-  const formula = (v) => /^[=+@\t\r]|^-(?![\d.]+(e-?\d+)?$)/.test(v); // a number may begin with a minus
-  const safe = (v) => {
-    const s = formula(v) ? `'${v}` : v;
-    return /[",\n\r]/.test(s) ? `"${s.replace(/"/g, '""')}"` : s;
-  };
-  download(
-    name,
-    new Blob([rows.map((r) => r.map((v) => safe(String(v))).join(",")).join("\n") + "\n"], { type: "text/csv" }),
-  );
+  download(name, new Blob([as_csv(rows)], { type: "text/csv" }));
 }
 function download(name, blob) {
   const link = document.createElement("a");

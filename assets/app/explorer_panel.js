@@ -61,7 +61,7 @@ async function load_tags(file) {
   }
   for (const row of rows) {
     const words = split_tags(row[at("tags")] ?? "");
-    if (words.length) tags[`${row[at("set")]}/${row[at("file")].replace(/^'/, "")}`] = words;
+    if (words.length) tags[`${row[at("set")]}/${as_written(row[at("file")])}`] = words;
   }
   gallery = "tagged";
   keep_tags();
