@@ -143,7 +143,7 @@ def test_train_and_sample(inputs, tmp_path, capsys):
         ([(0, 40)], TrainOptions(), [20]),
         ([(0, 40), (22, 36)], TrainOptions(), [20]),
         ([(0, 60), (24, 40)], TrainOptions(), [24]),  # half of the new plan has passed already
-        ([(0, 20), (10, 40)], TrainOptions(), [10, 20]),  # the last one counts
+        ([(0, 20), (12, 40)], TrainOptions(), [10, 20]),  # the last one counts
         ([(0, 40)], DebiasOptions(keep=3), [10, 20, 30]),
         ([(0, 40)], DebiasOptions(), []),
     ],

@@ -286,6 +286,19 @@ def test_no_address_leads_to_a_file_of_the_server(mallory, hers, home, path):
     assert found.status_code in (400, 403, 404, 405) and b"root:" not in found.content and b"hers" not in found.content
 
 
+def test_ones_own_run_is_no_way_out_of_its_folder(alice, hers):
+    """Whose run it is was asked; where its addresses lead is not, by then."""
+    for path in (
+        "previews/%2e%2e",
+        "previews/status.json",
+        "strip/%2e%2e.webp",
+        "image/-1.webp",
+        "pairs/" + "9" * 200 + ".webp",
+        "spot/x.webp",
+    ):
+        assert alice.http.get(f"/tiw/{hers['1']}/{path}").status_code == 404, path
+
+
 def test_the_secret_and_the_places_of_things_are_in_no_answer(alice, mallory, hers, home):
     secret = (home / "secret").read_text()
     texts = [alice.page.text, json.dumps(alice.config), alice.http.get("/gradio_api/info").text]

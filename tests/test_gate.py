@@ -5,11 +5,12 @@ import json
 import stat
 from dataclasses import fields
 
+import gradio as gr
 import pytest
 
 from tiw.errors import UserInputError
 from tiw.run.options import OPTIONS
-from ui import caps, entrance, gate
+from ui import caps, entrance, gate, wire
 
 
 @pytest.fixture
@@ -176,6 +177,17 @@ def test_numbers_come_in_the_types_of_the_options_and_places_where_they_lie():
 def test_what_a_browser_kept_has_the_fields_and_types_of_its_likeness(state):
     made = caps.shaped(state, {"a": "usual", "b": "usual"})
     assert set(made) == {"a", "b"} and all(type(value) is str for value in made.values())
+
+
+def test_a_call_takes_values_of_its_own_types_and_no_list_without_end():
+    def end_point(items: list[int], name: str) -> tuple:
+        return items, name
+
+    called = wire.checked(end_point)
+    assert called([1, 2.0], "a") == ([1, 2], "a")
+    for items, name in (([0] * (wire.MOST_ITEMS + 1), "a"), (["1"], "a"), ([True], "a"), ([1.5], "a"), ({}, "a"), ([], 1)):
+        with pytest.raises(gr.Error, match=r"give a (list of numbers|whole number|text)"):
+            called(items, name)
 
 
 # --- requests

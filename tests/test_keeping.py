@@ -154,6 +154,74 @@ def test_each_visitor_has_a_quota_and_fills_nobody_elses(store, tmp_path, monkey
     assert all((uploads / name).exists() for name in others)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "sentence"), [({"uploads": 2}, "2 files"), ({"disk": 2500}, "2 files"), ({"upload": 999}, "it has 0 MB")]
+)
+def test_each_bound_of_a_visitor_holds_by_itself(store, tmp_path, monkeypatch, bounds, sentence):
+    with acting("visitor a"):
+        for name in "ab":
+            audit_of(store, name, str(store.home() / "uploads" / uploaded(store, tmp_path) / "a.zip"))
+        monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, **bounds)))
+        with pytest.raises(UserInputError, match=sentence):
+            uploaded(store, tmp_path)
+    assert not (tmp_path / "a.zip").exists() and len(list((store.home() / "uploads").iterdir())) == 2
+
+
+@pytest.mark.parametrize("bounds", [{"uploads_all": 2}, {"disk_all": 2500}])
+def test_each_bound_of_all_visitors_holds_by_itself(store, tmp_path, monkeypatch, bounds):
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, **bounds)))
+    for who in "ab":
+        with acting(f"visitor {who}"):
+            uploaded(store, tmp_path)
+    with acting("visitor c"), pytest.raises(UserInputError, match="keeps as many files as it can"):
+        uploaded(store, tmp_path)
+
+
+@pytest.mark.parametrize("name", [".. <b>=1;x.zip", ".hidden.zip", "a\nb.zip", "x" * 200 + ".zip", "ä 1 (2).zip"])
+def test_an_upload_is_called_by_letters_that_no_table_or_page_minds(store, tmp_path, name):
+    with acting("visitor a"):
+        (tmp_path / name).write_bytes(b"x")
+        kept = keeping.keep_upload([str(tmp_path / name)]).split("/")[1]
+    assert not set(kept) & set("<>;=\n/") and kept.endswith(".zip") and not kept.startswith(".") and len(kept) <= 80
+
+
+def test_few_runs_wait_whoever_asked_for_them(store, monkeypatch):
+    waiting = [audit_of(store, name, state="queued") for name in "abc"]
+    for run, who in zip(waiting, "xyz", strict=True):
+        (run / "owner").write_text(f"visitor {who}")
+    monkeypatch.setattr(store.jobs(), "at_work", lambda: [run.name for run in waiting])
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, waiting=2, waiting_all=4)))
+    with acting("visitor a"):
+        store._check_waiting()
+        monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, waiting_all=3)))
+        with pytest.raises(UserInputError, match="too many are waiting here already"):
+            store._check_waiting()
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, waiting=1, waiting_all=4)))
+    with acting("visitor x"), pytest.raises(UserInputError, match="1 of yours have not finished"):
+        store._check_waiting()
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_an_app_starts_with_every_door_of_gradios_shut(store, monkeypatch, public):
+    """Its own addresses are not let in at all (`ui/entrance.py`); these are the second lock."""
+    from tiw.data import limits
+    from ui import app
+
+    begun, given = [], {}
+    page = type("Page", (), {"launch": lambda self, **how: given.update(how) or (None, "address", None)})()
+    monkeypatch.setattr(app.page, "build", lambda: page)
+    monkeypatch.setattr(app.threading, "Thread", lambda **how: begun.append(how["target"]) or type("T", (), {"start": lambda self: None})())
+    monkeypatch.setattr(app.gate, "log_to_stderr", lambda: None)
+    monkeypatch.setattr(app, "write_only_at_home", lambda: None)
+    monkeypatch.setenv(limits.BOUNDS, "")
+    assert app.serve(app.arguments(["--public" if public else "--private"])) == "address"
+    assert given["blocked_paths"] == [str(store.home() / name) for name in ("runs", "uploads", "secret")] and given["allowed_paths"] == []
+    assert given["max_file_size"] == gate.limits().upload and given["strict_cors"] and given["show_error"] is not public
+    assert not (given["enable_monitoring"] or given["run_history"] or given["share"])
+    assert (begun == [app._sweep_for_ever]) is public
+    assert (limits.Limits.imposed() if public else None) == (gate.limits().of_sets() if public else None)
+
+
 def test_all_visitors_together_fill_no_more_than_the_app_keeps(store, tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, uploads_all=2)))
     for who in "ab":

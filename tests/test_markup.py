@@ -77,7 +77,7 @@ def written_runs(home: Path) -> dict[str, str]:
     verdict = {**result["verdict"], "sentence": HOSTILE[0], "reasons": [HOSTILE[1]]}
     problems = [{"sentence": HOSTILE[1], "set": "biased", "kind": "few"}]
     audit.write_result({**result, "verdict": verdict, "camera": camera, "problems": problems})
-    made = RunFolder.create(home / ("d" * 32), "even-out", EvenOutOptions())
+    made = RunFolder.create(home / ("d" * 32), "even-out", EvenOutOptions(biased=f"/gone/{HOSTILE[1]}"))
     about = {role: {"n": 9, "name": HOSTILE[0]} for role in ("biased", "reference")}
     made.write_result({"steps": [HOSTILE[1]], "left": [HOSTILE[2]], **about})
     made.write_status(state="finished")
@@ -87,7 +87,7 @@ def written_runs(home: Path) -> dict[str, str]:
 
 
 def test_nothing_that_the_page_writes_has_a_name_for_markup(store, runs, looked, tmp_path):  # noqa: F811
-    from ui import finding, loading, runs_list, sets, two_audits
+    from ui import debias_tab, finding, loading, pictures, runs_list, sets, two_audits
     from ui.data_tab import DEMO
 
     shown, _, _ = looked(runs, DEMO)
@@ -95,6 +95,10 @@ def test_nothing_that_the_page_writes_has_a_name_for_markup(store, runs, looked,
     audit = store.open_run(runs["audit"])
     assert not [text for text in written if "cannot be shown" in text]
     assert audit.done and all(store.open_run(runs[kind]).done for kind in EXAMPLE)
+    for chart in (json.loads(value) for value in shown["compare"] if str(value).startswith('{"data"')):
+        written += [text for trace in chart["data"] for name in ("text", "hovertext") for text in trace.get(name, ())]
+    written.append(pictures.items_sheet(store.open_run(runs["even-out"]), [("biased", 0)], "", 1))
+    written += [text for text in debias_tab.follow({**DEMO, "baseline": f"/gone/{HOSTILE[1]}"}) if isinstance(text, str)]
     written += [runs_list.render({}), finding.first(audit), two_audits.beside({"audit": runs["audit"]}, runs["audit"])]
     images = {role: str(tmp_path / f"{role} {HOSTILE[0]}") for role in ("biased", "reference")}
     for role, path in images.items():
