@@ -68,6 +68,13 @@ def of_unet(**changes):
     return lambda model: edit(model / "unet" / "config.json", **changes)
 
 
+def parts_elsewhere(model):
+    """Weights in parts, whose index names files outside of the model."""
+    (model / WEIGHTS).rename(model / "unet" / "diffusion_pytorch_model-00001-of-00001.safetensors")
+    index = {"weight_map": {"conv_in.weight": "../../../evil.safetensors"}}
+    (model / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+
+
 def of_scheduler(**changes):
     return lambda model: edit(model / "scheduler" / "scheduler_config.json", **changes)
 
@@ -95,6 +102,8 @@ DAMAGE = {
     "a million layers": (of_unet(layers_per_block=10**6), "layers_per_block 1000000"),
     "many classes": (of_unet(num_class_embeds=10**6), "weights are missing"),
     "other blocks": (of_unet(down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"]), "blocks of type CrossAttnDownBlock2D"),
+    "other middle": (of_unet(mid_block_type="UNetMidBlock2DCrossAttn"), "middle block of type UNetMidBlock2DCrossAttn"),
+    "parts elsewhere": (parts_elsewhere, "damaged diffusion_pytorch_model.safetensors.index.json"),
     "no blocks": (of_unet(block_out_channels=[]), "no sound block_out_channels"),
     "that do not fit": (of_unet(down_block_types=["DownBlock2D"]), "describes no network"),
     "negative": (of_unet(norm_num_groups=-8), "norm_num_groups -8"),
@@ -120,6 +129,15 @@ def test_what_cannot_be_used_is_refused_in_one_sentence_when_opened(name, model,
     with pytest.raises(UserInputError, match=sentence) as raised:
         Denoiser.from_pretrained(model)
     assert raised.value.field == "baseline" and "\n" not in str(raised.value)
+
+
+def test_a_pickle_beside_the_weights_is_never_an_answer(model, monkeypatch):
+    """diffusers takes the pickle where it thinks that the other file cannot be had, unless it is told never to."""
+    asked, real = [], checkpoint.UNet2DModel.from_pretrained
+    monkeypatch.setattr(checkpoint.UNet2DModel, "from_pretrained", lambda *given, **how: asked.append(how) or real(*given, **how))
+    (model / WEIGHTS.replace("safetensors", "bin")).write_bytes(b"cos\nsystem\n(S'touch hacked'\ntR.")
+    Denoiser.from_pretrained(model)
+    assert [how["use_safetensors"] for how in asked] == [True]
 
 
 def test_a_variant_alone_is_opened_and_one_of_two_is_not_guessed(model):
