@@ -111,6 +111,7 @@ DAMAGE = {
     "flow": (of_scheduler(prediction_type="flow_prediction"), "predicts 'flow_prediction'"),
     "flow sigmas": (of_scheduler(use_flow_sigmas=True), "flow sigmas"),
     "endless schedule": (of_scheduler(num_train_timesteps=10**9), "num_train_timesteps 1000000000"),
+    "endless betas": (of_scheduler(trained_betas=[1e-5] * 100_001), "num_train_timesteps 1000 in its scheduler"),
     "flat schedule": (of_scheduler(beta_start=0.0, beta_end=0.0), "does not rise"),
     "no schedule": (of_scheduler(beta_schedule="magic"), "cannot be made"),
     "foreign code": (
