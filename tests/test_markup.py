@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from served import Visitor, studio
 from test_page_logic import looked, parts, store  # noqa: F401  (fixtures)
 
+from tiw.data import write_parquet
 from tiw.files import shipped
 from tiw.run.folder import RunFolder
 from tiw.run.options import EvenOutOptions, PreviewOptions
@@ -77,6 +79,13 @@ def written_runs(home: Path) -> dict[str, str]:
     verdict = {**result["verdict"], "sentence": HOSTILE[0], "reasons": [HOSTILE[1]]}
     problems = [{"sentence": HOSTILE[1], "set": "biased", "kind": "few"}]
     audit.write_result({**result, "verdict": verdict, "camera": camera, "problems": problems})
+    config = json.loads((home / ids["debias"] / "config.json").read_text())
+    config["options"] |= dict.fromkeys(("biased", "reference"), f"/gone/{HOSTILE[1]}")
+    (home / ids["debias"] / "config.json").write_text(json.dumps(config))
+    debias = RunFolder.open(home / ids["debias"])
+    result = debias.result()
+    result["lagging"]["groups"][0]["lags"] = True
+    debias.write_result(result)
     made = RunFolder.create(home / ("d" * 32), "even-out", EvenOutOptions(biased=f"/gone/{HOSTILE[1]}"))
     about = {role: {"n": 9, "name": HOSTILE[0]} for role in ("biased", "reference")}
     made.write_result({"steps": [HOSTILE[1]], "left": [HOSTILE[2]], **about})
@@ -103,7 +112,11 @@ def test_nothing_that_the_page_writes_has_a_name_for_markup(store, runs, looked,
     images = {role: str(tmp_path / f"{role} {HOSTILE[0]}") for role in ("biased", "reference")}
     for role, path in images.items():
         folder(Path(path), 0.5 if role == "biased" else 0.2)
+    labelled = blobs(8, 0.5, 0)
+    labelled = replace(labelled, attributes=labelled.attributes.rename(columns={"light": HOSTILE[1]}))
+    write_parquet(tmp_path / "labelled.parquet", labelled)
     own = {**DEMO, **images, "baseline": "none"}
+    written.append(sets.show({**own, **dict.fromkeys(("biased", "reference"), str(tmp_path / "labelled.parquet"))}))
     written.append(loading.Reading(own).shown())
     written += [show(chosen) for show in (sets.show, sets.uses) for chosen in (own, {**own, "biased_name": HOSTILE[0]})]
     assert all(escaped in "".join(written) for escaped in ("&lt;img src=x", "onerror", "&lt;svg", "&lt;b onmouseover"))
