@@ -121,7 +121,7 @@ def test_only_files_of_ones_own_that_are_sets_or_models_are_located(store, tmp_p
             "uploads",
             "runs",
             "secret",
-            "cache/sets",
+            "cache/mine",
             f"uploads/{own}/..",
             f"uploads/{own}/../{others}/a.zip",
             f"runs/{run.name}/owner",
