@@ -286,8 +286,10 @@ def test_no_address_leads_to_a_file_of_the_server(mallory, hers, home, path):
     assert found.status_code in (400, 403, 404, 405) and b"root:" not in found.content and b"hers" not in found.content
 
 
-def test_ones_own_run_is_no_way_out_of_its_folder(alice, hers):
+def test_ones_own_run_is_no_way_out_of_its_folder(alice, hers, home):
     """Whose run it is was asked; where its addresses lead is not, by then."""
+    (home / "runs" / hers["1"] / "previews").mkdir()
+    (home / "runs" / hers["1"] / "previews" / "status.json").write_text("{}")
     for path in (
         "previews/%2e%2e",
         "previews/status.json",

@@ -209,9 +209,20 @@ def test_hostile_zips_end_in_one_sentence(tmp_path, entries, complaint):
     assert set(tmp_path.rglob("*")) == before
 
 
-def test_a_huge_header_is_refused_before_its_pixels(tmp_path):
+def test_formats_that_nobody_keeps_photos_in_reach_no_decoder(tmp_path):
+    """Pillow knows dozens; each is one more way in."""
+    for k, kind in enumerate(("PCX", "TGA", "ICO", "EPS")):
+        out = io.BytesIO()
+        Image.new("RGB", (16, 16), (k, 0, 0)).save(out, kind)
+        (tmp_path / f"{k}.png").write_bytes(out.getvalue())
+    with pytest.raises(UserInputError, match="4 of 4 images cannot be used: 4 unreadable"):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize("side", [9000, 50_000])  # the smaller one Pillow would read
+def test_a_huge_header_is_refused_before_its_pixels(tmp_path, side):
     header = bytearray(png())
-    header[16:24] = (50_000).to_bytes(4, "big") * 2
+    header[16:24] = side.to_bytes(4, "big") * 2
     import zlib
 
     header[29:33] = zlib.crc32(bytes(header[12:29])).to_bytes(4, "big")

@@ -369,6 +369,8 @@ def test_labels_of_a_pickle_are_numbers_and_text(tmp_path):
     batch = {"data": IMAGES[:2].transpose(0, 3, 1, 2).reshape(2, 3072), "labels": [0, 10**400]}
     root = written(tmp_path / "x", {"data_batch_1": pickle.dumps(batch, 2), "batches.meta": nested_name(60)})
     assert load_images(root).attributes is None
+    (root / "data_batch_1").write_bytes(pickle.dumps({**batch, "labels": [0, 1]}, 2))
+    assert load_images(root).attributes["label"].tolist() == ["0", "1"]  # such a name as text would take 2^60 letters
 
 
 def test_one_hostile_pickle_leaves_nothing_behind_for_the_next():
