@@ -16,6 +16,7 @@ from tiw.model.denoiser import Denoiser
 from tiw.model.networks import PRESETS
 from tiw.run import comparison, names
 from tiw.run.folder import RunFolder
+from tiw.run.inputs import read_set as read
 from tiw.run.options import CompareOptions, DebiasOptions, validate
 
 
@@ -58,6 +59,27 @@ def test_it_takes_what_the_run_used(trained, tmp_path):
     assert json.loads((run.path / names.RESULT).read_text())["kernel_distance"]["n"] == 40
 
 
+def test_the_biased_sets_own_labels_count_the_shares(trained, tmp_path, monkeypatch):
+    """Nobody has to name the labels that the set came with; many columns, or labels that will not do, are said."""
+    named, own = (
+        compare(trained, tmp_path / name, **how)[0].result() for name, how in (("a", {"labels": trained.options.biased}), ("b", {}))
+    )
+    assert own["shares"] == named["shares"] and own["joint"] == "light" and own["fairness_discrepancy"] == named["fairness_discrepancy"]
+    biased, rng = blobs(120, 0.2, 0), np.random.default_rng(0)
+    many = pd.DataFrame({name: rng.integers(0, 2, 120).astype(str) for name in "abc"})
+    numbered = pd.DataFrame({"id": [str(k) for k in range(120)]})
+    for name, table, said in (("c", many, "has 3 columns of labels"), ("d", numbered, "labels do not do"), ("e", None, "")):
+        images = replace(biased, attributes=table)
+        monkeypatch.setattr(comparison, "floor_images", lambda *a, images=images: (images, []))
+        monkeypatch.setattr(
+            comparison,
+            "read_set",
+            lambda run, o, path, role, *n, images=images: images if role == "labels" else read(run, o, path, role, *n),
+        )
+        result = compare(trained, tmp_path / name)[0].result()
+        assert result["shares"] == [] and said in " ".join(result["notes"]) and bool(result["notes"]) == bool(said)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -67,7 +89,7 @@ def test_it_takes_what_the_run_used(trained, tmp_path):
         ({"labels": "wide", "attributes": "a,hat"}, "no 'hat'"),
         ({"labels": "few"}, "five labelled images"),
         ({"labels": "bare"}, "no label columns"),
-        ({"attributes": "light"}, "no labelled images are given"),
+        ({"attributes": "hat"}, "no 'hat'|no column"),
         ({"heldout": "large"}, "heldout: its images are 24 pixels"),
         ({"heldout": "missing.npz"}, "heldout"),
         ({"baseline": "other"}, "debiased: it paints 16 pixels"),

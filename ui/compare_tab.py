@@ -59,7 +59,9 @@ def build(current: gr.BrowserState) -> CompareTab:
         with gr.Accordion("Advanced", open=False):
             with gr.Row(elem_classes="tiw-stack", visible=not gate.public()):
                 labels = gr.Textbox(
-                    "", label="Labelled images", info="For the attribute classifier; or the word groups, for unnamed groups."
+                    "",
+                    label="Labelled images",
+                    info="For the attribute classifier; or the word groups, for unnamed groups. Empty: the large set's own labels.",
                 )
                 attributes = gr.Textbox("", label="Attributes", info="Those that count, with commas between. Empty: all, if one or two.")
                 heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")

@@ -58,7 +58,14 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
         seen = reference.images if biased is None else np.concatenate([reference.images, biased.images[:MOST_SEEN]])
         classifier = find_groups(seen, denoiser_encoder(models["baseline"]), o.seed)
     else:
-        classifier = open_classifier(run, o, o.labels or ("demo" if demo else ""), models["baseline"], heldout, reference)
+        labels = o.labels or ("demo" if demo else own_labels(o, biased, notes))
+        try:
+            classifier = open_classifier(run, o, labels, models["baseline"], heldout, reference)
+        except UserInputError as error:
+            if o.labels or o.attributes:
+                raise
+            classifier = None
+            notes.append(f"No shares are counted. The biased set's own labels do not do for a classifier: {error.found}.")
     truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
     classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
     others = find_others(o.also, trained, models["baseline"], o.device)
@@ -178,6 +185,17 @@ def open_classifier(
         if labelled is not None and labelled.attributes is not None and set(found.classes) <= set(labelled.attributes):
             return found.counted_on(labelled)
     return found
+
+
+def own_labels(o: CompareOptions, biased: ImageSet | None, notes: list[str]) -> str:
+    """The biased set as labelled images, where it has one or two columns of labels or `attributes` names some of them; empty otherwise."""
+    if biased is None or biased.attributes is None:
+        return ""
+    columns = list(biased.attributes)
+    if len(columns) > 2 and not o.attributes:
+        notes.append(f"No shares are counted. The biased set has {len(columns)} columns of labels: name those that count (attributes).")
+        return ""
+    return o.biased
 
 
 def demo_truth(classifier: AttributeClassifier | None) -> dict[str, float] | None:

@@ -182,7 +182,7 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     labels: str = option(
         "",
         "Labelled images for the attribute classifier, an .onnx file, a .prompts.json file, ita (skin colour), groups, or demo. If empty, "
-        "no shares are counted.",
+        "the biased set's own labels, where it has one or two columns of them or attributes names some.",
     )
     attributes: str = option("", "Attributes to count, with commas between. If empty, all of them where there are one or two.")
     heldout: str = option("", "Images for the quality measures. If empty, the reference.")
