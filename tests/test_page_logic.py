@@ -131,6 +131,7 @@ def test_images_replaced_after_an_audit_are_never_shown_under_its_scores(store, 
     about = pictures.open_set(sets, "biased").about()
     run = put(store, "a", "audit", AuditOptions(**sets), {**AUDITED, "biased": {**about, "scored": 40}})
     assert "<img" in pictures.items_sheet(run, [("biased", 0)], "x", 4)
+    assert pictures.items_sheet(run, [], "x", 4) == pictures.sheet(np.zeros((0, 8, 8, 3), np.uint8), "x") == ""
     np.savez(tmp_path / "biased.npz", images=blobs(40, 0.5, 7).images)
     assert "have changed since" in pictures.items_sheet(run, [("biased", 0)], "x", 4)
 

@@ -32,7 +32,9 @@ def data_address(webp: bytes) -> str:
 
 
 def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
-    """<img> of a contact sheet of uint8 [N,H,W,3]."""
+    """<img> of a contact sheet of uint8 [N,H,W,3]; nothing where there are no images."""
+    if not len(images):
+        return ""
     return f'<img class="sheet" src="{data_address(contact_sheet(images, columns))}" alt="{alt}">'
 
 
@@ -86,6 +88,8 @@ def item_image(run: store.Run, item: int) -> np.ndarray:
 
 def items_sheet(run: store.Run, items: list[tuple[str, int]], alt: str, columns: int) -> str:
     """<img> of (set, index) of the run's sets: the thumbnails that it kept; a sentence where there are none and the images are gone."""
+    if not items:
+        return ""
     kept = Thumbnails.read(run.path)
     wanted = [index if role == "biased" else run.result["biased"]["n"] + index for role, index in items]
     try:

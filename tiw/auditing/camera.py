@@ -49,7 +49,7 @@ class Suspect:
     reference: float  # median
     fix: str
     subject: bool  # may as well belong to what the images show
-    examples: tuple[int, ...]  # items that are most typical of their set: rows of biased followed by reference
+    examples: tuple[int, ...]  # four items of either set that are most typical of it: rows of biased, then reference
 
     @property
     def sentence(self) -> str:
@@ -122,7 +122,8 @@ def camera_check(biased: ImageSet, reference: ImageSet, seed: int = 0) -> list[S
         auc = auc_delong(logit[label == 0], logit[label == 1])
         if auc.interval[0] <= ALONE:
             continue
-        typical = np.r_[np.argsort(logit)[:4], np.argsort(-logit)[:4]]
+        own, others = np.flatnonzero(label == 0), np.flatnonzero(label == 1)
+        typical = np.r_[own[np.argsort(logit[own])[:4]], others[np.argsort(-logit[others])[:4]]]
         suspects.append(Suspect(name, auc, *medians, fix, name not in TAKEN, tuple(items[typical].tolist())))
     return sorted(suspects, key=lambda s: (s.subject, -s.auc.value))
 
