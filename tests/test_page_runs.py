@@ -109,6 +109,8 @@ def test_before_the_first_step_samples_and_gap_are_the_baselines(store):
     first, later = ({"step": step, "file": f"{step}.webp", "gap_closed": gap} for step in (0, 20))
     steps = [{"step": 1, "steps": 40, "loss": 1.0}]
     assert "before the first step" in _numbers(run, steps, [first], "") and "The baseline, before the first step" in _grid(run, [first])
+    unknown = _numbers(run, steps, [first, {**later, "gap_closed": None}], "")
+    assert "too few reference images" in unknown and "10 %" not in unknown
     assert "before the first step" not in _numbers(run, steps, [first, later], "") and "Step 20" in _grid(run, [first, later])
 
 

@@ -33,7 +33,7 @@ def build(
             gr.update(visible=run.state in RESUMABLE),
             _numbers(run, steps, previews, finished(run) if run.done else ""),
             charts.loss(steps),
-            charts.gap(previews, steps),
+            charts.gap(previews, steps) if measured(previews) else "",
             _grid(run, previews),
         ]
 
@@ -47,7 +47,7 @@ def build(
 def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str) -> str:
     if not steps:
         return head
-    last, at = steps[-1], next((p for p in reversed(previews) if p.get("gap_closed")), None)
+    last, at = steps[-1], measured(previews)
     size = last.get("effective_sample_size")
     tiles = [
         html.tile("Step", f"{last['step']:,}", f"of {last['steps']:,}"),
@@ -63,6 +63,11 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
         largest = f"largest weight {words.number(last.get('largest_weight'), 1)}"
         tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
     return f'<div class="stack">{head}{html.tiles(*tiles)}{settings(run)}</div>'
+
+
+def measured(previews: list[dict]) -> dict | None:
+    """The last preview, where its gap could be measured: one of before the first step says nothing of a model that is trained."""
+    return previews[-1] if previews and previews[-1].get("gap_closed") else None
 
 
 def _beside(run: store.Run) -> str:
