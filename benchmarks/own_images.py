@@ -3,8 +3,9 @@
     python benchmarks/own_images.py --work /tmp/own                       # garments at 32x32, faces at 64x64
     python benchmarks/own_images.py --work /tmp/own --only faces --minutes 8
 
-The sets are those of benchmarks/sets.py, which no default was tuned to: 4,000 biased images and 200 references in even shares. Their labels
-lie in a metadata.csv, and only `compare` uses them. The result goes to benchmarks/results/own_images.json.
+The sets are those of benchmarks/sets.py, which no default was tuned to: 4,000 biased images and 200 references in even shares. Their
+labels lie in a metadata.csv, and only `compare` uses them. A command whose run is there is not run again. The result goes to
+benchmarks/results/own_images.json.
 """
 
 from __future__ import annotations
@@ -27,6 +28,25 @@ from defaults import references
 
 SIDES = {"garments": 32, "faces": 64}
 REFERENCES = 200
+RESULT = ROOT / "benchmarks" / "results" / "own_images.json"
+
+
+def table() -> str:
+    """The committed rows, as docs/RESULTS.md has them."""
+
+    def shown(estimate: dict, digits: int) -> str:
+        low, high = estimate["interval"]
+        return f"{estimate['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+    head = ("set", "pixels", *commands(0), "AUC of the baseline's samples", "discrepancy, baseline", "debiased")
+    rows = []
+    for name, found in json.loads(RESULT.read_text())["sets"].items():
+        check = found["training_check"]["check"]
+        discrepancies = [shown(found["fairness_discrepancy"][model], 3) for model in ("baseline", "debiased")]
+        seconds = [f"{found['seconds'][action]} s" for action in commands(0)]
+        rows.append((name, str(found["pixels"]), *seconds, shown({"value": check["auc"], **check}, 2), *discrepancies))
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
 def write_folder(images, folder: Path) -> None:
@@ -56,16 +76,17 @@ def sitting(name: str, work: Path, minutes: float) -> dict:
     if not work.is_dir():
         write_folder(parts["biased"], work / "biased")
         write_folder(references(parts, REFERENCES, 0), work / "reference")
-    found: dict = {"pixels": SIDES[name], "references": REFERENCES, "minutes_of_training": minutes, "seconds": {}, "said": {}}
+    found: dict = {"pixels": SIDES[name], "references": REFERENCES, "minutes_of_training": minutes, "seconds": {}, "failed": []}
     for action, options in commands(minutes).items():
+        if (work / action / "result.json").is_file():  # done before
+            found["seconds"][action] = round(json.loads((work / action / "result.json").read_text())["seconds"])
+            continue
         began = time.monotonic()
         line = [sys.executable, "-m", "tiw", action, "--out", action, *options]
         done = subprocess.run(line, cwd=work, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
         found["seconds"][action] = round(time.monotonic() - began)
-        found["said"][action] = done.stdout.splitlines()[-30:]
         if done.returncode:
-            found["said"][action] += done.stderr.splitlines()[-10:]
-            return found
+            return {**found, "failed": [action, *done.stderr.splitlines()[-10:]]}
         print(name, action, found["seconds"][action], "s", flush=True)
     trained, debiased, compared = (json.loads((work / run / "result.json").read_text()) for run in ("train", "debias", "compare"))
     found |= {"steps": trained["steps"], "training_check": trained["training_check"], "baseline_check": debiased["baseline_check"]}
@@ -79,14 +100,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for images and runs")
     parser.add_argument("--only", choices=SIDES, nargs="+", default=list(SIDES))
     parser.add_argument("--minutes", type=float, default=8.0, help="of training the baseline")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "own_images.json")
+    parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     result = json.loads(args.out.read_text()) if args.out.is_file() else {"sets": {}}
     result |= {"date": datetime.now().date().isoformat(), "machine": machine()}
     for name in args.only:
         result["sets"][name] = sitting(name, (args.work / name).resolve(), args.minutes)
         args.out.write_text(json.dumps(result, indent=2) + "\n")
-        print(json.dumps({k: v for k, v in result["sets"][name].items() if k != "said"}, indent=1), flush=True)
+        print(json.dumps(result["sets"][name], indent=1), flush=True)
 
 
 if __name__ == "__main__":

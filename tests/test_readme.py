@@ -27,10 +27,11 @@ def test_the_table_is_the_committed_result():
     assert set(result["rows"]) == set(module.NAMES) and all(row["n"] == module.COUNT for row in result["rows"].values())
 
 
-def test_the_table_of_the_made_sets_is_the_committed_result(monkeypatch):
+def test_the_tables_of_the_made_sets_are_the_committed_results(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
     assert text.split("<!-- defaults -->")[1].split("<!-- end -->")[0].strip() == benchmark("defaults").table()
+    assert text.split("<!-- own images -->")[1].split("<!-- end -->")[0].strip() == benchmark("own_images").table()
 
 
 def test_the_tables_of_the_methods_are_the_committed_results(monkeypatch):
