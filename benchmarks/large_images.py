@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from tiw.model.denoiser import Denoiser  # first: it makes diffusers importable where torchvision is another build's
 
 SIDE, LIMIT_GIB = 256, 20.0
+RESULT = ROOT / "benchmarks" / "results" / "large_images.json"
 SETS = ("--baseline", "pipeline", "--biased", "biased.npz", "--reference", "reference.npz")
 COMMANDS = {
     "audit": ("--levels", "2", *SETS),
@@ -36,6 +37,15 @@ COMMANDS = {
     "debias": ("--audit", "audit", "--strength", "1.5", "--steps", "2", "--batch-size", "8", "--preview-every", "2", *SETS),
     "compare": ("--debiased", "debias/model", "--count", "16", "--sampling-steps", "2"),
 }
+
+
+def table() -> str:
+    """The committed rows, as docs/RESULTS.md has them."""
+    lines = ["| command | seconds | CPU seconds | peak memory |", "|---|---|---|---|"]
+    for action, found in json.loads(RESULT.read_text())["actions"].items():
+        assert found["exit"] == 0, action
+        lines.append(f"| {action} | {found['seconds']} | {found['cpu_seconds']} | {found['peak_gib']:.1f} GiB |")
+    return "\n".join(lines)
 
 
 def make_pipeline(folder: Path) -> None:
@@ -95,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for pipeline, images and runs")
     parser.add_argument("--only", choices=COMMANDS, nargs="+", default=list(COMMANDS))
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "large_images.json")
+    parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     found = json.loads(args.out.read_text()) if args.out.is_file() else {"actions": {}}
