@@ -98,7 +98,7 @@ def check_training(
     falling = None
     numbers = f"held-out AUC {_auc(now).text()}, {now.n} samples"
     if before is not None:
-        falling = before.auc - now.auc > np.hypot(_half_width(before), _half_width(now))
+        falling = bool(before.auc - now.auc > np.hypot(_half_width(before), _half_width(now)))
     if not now.differs:
         said = [f"This baseline is ready to debias: a test hardly tells its samples from the images it was trained on ({numbers})."]
     else:

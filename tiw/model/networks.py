@@ -23,7 +23,7 @@ class NetworkConfig:
 
 PRESETS = {
     "demo": NetworkConfig(),  # 3.8 M parameters
-    "small32": NetworkConfig(32, 2),  # the same network, 3.5 M parameters
+    "small32": NetworkConfig(32, 2),  # the same network
     "cifar10": NetworkConfig(32, 1, (240, 256, 256), 4, (False, True, False), 0.13),  # DDPM++-like, 56 M parameters, the paper's scale
     "faces64": NetworkConfig(64, 1, (128, 256, 256, 256), 3, (False, False, True, False), 0.05),
     "tiny": NetworkConfig(16, 2, (32, 32), 1, (False, False)),  # tests
