@@ -26,25 +26,29 @@ sys.path.insert(0, str(ROOT))
 import sets
 from defaults import references
 
+from tiw.intervals import Estimate
+
 SIDES = {"garments": 32, "faces": 64}
 REFERENCES = 200
+SETS, MODEL = ("--biased", "biased", "--reference", "reference"), ("--baseline", "train/model")
+COMMANDS = {
+    "train": ("--data", "biased"),
+    "audit": (*SETS, *MODEL),
+    "debias": (*SETS, *MODEL, "--audit", "audit"),
+    "compare": ("--debiased", "debias/model", "--count", "1000"),
+}
 RESULT = ROOT / "benchmarks" / "results" / "own_images.json"
 
 
 def table() -> str:
     """The committed rows, as docs/RESULTS.md has them."""
-
-    def shown(estimate: dict, digits: int) -> str:
-        low, high = estimate["interval"]
-        return f"{estimate['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-    head = ("set", "pixels", *commands(0), "AUC of the baseline's samples", "discrepancy, baseline", "debiased")
+    head = ("set", "pixels", *COMMANDS, "AUC of the baseline's samples", "discrepancy, baseline", "debiased")
     rows = []
     for name, found in json.loads(RESULT.read_text())["sets"].items():
         check = found["training_check"]["check"]
-        discrepancies = [shown(found["fairness_discrepancy"][model], 3) for model in ("baseline", "debiased")]
-        seconds = [f"{found['seconds'][action]} s" for action in commands(0)]
-        rows.append((name, str(found["pixels"]), *seconds, shown({"value": check["auc"], **check}, 2), *discrepancies))
+        discrepancies = [Estimate.of(found["fairness_discrepancy"][model]).text("{:.3f}") for model in ("baseline", "debiased")]
+        seconds = [f"{found['seconds'][action]} s" for action in COMMANDS]
+        rows.append((name, str(found["pixels"]), *seconds, Estimate.of(check, "auc").text(), *discrepancies))
     lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
@@ -59,17 +63,6 @@ def write_folder(images, folder: Path) -> None:
     table.to_csv(folder / "metadata.csv", index=False)
 
 
-def commands(minutes: float) -> dict[str, tuple[str, ...]]:
-    both = ("--biased", "biased", "--reference", "reference")
-    model = ("--baseline", "train/model")
-    return {
-        "train": ("--data", "biased", "--minutes", f"{minutes:g}"),
-        "audit": (*both, *model),
-        "debias": (*both, *model, "--audit", "audit"),
-        "compare": ("--debiased", "debias/model", "--count", "1000"),
-    }
-
-
 def sitting(name: str, work: Path, minutes: float) -> dict:
     """Every command of one set to its end: seconds, and what its result says."""
     parts = sets.load_set(name, SIDES[name])
@@ -77,12 +70,21 @@ def sitting(name: str, work: Path, minutes: float) -> dict:
         write_folder(parts["biased"], work / "biased")
         write_folder(references(parts, REFERENCES, 0), work / "reference")
     found: dict = {"pixels": SIDES[name], "references": REFERENCES, "minutes_of_training": minutes, "seconds": {}, "failed": []}
-    for action, options in commands(minutes).items():
+    for action, options in COMMANDS.items():
         if (work / action / "result.json").is_file():  # done before
             found["seconds"][action] = round(json.loads((work / action / "result.json").read_text())["seconds"])
             continue
         began = time.monotonic()
-        line = [sys.executable, "-m", "tiw", action, "--out", action, *options]
+        line = [
+            sys.executable,
+            "-m",
+            "tiw",
+            action,
+            "--out",
+            action,
+            *options,
+            *(("--minutes", f"{minutes:g}") if action == "train" else ()),
+        ]
         done = subprocess.run(line, cwd=work, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
         found["seconds"][action] = round(time.monotonic() - began)
         if done.returncode:

@@ -16,7 +16,6 @@ from tiw.model.denoiser import Denoiser
 from tiw.model.networks import PRESETS
 from tiw.run import comparison, names
 from tiw.run.folder import RunFolder
-from tiw.run.inputs import read_set as read
 from tiw.run.options import CompareOptions, DebiasOptions, validate
 
 
@@ -71,11 +70,6 @@ def test_the_biased_sets_own_labels_count_the_shares(trained, tmp_path, monkeypa
     for name, table, said in (("c", many, "has 3 columns of labels"), ("d", numbered, "labels do not do"), ("e", None, "")):
         images = replace(biased, attributes=table)
         monkeypatch.setattr(comparison, "floor_images", lambda *a, images=images: (images, []))
-        monkeypatch.setattr(
-            comparison,
-            "read_set",
-            lambda run, o, path, role, *n, images=images: images if role == "labels" else read(run, o, path, role, *n),
-        )
         result = compare(trained, tmp_path / name)[0].result()
         assert result["shares"] == [] and said in " ".join(result["notes"]) and bool(result["notes"]) == bool(said)
 

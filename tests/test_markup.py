@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,26 +126,32 @@ def test_nothing_that_the_page_writes_has_a_name_for_markup(store, runs, looked,
     assert not any(mark in report for mark in HOSTILE)
 
 
+@contextmanager
+def browsing():
+    """A page of a browser of its own."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+    with sync_api.sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_page(viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(60_000)
+        yield page
+
+
 @pytest.mark.page
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_no_name_is_ever_markup(tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
     home = tmp_path / "home"
     home.mkdir()
     for role, share in (("biased", 0.2), ("reference", 0.6)):
         folder(tmp_path / f"{role} {HOSTILE[0]}", share)
     paths = [str(tmp_path / f"{role} {HOSTILE[0]}") for role in ("biased", "reference")]
-    with studio(home, child="") as address, closing(Visitor(address)) as client, sync_api.sync_playwright() as playwright:
+    with studio(home, child="") as address, closing(Visitor(address)) as client, browsing() as page:
         run = client.api("audit", biased=paths[0], reference=paths[1], baseline="none", scored=60, map=False, score_all=False)
         while (status := client.api("run_status", run=run))["state"] in ("queued", "running"):
             time.sleep(0.5)
         assert status["state"] == "finished", status
         assert any(HOSTILE[1] in str(row) for row in status["result"]["shares"]), "the labels did not get through: nothing is tried"
 
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.set_default_timeout(60_000)
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/?run={run}")
@@ -174,7 +180,6 @@ def test_no_name_is_ever_markup(tmp_path):
         page.goto(report.as_uri())
         page.wait_for_timeout(500)
         assert unharmed(page) and not [url for url in asked if not url.startswith((address, "data:", "blob:", "file:"))]
-        browser.close()
         text = json.dumps(client.http.get(f"/tiw/{run}/explorer.json").json())
         assert HOSTILE[1] in text  # the labels are data to the end: the browser writes them as text
 
@@ -184,14 +189,10 @@ def test_no_name_is_ever_markup(tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_no_label_is_a_link_in_a_chart_or_a_formula_in_its_table(tmp_path):
     """plotly takes links and tags in the names of categories; the charts' own tables let a minus pass."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
     home = tmp_path / "home"
     home.mkdir()
     runs = written_runs(home / "runs")
-    with studio(home) as address, sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.set_default_timeout(60_000)
+    with studio(home) as address, browsing() as page:
         page.goto(f"{address}/?run={runs['compare']}")
         chart = page.locator("#compare-shares")
         chart.locator(".js-plotly-plot").wait_for()
@@ -200,7 +201,6 @@ def test_no_label_is_a_link_in_a_chart_or_a_formula_in_its_table(tmp_path):
         with page.expect_download() as download:
             chart.get_by_role("button").click()
         table = download.value.path().read_text()
-        browser.close()
     assert "cmd|" in table
     for cell in re.split(r"[,;\n]", table):
         assert not cell.strip(' "').startswith(("=", "+", "-", "@")), cell

@@ -228,11 +228,11 @@ def _network(o: TrainOptions, data: ImageSet, device: str) -> NetworkConfig:
 
 def _training_check(run: RunFolder, o: TrainOptions, data: ImageSet) -> TrainingCheck | None:
     """Whether the model is good enough to debias, by the first process alone. None where that would take hours."""
-    denoiser = Denoiser.from_pretrained(run.shared / names.MODEL).prepare(pick_device(o.device), torch.float32)
+    denoiser = open_denoiser(str(run.shared / names.MODEL), o.device, "float32")
     if too_long("The test of the baseline", denoiser, 2 * testing_passes(denoiser)) or not processes.is_first():
         return None
     halves = sorted((run.path / names.KEPT).glob("*"))
-    halfway = Denoiser.from_pretrained(halves[-1]).prepare(denoiser.device, torch.float32) if halves else None
+    halfway = open_denoiser(str(halves[-1]), o.device, "float32") if halves else None
     check = check_training(denoiser, halfway, data, seed=o.seed, on_progress=report(run, "Testing the baseline"))
     shutil.rmtree(run.path / names.KEPT, ignore_errors=True)
     print(check.sentence, file=sys.stderr)

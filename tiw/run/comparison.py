@@ -57,15 +57,11 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     if o.labels == "groups":
         seen = reference.images if biased is None else np.concatenate([reference.images, biased.images[:MOST_SEEN]])
         classifier = find_groups(seen, denoiser_encoder(models["baseline"]), o.seed)
+    elif o.labels or demo:
+        classifier = open_classifier(run, o, o.labels or "demo", models["baseline"], heldout, reference)
     else:
-        labels = o.labels or ("demo" if demo else own_labels(o, biased, notes))
-        try:
-            classifier = open_classifier(run, o, labels, models["baseline"], heldout, reference)
-        except UserInputError as error:
-            if o.labels or o.attributes:
-                raise
-            classifier = None
-            notes.append(f"No shares are counted. The biased set's own labels do not do for a classifier: {error.found}.")
+        classifier, said = by_own_labels(o, models["baseline"], biased)
+        notes += said
     truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
     classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
     others = find_others(o.also, trained, models["baseline"], o.device)
@@ -170,32 +166,36 @@ def check_same_images(trained: RunFolder | None, reference: ImageSet) -> None:
 
 def open_classifier(
     run: RunFolder, o: CompareOptions, labels: str, baseline: Denoiser, heldout: ImageSet | None, reference: ImageSet
-) -> AttributeClassifier | None:
-    """The demo's classifier, a plug-in, a probe on the baseline's features fitted on labelled images, or None where no labels are named."""
-    if not labels:
-        return None
-    wanted = parse_attributes(o.attributes)
+) -> AttributeClassifier:
+    """The demo's classifier, a plug-in, or a probe on the baseline's features fitted on labelled images."""
     found = AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier") if labels == "demo" else plugin(labels)
     if found is None:
-        images = read_set(run, o, labels, "labels")
-        if images.resolution != baseline.shape[-1]:
-            images = images.resized(baseline.shape[-1])
-        return fit_attribute_classifier(images, seed=o.seed, encoder=denoiser_encoder(baseline), attributes=wanted)
+        return probe_on(o, baseline, read_set(run, o, labels, "labels"))
     for labelled in (heldout, reference):  # a classifier that came as it is: its errors are counted where there are labels
         if labelled is not None and labelled.attributes is not None and set(found.classes) <= set(labelled.attributes):
             return found.counted_on(labelled)
     return found
 
 
-def own_labels(o: CompareOptions, biased: ImageSet | None, notes: list[str]) -> str:
-    """The biased set as labelled images, where it has one or two columns of labels or `attributes` names some of them; empty otherwise."""
+def by_own_labels(o: CompareOptions, baseline: Denoiser, biased: ImageSet | None) -> tuple[AttributeClassifier | None, list[str]]:
+    """A probe fitted on the biased set's own labels, where it has one or two columns or `attributes` names some; else None, and why."""
     if biased is None or biased.attributes is None:
-        return ""
-    columns = list(biased.attributes)
-    if len(columns) > 2 and not o.attributes:
-        notes.append(f"No shares are counted. The biased set has {len(columns)} columns of labels: name those that count (attributes).")
-        return ""
-    return o.biased
+        return None, []
+    if not o.attributes and (columns := len(list(biased.attributes))) > 2:
+        return None, [f"No shares are counted. The biased set has {columns} columns of labels: name those that count (attributes)."]
+    try:
+        return probe_on(o, baseline, biased), []
+    except UserInputError as error:
+        if o.attributes:
+            raise
+        return None, [f"No shares are counted. The biased set's own labels do not do for a classifier: {error.found}."]
+
+
+def probe_on(o: CompareOptions, baseline: Denoiser, images: ImageSet) -> AttributeClassifier:
+    """A probe on the baseline's features, of the attributes that count."""
+    if images.resolution != baseline.shape[-1]:
+        images = images.resized(baseline.shape[-1])
+    return fit_attribute_classifier(images, seed=o.seed, encoder=denoiser_encoder(baseline), attributes=parse_attributes(o.attributes))
 
 
 def demo_truth(classifier: AttributeClassifier | None) -> dict[str, float] | None:

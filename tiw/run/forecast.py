@@ -120,7 +120,7 @@ def parts_of(
         return [*found, Part("sampling", painted * (1 + GUIDED), fewer)]
     if o.steps:
         grids = 1 + (o.steps // o.preview_every if o.preview_every else min(PREVIEWS, o.steps))
-        found.append(Part("training", o.steps * o.batch_size * TRAINED, "--steps or --batch-size"))
+        found.append(Part("training", training_passes(o), "--steps or --batch-size"))
         found.append(Part("image grids", grids * preview_count(denoiser) * STEPS, "a larger --preview-every"))
     if with_ratio and not denoiser.classes:
         found.append(Part("looking for what lags", lagging_passes(denoiser), limit=lagging_limit(o, denoiser)))
@@ -168,6 +168,11 @@ def preview_count(denoiser: Denoiser) -> int:
     return thinned(PREVIEWED[0], denoiser.shape, PREVIEWED[1])
 
 
+def training_passes(o: DebiasOptions) -> float:
+    """Of the steps that were asked for."""
+    return o.steps * o.batch_size * TRAINED
+
+
 def lagging_passes(denoiser: Denoiser) -> int:
     """Of the search for what lags, in the samples of both models."""
     return 2 * lagging.count_for(denoiser.shape) * STEPS
@@ -175,7 +180,7 @@ def lagging_passes(denoiser: Denoiser) -> int:
 
 def lagging_limit(o: DebiasOptions, denoiser: Denoiser) -> float:
     """Seconds that this search may take: no longer than the training, whose result it looks at."""
-    training = o.steps * o.batch_size * TRAINED * seconds_a_pass(denoiser) if o.steps else 60 * o.minutes
+    training = training_passes(o) * seconds_a_pass(denoiser) if o.steps else 60 * o.minutes
     return min(LONG, max(LOOK, training))
 
 
