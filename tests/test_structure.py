@@ -64,7 +64,7 @@ ROOMS = {
             "execute",
             "replay",
         ),
-        *("index", "supervise", "queue"),
+        *("index", "needed", "supervise", "queue"),
     ],
 }
 ORDER = [*((name,) for name in SHARED), *((room, name) for room, names in ROOMS.items() for name in names or [""]), ("__main__",)]

@@ -13,18 +13,18 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ..choices import TRAINING
 from ..errors import UserInputError
-from ..files import Unreadable, read_json, write_atomic
+from ..files import write_atomic
 from . import names
 from .execute import process_of
 from .folder import RunFolder, remove
-from .index import BUSY, RunIndex, RunSummary, stamp
+from .index import BUSY, RunIndex, RunSummary
+from .needed import needed_by
 from .supervise import close_account, interrupt, kill, spawn, supervise, suspend, wake, work_slice
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -178,12 +178,7 @@ class Jobs:
 
     def needed_by(self, path: str | Path) -> list[RunSummary]:
         """The runs whose options name `path` or something in it: a set, a model, an audit, or a list of rows of such a set."""
-        path = Path(path)
-        return [
-            run
-            for run in self.listing()
-            if run.readable and run.path != path and any(path in (named, *named.parents) for named in _named(run.options))
-        ]
+        return needed_by(self.listing(), Path(path))
 
     def close(self) -> None:
         """Stop working: the child saves its state and ends, waiting runs stay where they are; both can be resumed by the next app."""
@@ -297,21 +292,6 @@ class Jobs:
                 if self._closed:
                     child.terminate()
         return True
-
-
-def _named(options: object) -> list[Path]:
-    """The paths that options name, and where a list of rows lies there, the path of the images it is of."""
-    named = [Path(value) for value in vars(options).values() if isinstance(value, str) and os.sep in value]
-    return named + [source for path in named if path.suffix == ".json" and (source := _source(path, stamp(path)))]
-
-
-@lru_cache(maxsize=4096)
-def _source(path: Path, changed: int) -> Path | None:
-    """The source that a list of rows names. `changed` is its time stamp."""
-    with suppress(OSError, Unreadable):
-        source = read_json(path).get("source")
-        return Path(source) if isinstance(source, str) else None
-    return None
 
 
 def _unfinished(run: RunSummary) -> bool:
