@@ -107,7 +107,6 @@ def slider() -> dict:
 
 def umap() -> dict:
     """Seconds for aligned layouts of 5,000 points at 12 noise levels, loading and compiling included."""
-    import torch
 
     import tiw
     from tiw.auditing.map import layouts
@@ -120,7 +119,6 @@ def umap() -> dict:
     sigmas = np.geomspace(0.03, 20, 12)
     features = features_at(denoiser, tiw.load_demo().biased.images[:5000], np.arange(5000), sigmas, 0)[:, 0]
     del denoiser
-    torch.set_num_threads(os.cpu_count())
     began = time.perf_counter()
     times = []
     for _ in layouts([level.numpy() for level in features]):

@@ -2,9 +2,10 @@
 
     python benchmarks/load.py --clients 30 --minutes 10 --sessions 2000
 
-Each client opens the page, reads the demo, starts the page's own timer event once a second and asks for its runs; then SESSIONS visitors
-open the page, look once and close it, one after the other. Memory, file descriptors and disk of the app are read all along. How fast a run
-trains is measured before the clients come, beside them, and after they have gone.
+Each client opens the page, reads the demo, then looks at the page and asks for its runs as often as an open page does: once a second where
+a run of its visitor works, which is one of them, and at the slower pace of a run that waits for all others. Then SESSIONS visitors open the
+page, look once and close it, one after the other. Memory, file descriptors and disk of the app are read all along. How fast a run trains is
+measured before the clients come, beside them, and after they have gone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from served import Visitor, studio  # noqa: E402
+
+from ui.page import SECONDS, WAITING_SECONDS  # noqa: E402
 
 EMPTY = dict.fromkeys(("audit", "even-out", "train", "preview", "debias", "compare"), "")
 ALONE = 60.0  # seconds for which the training's own speed is measured
@@ -50,7 +53,8 @@ def main() -> None:
             found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
             failed: list[str] = []
             end = time.monotonic() + 60 * args.minutes
-            crowd = [threading.Thread(target=client, args=(address, found, failed, end)) for _ in range(args.clients)]
+            paces = [SECONDS] + [WAITING_SECONDS] * (args.clients - 1)
+            crowd = [threading.Thread(target=client, args=(address, pace, found, failed, end)) for pace in paces]
             for thread in crowd:
                 thread.start()
             spent = busy(app), busy(psutil.Process())
@@ -88,8 +92,8 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def client(address: str, found: dict[str, list[float]], failed: list[str], end: float) -> None:
-    """One browser: the page, then a look and a status a second."""
+def client(address: str, pace: float, found: dict[str, list[float]], failed: list[str], end: float) -> None:
+    """One browser: the page, then a look and a status every `pace` seconds."""
     try:
         with closing(Visitor(address)) as visitor:
             found["page"].append(visitor.page.elapsed.total_seconds())
@@ -101,7 +105,7 @@ def client(address: str, found: dict[str, list[float]], failed: list[str], end: 
                     timed(found["status"], lambda: visitor.call("runs")),
                 ]
                 failed.extend(str(answer)[:200] for answer in answers if isinstance(answer, dict) and "error" in answer)
-                time.sleep(max(0.0, 1.0 - (time.monotonic() - began)))
+                time.sleep(max(0.0, pace - (time.monotonic() - began)))
     except Exception as error:  # a client that is gone counts as failed, the others go on
         failed.append(f"{type(error).__name__}: {error}"[:200])
 

@@ -1,11 +1,11 @@
 """Does it work? Every method against the same reference sets: shares, distances, variety and memorising, over seeds.
 
     make bench-quality                              # all of it: hours on 2 cores; what is there already is not done again
-    python benchmarks/quality.py --grids tuning rival --workers 2
+    python benchmarks/quality.py --grids tuning alternative --workers 2
 
 Settings: the demo, with references of its own distribution drawn afresh for each seed (assets/build_demo.py --pool); Fashion-MNIST
 (Debian's dataset-fashion-mnist) with a long tail over its ten classes, imbalance 100, and an even reference.
-Methods: the objectives of the paper, guidance without training, and the rival that fine-tunes on the reference alone.
+Methods: the objectives of the paper, guidance without training, and fine-tuning on the reference alone.
 
 A budget in minutes is turned into steps by the speeds in SPEED, so that a cell is the same on any machine. A cell is one line of
 benchmarks/results/quality.jsonl; evaluation draws 1,000 samples from seeds that no other stage uses. Rates are chosen in the grid
@@ -72,7 +72,7 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
         for rate in (1e-4, 3e-4, 1e-3)
     ]
     seeds = (0, 1, 2)
-    rival = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400, 25, 250, 1000) for m in ("dsm-ref", "tiw-dsm+anchor")]
+    alternative = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400, 25, 250, 1000) for m in ("dsm-ref", "tiw-dsm+anchor")]
     short = [cell("demo", m, n, s, 0.3) for n in (100, 400, 50) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
     longer = [cell("demo", m, n, s, 3.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
     longest = [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
@@ -85,7 +85,7 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     tail += [Cell("long-tail", "guidance", 620, s) for s in seeds]
     tail += [cell("long-tail", m, 620, s, 1.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
     refresh = [cell("demo", "refresh+anchor", n, s, 2.0) for n in (400, 100) for s in seeds]
-    first = {"tuning": tuning, "rival": rival, "short": short, "table": table, "tail": tail}
+    first = {"tuning": tuning, "alternative": alternative, "short": short, "table": table, "tail": tail}
     return first | {"longer": longer, "refresh": refresh, "sizes": sizes, "longest": longest}
 
 

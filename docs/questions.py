@@ -22,7 +22,7 @@ from tiw.toys import MixturePair, chasm, two_modes  # noqa: E402  (the checkout,
 RESULTS = ROOT / "benchmarks" / "results"
 ORANGE, BLUE, GREEN, PURPLE, INK = "#d55e00", "#0072b2", "#009e73", "#aa4499", "#16202e"
 SIGMAS = torch.logspace(-1.3, 1.18, 40, dtype=torch.float64)
-RIVALS = {"dsm-ref": ("reference alone", ORANGE, 3e-4), "tiw-dsm": ("TIW-DSM", BLUE, 1e-4)}
+METHODS = {"dsm-ref": ("reference alone", ORANGE, 3e-4), "tiw-dsm": ("TIW-DSM", BLUE, 1e-4)}
 FEW = (25, 50, 100, 250, 400, 1000)
 
 
@@ -39,12 +39,12 @@ def demo_rows(method: str, references: int, rate: float, anchor: float) -> list[
 
 
 def mean(method: str, measure: str, references: int = 400, anchor: float = 0.0) -> float:
-    rate = RIVALS["tiw-dsm"][2] if anchor else 3e-4
+    rate = METHODS["tiw-dsm"][2] if anchor else 3e-4
     rate = 1e-3 if method == "dsm-obs" else rate
     return statistics.mean(row[measure] for row in demo_rows(method, references, rate, anchor))
 
 
-def rival_mean(method: str, measure: str, references: int) -> float:
+def mean_of(method: str, measure: str, references: int) -> float:
     return mean(method, measure, references, 1.0 if method == "tiw-dsm" else 0.0)
 
 
@@ -79,12 +79,12 @@ def facts() -> dict[int, list[str]]:
         4: [f"{choices['truth_cross_entropy']:.3f}"]
         + [percent(choices["table"][f"{name}, {n}"]["information"][0]) for n in (50, 400) for name in ("convex", "logistic regression")],
         5: [
-            *(f"{rival_mean(m, 'frechet_distance', n):.0f}" for n in (25, 100) for m in RIVALS),
-            *(f"{rival_mean(m, discrepancy, 100):.3f}" for m in RIVALS),
+            *(f"{mean_of(m, 'frechet_distance', n):.0f}" for n in (25, 100) for m in METHODS),
+            *(f"{mean_of(m, discrepancy, 100):.3f}" for m in METHODS),
         ],
         6: [f"{mean(m, discrepancy):.3f}" for m in ("dsm-obs", "weight-only", "correction-only", "tiw-dsm")],
         7: [percent(toy["chasm"]["at_every_level"]["mean"]), percent(toy["two_modes"]["at_every_level"]["mean"])],
-        8: [percent(rival_mean(m, "closer_to_reference", n)) for n in (25, 50, 100) for m in RIVALS],
+        8: [percent(mean_of(m, "closer_to_reference", n)) for n in (25, 50, 100) for m in METHODS],
         9: [f"{lengths[k][what]:.3f}" for k in (10, 3000) for what in ("held_out", discrepancy)]
         + [f"{lengths[3000]['train']:.3f}", f"{math.log(2):.3f}"],
         10: [percent(effective_share(two_modes(), s)) for s in (0.05, 10)],
@@ -158,7 +158,7 @@ def figures() -> None:
         ("memorising", "closer_to_reference", "nearer to a reference"),
     ):
         figure = go.Figure()
-        for method, (label, colour, rate) in RIVALS.items():
+        for method, (label, colour, rate) in METHODS.items():
             cells = [(n, row[measure]) for n in FEW for row in demo_rows(method, n, rate, float(method == "tiw-dsm"))]
             figure.add_scatter(
                 x=[c[0] for c in cells], y=[c[1] for c in cells], mode="markers", name=label, marker={"color": colour, "size": 9}

@@ -1,5 +1,5 @@
 // Lesson 1 on the page: the pictures of the chosen level, the charts over all levels, the handles and sliders.
-const unveiled = (name) => !element.querySelector(`[data-hide~="${name}"].veiled`);
+const uncovered = (name) => !element.querySelector(`[data-hide~="${name}"].covered`);
 
 function draw_planes() {
   const sigma = LEVELS[state.level],
@@ -30,7 +30,7 @@ function draw_planes() {
     field($(name), log_r, reach);
     const error = name === "truth" ? null : ratio_error(log_r, sets.pair, test, sigma);
     if (error !== null)
-      $(name.replace("ratio", "error")).textContent = unveiled("error")
+      $(name.replace("ratio", "error")).textContent = uncovered("error")
         ? `off by ${plain(error)} on average`
         : "off by ?";
     const learnt = { truth: "the truth", "level-ratio": "learnt at this level", "clean-ratio": "learnt on clean points" };

@@ -1,4 +1,4 @@
-// Predict, then see: six questions about lesson 1. What answers one stays veiled until the guess is in. `answer` gives
+// Predict, then see: six questions about lesson 1. What answers one stays covered until the guess is in. `answer` gives
 // a share, or null while it is still being worked out.
 const ROUNDS = [
   {
@@ -52,24 +52,24 @@ const ROUNDS = [
 ];
 let game = null; // {round, points, open}
 
-function veil() {
+function cover() {
   const hidden = game && game.open ? ROUNDS[game.round].hide : [];
   element.querySelectorAll("[data-hide]").forEach((part) => {
     const off = hidden.includes(part.dataset.hide);
-    part.classList.toggle("veiled", off);
+    part.classList.toggle("covered", off);
     for (const inner of part.children) inner.inert = off;
   });
 }
 function leave_game() {
   if (game) {
     game = null;
-    veil();
+    cover();
     show_game();
   }
 }
 function start_round(round) {
   game = { round, points: round ? game.points : 0, open: true };
-  veil();
+  cover();
   show_game();
   choose(ROUNDS[round].preset, ROUNDS[round].more);
 }
@@ -81,7 +81,7 @@ function reveal(guess) {
   if (truth === null || truth === undefined) return;
   const won = points_for(guess, truth);
   game = { ...game, open: false, points: game.points + won, guess, truth, won };
-  veil();
+  cover();
   draw_planes();
   draw_curves();
   show_game();
