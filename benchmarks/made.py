@@ -69,7 +69,7 @@ def _values(images: tiw.ImageSet) -> list[list[str]]:
 
 
 def make_classifier(name: str) -> nn.Module:
-    """Four groups, from the labelled part; its accuracy on held-out images is printed and kept."""
+    """Four groups, from the labelled part. Refuses a set whose groups it cannot see: no share could be counted there."""
     path = sets.WORK / f"{name}-classifier.pt"
     parts = sets.load_set(name)
     labels, names = group_index(parts["labelled"])
@@ -90,7 +90,17 @@ def make_classifier(name: str) -> nn.Module:
                 schedule.step()
         torch.save(model.state_dict(), path)
     model.load_state_dict(torch.load(path, weights_only=True))
-    return model.eval()
+    model.eval()
+    right = accuracy(model, parts["heldout"])
+    assert min(right.values()) > 0.95, f"the classifier of {name} is right on these shares of the held-out images: {right}"
+    return model
+
+
+def accuracy(model: nn.Module, images: tiw.ImageSet) -> dict[str, float]:
+    """The share of each group's images that the classifier puts there."""
+    truth, names = group_index(images)
+    right = predicted(model, images.images) == truth
+    return {group: round(float(right[truth == k].mean()), 3) for k, group in enumerate(names)}
 
 
 @torch.no_grad()
@@ -106,14 +116,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1200)
     args = parser.parse_args()
     classifier, heldout = make_classifier(args.name), sets.load_set(args.name)["heldout"]
-    truth, names = group_index(heldout)
-    right = predicted(classifier, heldout.images) == truth
-    print(args.name, dict(zip(names, [round(float(right[truth == k].mean()), 3) for k in range(len(names))], strict=True)), flush=True)
+    print(args.name, accuracy(classifier, heldout), flush=True)
     if not folder(args.name).is_dir():
         make_baseline(args.name, args.steps)
     denoiser = tiw.Denoiser.from_pretrained(folder(args.name)).prepare(pick_device(), PRECISION).eval()
     images = tiw.sample(denoiser, range(1000))
-    print("samples", (np.bincount(predicted(classifier, images), minlength=len(names)) / 1000).tolist(), flush=True)
+    print("samples", (np.bincount(predicted(classifier, images), minlength=4) / 1000).tolist(), flush=True)
     (sets.WORK / f"{args.name}-samples.webp").write_bytes(tiw.pictures.contact_sheet(images[:64], columns=16))
 
 
