@@ -27,12 +27,12 @@ NAMES = {
     "iw-dsm": "IW-DSM",
     "weight-only": "TIW, weight only",
     "correction-only": "TIW, correction only",
+    "tiw-dsm-paper": "TIW-DSM as in the paper",
+    "tiw-dsm, earlier default": "TIW-DSM, the earlier default",
     "tiw-dsm": "TIW-DSM",
-    "tiw-dsm+anchor": "TIW-DSM, anchored",
-    "refresh+anchor": "TIW-DSM, anchored, refreshed",
     "guidance": "guidance, no training",
 }
-COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm+anchor": "#0072b2"}  # the colour-blind can tell these two from each other
+COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm": "#0072b2"}  # the colour-blind can tell these two from each other
 SEEDS = 3  # in a cell that a figure of means shows
 MEASURES = {
     "fairness_discrepancy": "fairness discrepancy",
@@ -41,20 +41,16 @@ MEASURES = {
 }
 
 
-def method_of(row: dict) -> str:
-    return row["cell"]["method"] + ("+anchor" if row["cell"]["anchor"] else "")
-
-
 def at_their_rates(rows: list[dict]) -> list[dict]:
     """The demo's rows of TIW-DSM and of the reference alone, each at the rate of the tuning where that was run."""
     rates, cells = best_rates(rows), defaultdict(list)
     for row in rows:
         cell = row["cell"]
-        if cell["setting"] == "demo" and cell["seed"] < 100 and method_of(row) in COLOURS:
-            cells[method_of(row), cell["references"], cell["minutes"]].append(row)
+        if cell["setting"] == "demo" and cell["seed"] < 100 and row["cell"]["method"] in COLOURS:
+            cells[row["cell"]["method"], cell["references"], cell["minutes"]].append(row)
     found = []
     for (method, *_), own in cells.items():
-        found += [row for row in own if row["cell"]["rate"] == rates[method]] or own
+        found += [row for row in own if row["cell"]["rate"] == rates.get(method)] or own
     return found
 
 
@@ -96,8 +92,8 @@ def dots_and_means(figure: go.Figure, cells: list[dict], along: str, measure: st
 def minutes(rows: list[dict], about: dict) -> None:
     """Methods against minutes of fine-tuning, one column per number of references: every seed a dot, means joined."""
     rows = at_their_rates(rows)
-    of_cell = Counter((method_of(r), r["cell"]["references"], r["cell"]["minutes"]) for r in rows)
-    rows = [r for r in rows if of_cell[method_of(r), r["cell"]["references"], r["cell"]["minutes"]] >= SEEDS]
+    of_cell = Counter((r["cell"]["method"], r["cell"]["references"], r["cell"]["minutes"]) for r in rows)
+    rows = [r for r in rows if of_cell[r["cell"]["method"], r["cell"]["references"], r["cell"]["minutes"]] >= SEEDS]
     budgets = {n: {r["cell"]["minutes"] for r in rows if r["cell"]["references"] == n} for n in (50, 100, 400)}
     sizes = [n for n, found in budgets.items() if len(found) > 1]
     figure = make_subplots(
@@ -107,7 +103,7 @@ def minutes(rows: list[dict], about: dict) -> None:
         floor = 0.5 if measure == "closer_to_reference" else about["demo"][measure]["value"]
         for j, n in enumerate(sizes, 1):
             for method, colour in COLOURS.items():
-                cells = [r for r in rows if r["cell"]["references"] == n and method_of(r) == method]
+                cells = [r for r in rows if r["cell"]["references"] == n and r["cell"]["method"] == method]
                 dots_and_means(figure, cells, "minutes", measure, NAMES[method], colour, i, j)
             figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=i, col=j)
         figure.update_yaxes(title_text=title, row=i, col=1, rangemode="tozero" if i < 3 else "normal")
@@ -124,7 +120,7 @@ def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
     figure = make_subplots(1, len(MEASURES), subplot_titles=list(MEASURES.values()), horizontal_spacing=0.07)
     for j, measure in enumerate(MEASURES, 1):
         for method, colour in COLOURS.items():
-            cells = [r for r in rows if method_of(r) == method]
+            cells = [r for r in rows if r["cell"]["method"] == method]
             dots_and_means(figure, cells, "references", measure, NAMES[method], colour, 1, j)
         floor = 0.5 if measure == "closer_to_reference" else about["demo"][measure]["value"]
         figure.add_hline(y=floor, line={"dash": "dot", "color": "#666"}, row=1, col=j)
@@ -145,7 +141,7 @@ def table(rows: list[dict], setting: str, minutes_: float) -> str:
     sizes = {r["cell"]["references"] for r in chosen if r["cell"]["minutes"] == minutes_}
     for n in sorted({0, *sizes}):
         for method, name in NAMES.items():
-            of_method = [r for r in chosen if r["cell"]["references"] == n and method_of(r) == method]
+            of_method = [r for r in chosen if r["cell"]["references"] == n and r["cell"]["method"] == method]
             for rate in sorted({r["cell"]["rate"] for r in of_method}):
                 cells, shown = [r for r in of_method if r["cell"]["rate"] == rate], []
                 for column, digit in zip(columns, digits, strict=True):

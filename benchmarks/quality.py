@@ -27,14 +27,16 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from quality_settings import SETTINGS, WORK, Setting, prepare  # noqa: E402
 
+from tiw.choices import OWN_TARGET  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results" / "quality.jsonl"
 
 BATCH, EMA = 48, 0.95  # the defaults of `python -m tiw debias`
 SAMPLES = 1000
 SAMPLING = 0.03  # two measured discrepancies of one model differ by this much
 # Images a second on 2 quiet cores at the demo's size (benchmarks/step.py); the long-tail set's network has a quarter of the positions.
-SPEED = {"dsm": 165, "tiw": 130, "anchored": 117}
-PAPER = ("dsm-ref", "dsm-obs", "iw-dsm", "tiw-dsm", "correction-only", "weight-only")
+SPEED = {"dsm": 165, "tiw": 130}
+PAPER = ("dsm-ref", "dsm-obs", "iw-dsm", "tiw-dsm-paper", "correction-only", "weight-only")
 
 
 @dataclass(frozen=True)
@@ -46,59 +48,45 @@ class Cell:
     references: int = 0
     seed: int = 0
     minutes: float = 0.0
-    anchor: float = 0.0
-    rate: float = 0.0
+    rate: float = 0.0  # 0: the usual one
 
 
 def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
-    """The cells of every grid; `best`: learning rate per method, from the tuning."""
+    """The cells of every grid; `best`: learning rate per method, from the tuning. The default has its usual rate."""
 
     def cell(setting: str, method: str, references: int, seed: int, minutes: float) -> Cell:
-        name, _, anchored = method.partition("+")
-        return Cell(
-            setting,
-            name,
-            references,
-            seed,
-            minutes,
-            float(anchored == "anchor"),
-            best.get(method, best["tiw-dsm+anchor" if anchored else "tiw-dsm"]),
-        )
+        rate = 0.0 if method == "tiw-dsm" else best.get(method, best["tiw-dsm-paper"])
+        return Cell(setting, method, references, seed, minutes, rate)
 
-    tuning = [
-        Cell("demo", name, 100, 100, 1.0, float(name_anchor == "anchor"), rate)
-        for method in ("dsm-ref", "tiw-dsm+anchor", "tiw-dsm")
-        for name, _, name_anchor in [method.partition("+")]
-        for rate in (1e-4, 3e-4, 1e-3)
-    ]
-    seeds = (0, 1, 2)
-    alternative = [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400, 25, 250, 1000) for m in ("dsm-ref", "tiw-dsm+anchor")]
-    short = [cell("demo", m, n, s, 0.3) for n in (100, 400, 50) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
-    longer = [cell("demo", m, n, s, 3.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
-    longest = [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor")]
-    others = ("dsm-obs", "iw-dsm", "tiw-dsm", "correction-only", "weight-only")
+    seeds, both = (0, 1, 2), ("tiw-dsm", "dsm-ref")
+    others = ("dsm-obs", "iw-dsm", "tiw-dsm-paper", "correction-only", "weight-only")
     table = [Cell("demo", "baseline", seed=s) for s in seeds]
     table += [Cell("demo", "guidance", n, s) for s in seeds for n in (400, 100)]
     table += [cell("demo", m, 400, s, 1.0) for s in seeds for m in others]
-    sizes = [cell("demo", m, n, s, 1.0) for n in (160, 800, 2000) for s in seeds for m in ("tiw-dsm+anchor", "dsm-ref", *others)]
     tail = [Cell("long-tail", "baseline", seed=s) for s in seeds]
     tail += [Cell("long-tail", "guidance", 620, s) for s in seeds]
-    tail += [cell("long-tail", m, 620, s, 1.0) for s in seeds for m in ("dsm-ref", "tiw-dsm+anchor", *others)]
-    refresh = [cell("demo", "refresh+anchor", n, s, 2.0) for n in (400, 100) for s in seeds]
-    first = {"tuning": tuning, "alternative": alternative, "short": short, "table": table, "tail": tail}
-    return first | {"longer": longer, "refresh": refresh, "sizes": sizes, "longest": longest}
+    tail += [cell("long-tail", m, 620, s, 1.0) for s in seeds for m in (*both, *others)]
+    return {
+        "tuning": [Cell("demo", m, 100, 100, 1.0, rate) for m in ("dsm-ref", "tiw-dsm-paper") for rate in (1e-4, 3e-4, 1e-3)],
+        "alternative": [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400, 25, 250, 1000) for m in both],
+        "short": [cell("demo", m, n, s, 0.3) for n in (100, 400, 50) for s in seeds for m in both],
+        "table": table,
+        "tail": tail,
+        "longer": [cell("demo", m, n, s, 3.0) for n in (100, 50, 400) for s in seeds for m in both],
+        "sizes": [cell("demo", m, n, s, 1.0) for n in (160, 800, 2000) for s in seeds for m in (*both, *others)],
+        "longest": [cell("demo", m, n, s, 8.0) for n in (100, 50, 400) for s in seeds for m in both],
+    }
 
 
 def best_rates(rows: list[dict]) -> dict[str, float]:
     """Per method, of the rates whose discrepancy in the tuning is within SAMPLING of the least, the one with the least Frechet distance;
-    the weighted objectives share TIW-DSM's, DSM(obs) DSM(ref)'s."""
+    the weighted objectives share that of TIW-DSM as in the paper, DSM(obs) that of DSM(ref)."""
     tried: dict[str, list[tuple[float, float, float]]] = {}
     for row in rows:
         c = row["cell"]
         if c["seed"] == 100:
-            name = c["method"] + ("+anchor" if c["anchor"] else "")
-            tried.setdefault(name, []).append((row["fairness_discrepancy"], row["frechet_distance"], c["rate"]))
-    rates = {"tiw-dsm": 1e-4, "dsm-ref": 1e-4, "tiw-dsm+anchor": 1e-4}
+            tried.setdefault(c["method"], []).append((row["fairness_discrepancy"], row["frechet_distance"], c["rate"]))
+    rates = {"tiw-dsm-paper": 1e-4, "dsm-ref": 1e-4}
     for name, found in tried.items():
         least = min(found)[0]
         rates[name] = min((frechet, rate) for discrepancy, frechet, rate in found if discrepancy <= least + SAMPLING)[1]
@@ -147,7 +135,6 @@ def ratio_of(setting: Setting, name: str, n: int, seed: int):
 def train(setting: Setting, cell: Cell):
     """(model or baseline, guidance arguments of `tiw.sample`, what to report)."""
     import tiw
-    from tiw.ratio.features import RatioConfig
 
     if cell.method == "baseline":
         return setting.baseline, {}, {}
@@ -157,32 +144,21 @@ def train(setting: Setting, cell: Cell):
         reference, ratio, strength = ratio_of(setting, cell.setting, cell.references, cell.seed)
     if cell.method == "guidance":
         return setting.baseline, {"guidance": ratio, "strength": strength}, {"strength": strength}
-    kind = "dsm" if ratio is None or cell.method == "iw-dsm" else "anchored" if cell.anchor else "tiw"
-    rounds = 2 if cell.method == "refresh" else 1
-    steps = max(1, round(60 * cell.minutes * SPEED[kind] * setting.speed / BATCH / rounds))
     config = tiw.DebiasConfig(
-        "tiw-dsm" if rounds == 2 else cell.method,
-        steps,
+        cell.method,
+        1,
         strength,
-        anchor=cell.anchor,
-        reference_share=0.5,
+        **({} if cell.method == "tiw-dsm" else {"reference_share": 0.5}),
         batch_size=BATCH,
         learning_rate=cell.rate,
         seed=1000 + cell.seed,
     )
+    references = config.references_a_batch if cell.method in OWN_TARGET else 0  # those that are their own target
+    corrected = 0 if ratio is None or cell.method == "iw-dsm" else config.batch_size - references
+    seconds = (config.batch_size - corrected) / SPEED["dsm"] + corrected / SPEED["tiw"]  # a step
+    config = replace(config, steps=max(1, round(60 * cell.minutes * setting.speed / seconds)))
     model, effective = fine_tuned(setting.baseline, setting.biased, reference, ratio, config)
-    report = {"steps": rounds * steps, "strength": None if ratio is None else strength, "effective_sample_size": effective}
-    if rounds == 1:
-        return model, {}, report
-    # The refresh: the model's own samples take the place of the biased set, unless held-out folds cannot tell them from the references.
-    own = tiw.ImageSet(tiw.sample(model, range(30_000_000, 30_000_000 + 2 * SAMPLES)), name="own samples")
-    ratio = tiw.fit_density_ratio(own, reference, model, RatioConfig(seed=cell.seed))
-    verdict = tiw.audit(own, reference, ratio).verdict
-    if verdict.level == "no-difference":
-        return model, {}, report | {"verdict": verdict.level}
-    strength = tiw.match_strength(model, ratio, own, reference, seed=cell.seed).strength
-    again = fine_tuned(model, own, reference, ratio, replace(config, strength=strength, seed=2000 + cell.seed))[0]
-    return again, {}, report | {"verdict": verdict.level, "second_strength": strength}
+    return model, {}, {"steps": config.steps, "strength": None if ratio is None else strength, "effective_sample_size": effective}
 
 
 def fine_tuned(baseline, biased, reference, ratio, config):
@@ -269,7 +245,7 @@ def work(cell: Cell) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grids", nargs="+", default=list(grids(best_rates([]))))
-    parser.add_argument("--methods", nargs="+", default=[*PAPER, "guidance", "refresh", "baseline"])
+    parser.add_argument("--methods", nargs="+", default=["tiw-dsm", *PAPER, "guidance", "baseline"])
     parser.add_argument("--references", nargs="+", type=int, help="only cells with these numbers of references")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes of one thread each")
     args = parser.parse_args()
@@ -291,7 +267,7 @@ def main() -> None:
                     file.write(json.dumps(row) + "\n")
                 c = row["cell"]
                 shown = {k: round(row[k], 4) for k in ("fairness_discrepancy", "frechet_distance", "core_seconds")}
-                print(name, c["method"], c["references"], c["minutes"], c["anchor"], c["rate"], "seed", c["seed"], shown, flush=True)
+                print(name, c["method"], c["references"], c["minutes"], c["rate"], "seed", c["seed"], shown, flush=True)
     path = RESULTS.parent / "quality_settings.json"
     described = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps(described | {name: about(SETTINGS[name](), name) for name in touched}, indent=2) + "\n")

@@ -22,7 +22,7 @@ from tiw.toys import MixturePair, chasm, two_modes  # noqa: E402  (the checkout,
 RESULTS = ROOT / "benchmarks" / "results"
 ORANGE, BLUE, GREEN, PURPLE, INK = "#d55e00", "#0072b2", "#009e73", "#aa4499", "#16202e"
 SIGMAS = torch.logspace(-1.3, 1.18, 40, dtype=torch.float64)
-METHODS = {"dsm-ref": ("reference alone", ORANGE, 3e-4), "tiw-dsm": ("TIW-DSM", BLUE, 1e-4)}
+METHODS = {"dsm-ref": ("reference alone", ORANGE, 3e-4), "tiw-dsm": ("TIW-DSM", BLUE, 0.0)}
 FEW = (25, 50, 100, 250, 400, 1000)
 
 
@@ -30,22 +30,17 @@ def read(name: str) -> dict:
     return json.loads((RESULTS / name).read_text())
 
 
-def demo_rows(method: str, references: int, rate: float, anchor: float) -> list[dict]:
+def demo_rows(method: str, references: int, rate: float) -> list[dict]:
     """The demo's rows of one cell, one nominal minute, in the order of their seeds; those of the tuning are left out."""
     rows = [json.loads(line) for line in (RESULTS / "quality.jsonl").read_text().splitlines()]
-    wanted = {"setting": "demo", "method": method, "references": references, "minutes": 1.0, "rate": rate, "anchor": anchor}
+    wanted = {"setting": "demo", "method": method, "references": references, "minutes": 1.0, "rate": rate}
     found = [row for row in rows if row["cell"].items() >= wanted.items() and row["cell"]["seed"] < 100]
     return sorted(found, key=lambda row: row["cell"]["seed"])
 
 
-def mean(method: str, measure: str, references: int = 400, anchor: float = 0.0) -> float:
-    rate = METHODS["tiw-dsm"][2] if anchor else 3e-4
-    rate = 1e-3 if method == "dsm-obs" else rate
-    return statistics.mean(row[measure] for row in demo_rows(method, references, rate, anchor))
-
-
-def mean_of(method: str, measure: str, references: int) -> float:
-    return mean(method, measure, references, 1.0 if method == "tiw-dsm" else 0.0)
+def mean(method: str, measure: str, references: int = 400) -> float:
+    rate = 1e-3 if method == "dsm-obs" else METHODS.get(method, ("", "", 3e-4))[2]
+    return statistics.mean(row[measure] for row in demo_rows(method, references, rate))
 
 
 def effective_share(pair: MixturePair, sigma: float, n: int = 200_000) -> float:
@@ -74,17 +69,17 @@ def facts() -> dict[int, list[str]]:
     discrepancy = "fairness_discrepancy"
     return {
         1: [percent(toy["chasm"]["carried_from_clean"]["mean"]), percent(toy["two_modes"]["carried_from_clean"]["mean"])],
-        2: [f"{mean(m, discrepancy):.3f}" for m in ("weight-only", "correction-only", "tiw-dsm")],
+        2: [f"{mean(m, discrepancy):.3f}" for m in ("weight-only", "correction-only", "tiw-dsm-paper")],
         3: [],
         4: [f"{choices['truth_cross_entropy']:.3f}"]
         + [percent(choices["table"][f"{name}, {n}"]["information"][0]) for n in (50, 400) for name in ("convex", "logistic regression")],
         5: [
-            *(f"{mean_of(m, 'frechet_distance', n):.0f}" for n in (25, 100) for m in METHODS),
-            *(f"{mean_of(m, discrepancy, 100):.3f}" for m in METHODS),
+            *(f"{mean(m, 'frechet_distance', n):.0f}" for n in (25, 100) for m in METHODS),
+            *(f"{mean(m, discrepancy, 100):.3f}" for m in METHODS),
         ],
-        6: [f"{mean(m, discrepancy):.3f}" for m in ("dsm-obs", "weight-only", "correction-only", "tiw-dsm")],
+        6: [f"{mean(m, discrepancy):.3f}" for m in ("dsm-obs", "weight-only", "correction-only", "tiw-dsm-paper")],
         7: [percent(toy["chasm"]["at_every_level"]["mean"]), percent(toy["two_modes"]["at_every_level"]["mean"])],
-        8: [percent(mean_of(m, "closer_to_reference", n)) for n in (25, 50, 100) for m in METHODS],
+        8: [percent(mean(m, "closer_to_reference", n)) for n in (25, 50, 100) for m in METHODS],
         9: [f"{lengths[k][what]:.3f}" for k in (10, 3000) for what in ("held_out", discrepancy)]
         + [f"{lengths[3000]['train']:.3f}", f"{math.log(2):.3f}"],
         10: [percent(effective_share(two_modes(), s)) for s in (0.05, 10)],
@@ -159,7 +154,7 @@ def figures() -> None:
     ):
         figure = go.Figure()
         for method, (label, colour, rate) in METHODS.items():
-            cells = [(n, row[measure]) for n in FEW for row in demo_rows(method, n, rate, float(method == "tiw-dsm"))]
+            cells = [(n, row[measure]) for n in FEW for row in demo_rows(method, n, rate)]
             figure.add_scatter(
                 x=[c[0] for c in cells], y=[c[1] for c in cells], mode="markers", name=label, marker={"color": colour, "size": 9}
             )
@@ -173,10 +168,10 @@ def figures() -> None:
             ("dsm-obs", "both sets, DSM(obs)", 1e-3),
             ("weight-only", "weight only", 3e-4),
             ("correction-only", "correction only", 3e-4),
-            ("tiw-dsm", "TIW-DSM", 3e-4),
+            ("tiw-dsm-paper", "TIW-DSM", 3e-4),
         )
     ):
-        found = [row["fairness_discrepancy"] for row in demo_rows(method, 400, rate, 0.0)]
+        found = [row["fairness_discrepancy"] for row in demo_rows(method, 400, rate)]
         figure.add_scatter(
             x=found, y=[label] * len(found), mode="markers", marker={"color": (INK, PURPLE, GREEN, BLUE)[y], "size": 11}, showlegend=False
         )

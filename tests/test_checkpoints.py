@@ -84,7 +84,7 @@ def inputs(tmp_path):
 
 
 def fine_tuned(inputs, out, **changes):
-    fixed = {"strength": "1", "anchor": "0.5", "steps": 2, "batch_size": 8, "learning_rate": 1e-3, "precision": "float32"}
+    fixed = {"strength": "1", "steps": 2, "batch_size": 8, "learning_rate": 1e-3, "precision": "float32"}
     options = DebiasOptions(**{**inputs, **fixed, **changes})
     folder = RunFolder.create(out, "debias", options)
     return actions.debias(folder, options)

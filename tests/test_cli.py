@@ -86,9 +86,9 @@ def test_defaults_are_those_of_the_dataclass(kind, calls):
 
 
 def test_options_reach_the_work_and_the_config(calls):
-    words = ["--anchor", 0.5, "--steps", 7, "--strength", 1.5, "--reference-share", 0, "--biased", "photos"]
+    words = ["--steps", 7, "--strength", 1.5, "--reference-share", 0, "--biased", "photos"]
     assert tiw("debias", "--out", "run", *words).exit_code == 0
-    wanted = DebiasOptions(anchor="0.5", steps=7, strength="1.5", reference_share=0.0, biased="photos")
+    wanted = DebiasOptions(steps=7, strength="1.5", reference_share=0.0, biased="photos")
     assert calls == [("debias", wanted)]
     assert json.loads(Path("run/config.json").read_text())["options"]["biased"] == "photos"
     assert tiw("audit", "--out", "other", "--no-map").exit_code == 0
@@ -102,10 +102,10 @@ def test_evening_out_says_what_was_done_and_what_is_left(calls):
 
 
 def test_a_config_that_is_there_gives_the_options(calls):
-    options = DebiasOptions(anchor="0.25", seed=3)
+    options = DebiasOptions(strength="0.25", seed=3)
     RunFolder.create("run", "debias", options)
     assert tiw("debias", "--out", "run").exit_code == 0
-    assert tiw("debias", "--out", "run", "--anchor", 0.25, "--seed", 3).exit_code == 0
+    assert tiw("debias", "--out", "run", "--strength", 0.25, "--seed", 3).exit_code == 0
     assert calls == [("debias", options)] * 2
 
 
@@ -118,7 +118,7 @@ def test_what_has_finished_is_shown_and_not_done_again(calls):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["debias", "--out", "new", "--anchor", 2], "anchor: it is '2'; give auto, or a number from 0 to 1"),
+        (["debias", "--out", "new", "--strength", -2], "strength: "),
         (["debias", "--out", "new", "--objective", "x"], "objective: it is 'x'"),
         (["debias", "--out", "there"], "out: there holds a run of audit, not of debias"),
         (["audit", "--out", "there", "--folds", 4], "out: there holds a run with folds 5, this one has 4"),

@@ -17,6 +17,7 @@ from tiw.model.noise import UniformSteps
 from tiw.ratio.density_ratio import fit_density_ratio
 from tiw.ratio.features import RatioConfig
 from tiw.ratio.heads import ConvexHead
+from tiw.run.options import DebiasOptions
 
 CONFIG = DebiasConfig(steps=4, batch_size=12, strength=1.2, learning_rate=1e-3, reference_share=0.5)
 
@@ -75,8 +76,16 @@ def test_the_weights_are_made_for_the_share_that_the_batch_has(objective, blob_s
     nominal, exact = (replace(CONFIG, objective=objective, batch_size=8, reference_share=share) for share in (0.3, 0.25))
     first, second = (next(debias(ratio.denoiser, *blob_sets, ratio, config)) for config in (nominal, exact))
     assert first.loss == second.loss and first.largest_weight == second.largest_weight
-    with pytest.raises(UserInputError, match=r"reference_share.*leave no biased one"):
-        next(debias(ratio.denoiser, *blob_sets, ratio, replace(nominal, batch_size=2, reference_share=0.8)))
+
+
+def test_a_batch_holds_a_biased_image_however_large_the_share_of_the_references():
+    assert [DebiasConfig(batch_size=size).references_a_batch for size in (2, 3, 8, 48)] == [1, 2, 7, 41]
+    assert DebiasConfig("dsm-ref", batch_size=3).references_a_batch == 3
+    with pytest.raises(UserInputError, match=r"batch_size.*both sets"):
+        DebiasConfig(batch_size=1)
+    with pytest.raises(UserInputError, match=r"batch_size.*both sets"):  # before any work
+        DebiasOptions(batch_size=1)
+    assert DebiasConfig("dsm-obs", batch_size=1, reference_share=0).references_a_batch == 0
 
 
 def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
@@ -93,25 +102,22 @@ def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):
             levels.within(100.0)
 
 
-def test_the_papers_objective_has_no_anchor_and_the_checkpoints_own_levels_and_corrects_references_too(blob_sets, ratio):
-    config = replace(CONFIG, objective="tiw-dsm-paper", anchor=1.0, sigma_scale=3.0, steps=4)
+def test_the_papers_objective_has_the_checkpoints_own_levels_and_corrects_references_too(blob_sets, ratio):
+    config = replace(CONFIG, objective="tiw-dsm-paper", sigma_scale=3.0, steps=4)
     batch, model = _draw(ratio.denoiser, *blob_sets, config, 4), ratio.denoiser
     own = _draw(ratio.denoiser, *blob_sets, replace(config, objective="dsm-obs"), 4)
     assert torch.equal(batch.sigma, own.sigma) and torch.equal(batch.items, own.items)
-    loss, _ = _losses(model, model, model, ratio, batch, config)
+    loss, _ = _losses(model, model, ratio, batch, config)
     expected = tiw_dsm(model, batch.x0, batch.noise, batch.sigma, ratio.held_out(batch.items), 0.5, loss_weight=model.loss_weight)
     torch.testing.assert_close(loss, expected)
 
 
-def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
-    losses = [
-        [s.loss for s in debias(ratio.denoiser, *blob_sets, ratio, replace(CONFIG, objective="weight-only", anchor=c))] for c in (0.0, 1.0)
-    ]
-    assert losses[0] == losses[1] and losses[0][0] > 0
-    batch, model = _draw(ratio.denoiser, *blob_sets, replace(CONFIG, objective="weight-only"), 1), copy.deepcopy(ratio.denoiser)
+def test_weight_only_is_weighted_score_matching(blob_sets, ratio):
+    config = replace(CONFIG, objective="weight-only")
+    batch, model = _draw(ratio.denoiser, *blob_sets, config, 1), copy.deepcopy(ratio.denoiser)
     with torch.no_grad():
-        next(model.parameters()).mul_(1.5)  # away from the baseline, so that an anchor would be seen
-    found, weight = _losses(model, model, ratio.denoiser, ratio, batch, replace(CONFIG, objective="weight-only"))
+        next(model.parameters()).mul_(1.5)
+    found, weight = _losses(model, model, ratio, batch, config)
     plain = dsm(model, batch.x0, batch.noise, batch.sigma, loss_weight=model.loss_weight)
     torch.testing.assert_close(found, weight * plain)
 
@@ -119,7 +125,7 @@ def test_weight_only_is_not_held_where_it_is_by_the_anchor(blob_sets, ratio):
 def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ratio):
     silent = ConvexHead(torch.zeros_like(ratio.head.weights), torch.zeros_like(ratio.head.biases))
     nought = replace(ratio, head=silent, log_ratio_biased=0 * ratio.log_ratio_biased)
-    plain = next(debias(ratio.denoiser, *blob_sets, nought, replace(CONFIG, sigma_scale=1.0, anchor=0.0)))
+    plain = next(debias(ratio.denoiser, *blob_sets, nought, replace(CONFIG, sigma_scale=1.0)))
     observed = next(debias(ratio.denoiser, *blob_sets, None, replace(CONFIG, objective="dsm-obs")))
     assert abs(plain.loss - observed.loss) < 1e-5 * observed.loss
 
@@ -136,23 +142,23 @@ def test_tiw_draws_its_levels_higher_and_the_others_as_the_checkpoint_did(blob_s
 @pytest.mark.parametrize("objective", ["tiw-dsm", "correction-only"])
 def test_a_reference_image_is_its_own_target_and_a_biased_one_is_corrected(objective, blob_sets, ratio):
     """Against the two public losses: DSM of the references, and TIW-DSM of the biased images alone, a share of nought."""
-    config = replace(CONFIG, objective=objective, anchor=0.7)
+    config = replace(CONFIG, objective=objective)
     batch, model, student = _draw(ratio.denoiser, *blob_sets, config, 1), ratio.denoiser, copy.deepcopy(ratio.denoiser)
     with torch.no_grad():
-        next(student.parameters()).mul_(1.5)  # away from the baseline, whose own loss the anchor would hide
-    loss, weight = _losses(student, student, model, ratio, batch, config)
+        next(student.parameters()).mul_(1.5)
+    loss, weight = _losses(student, student, ratio, batch, config)
     of_reference, of_biased = batch.take(batch.is_reference), batch.take(~batch.is_reference)
     assert len(of_reference.x0) == len(of_biased.x0) == 6
     alone = dsm(student, of_reference.x0, of_reference.noise, of_reference.sigma, loss_weight=model.loss_weight)
     torch.testing.assert_close(loss[batch.is_reference], alone)
     held_out = ratio.held_out(of_biased.items)
-    given = {"use_weight": objective == "tiw-dsm", "anchor": 0.7, "baseline": model, "loss_weight": model.loss_weight}
+    given = {"use_weight": objective == "tiw-dsm", "loss_weight": model.loss_weight}
     corrected = tiw_dsm(student, of_biased.x0, of_biased.noise, of_biased.sigma, held_out, **given)
     torch.testing.assert_close(loss[~batch.is_reference], corrected)
     assert (weight[batch.is_reference] == 1).all()
     r = held_out(of_biased.x0 + of_biased.sigma[:, None, None, None] * of_biased.noise, of_biased.sigma).exp()
     torch.testing.assert_close(weight[~batch.is_reference], r)
-    only = _losses(student, student, model, ratio, of_reference, config)[0]  # a part of a batch may hold no biased image
+    only = _losses(student, student, ratio, of_reference, config)[0]  # a part of a batch may hold no biased image
     torch.testing.assert_close(only, alone)
 
 
@@ -166,8 +172,6 @@ def test_a_reference_image_is_its_own_target_and_a_biased_one_is_corrected(objec
         ("batch_size", 0),
         ("strength", -0.1),
         ("strength", float("nan")),
-        ("anchor", 1.1),
-        ("anchor", (1.0, 0.0)),
         ("reference_share", 1.0),
         ("learning_rate", -1e-4),
         ("learning_rate", float("inf")),

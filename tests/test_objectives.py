@@ -50,21 +50,12 @@ def minimiser(xt, sigma, pi, **keywords):
     return -at_zero / (at_one - at_zero)
 
 
-@pytest.mark.parametrize("anchor", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("pi", SHARES)
 @pytest.mark.parametrize("point", POINTS)
-def test_the_minimiser_is_the_references_posterior_mean(point, pi, anchor):
-    found = minimiser(*point, pi, anchor=anchor, baseline=PAIR.biased.denoised)
+def test_the_minimiser_is_the_references_posterior_mean(point, pi):
+    found = minimiser(*point, pi)
     torch.testing.assert_close(found, truth(*point), atol=1e-9, rtol=0)
     assert (truth(*point) - truth(*point, PAIR.biased)).norm() > 0.05  # they are not the same
-
-
-@pytest.mark.parametrize("anchor", [0.5, 1.0])
-@pytest.mark.parametrize("pi", SHARES)
-def test_a_wrong_baseline_is_off_by_anchor_times_its_error(pi, anchor):
-    error = torch.tensor([0.3, -0.1], dtype=F64)
-    found = minimiser(*POINTS[0], pi, anchor=anchor, baseline=lambda x, s: PAIR.biased.denoised(x, s) + error)
-    torch.testing.assert_close(found, truth(*POINTS[0]) + anchor * error, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("pi", SHARES)
@@ -108,9 +99,8 @@ def test_the_weight_stays_finite_where_the_ratio_does_not():
     assert torch.isfinite(tiw_dsm(lambda x, s: x, x0, noise, sigma, steep, 0.05)).all()
 
 
-@pytest.mark.parametrize("anchor", [0.0, 0.5])
 @pytest.mark.parametrize("pi", SHARES)
-def test_the_minimiser_in_64_dimensions_shaped_like_images(pi, anchor):
+def test_the_minimiser_in_64_dimensions_shaped_like_images(pi):
     """The target is linear in x0 at a fixed xt, so the mean target is the target of E_q[x0 given xt]."""
     pair, generator = joint_skew(), torch.Generator().manual_seed(0)
     sigma = torch.tensor([1.5, 2.0, 3.0, 5.0], dtype=F64)
@@ -121,9 +111,9 @@ def test_the_minimiser_in_64_dimensions_shaped_like_images(pi, anchor):
     biased = lambda x, s: image(pair.biased.denoised(x.flatten(1), s))  # noqa: E731
     ratio = lambda x, s: pair.log_ratio(x.flatten(1), s)  # noqa: E731
     arguments = (image(x0), image((xt - x0) / sigma[:, None]), sigma, ratio, pi)
-    loss = tiw_dsm(reference, *arguments, anchor=anchor, baseline=biased, loss_weight=torch.ones_like)
+    loss = tiw_dsm(reference, *arguments, loss_weight=torch.ones_like)
     assert loss.shape == (4,) and loss.max() < 1e-20
-    assert tiw_dsm(biased, *arguments, anchor=anchor, baseline=biased, loss_weight=torch.ones_like).min() > 1e-6
+    assert tiw_dsm(biased, *arguments, loss_weight=torch.ones_like).min() > 1e-6
 
 
 def batch(*shape):
@@ -173,26 +163,6 @@ def test_iw_dsm_weights_each_example_and_dsm_is_the_mean_square():
     torch.testing.assert_close(iw_dsm(model, x0, noise, sigma, weight, loss_weight=torch.ones_like), weight * by_hand)
 
 
-def test_an_anchor_may_differ_per_example():
-    x0, noise, sigma = batch(3, 2)
-    anchors = torch.tensor([0.0, 0.5, 1.0], dtype=F64)
-    model = lambda x, s: 0.3 * x  # noqa: E731
-    loss = lambda c: tiw_dsm(model, x0, noise, sigma, PAIR.log_ratio, 0.5, anchor=c, baseline=PAIR.biased.denoised)  # noqa: E731
-    torch.testing.assert_close(loss(anchors), torch.stack([loss(float(c))[i] for i, c in enumerate(anchors)]))
-
-
-def test_an_anchor_without_a_baseline_is_no_loss():
-    """It would be trained without its anchor, and nobody would know."""
-    x0, noise, sigma = batch(3, 2)
-    for anchor in (0.5, 1.0, torch.zeros(3, dtype=F64)):
-        with pytest.raises(AssertionError, match="needs the baseline"):
-            tiw_dsm(lambda x, s: x, x0, noise, sigma, PAIR.log_ratio, anchor=anchor)
-    for none in (0, 0.0):
-        plain = tiw_dsm(lambda x, s: x, x0, noise, sigma, PAIR.log_ratio, anchor=none)
-        given = tiw_dsm(lambda x, s: x, x0, noise, sigma, PAIR.log_ratio, anchor=none, baseline=lambda x, s: 100 * x)
-        torch.testing.assert_close(plain, given, rtol=0, atol=0)
-
-
 def test_every_loss_takes_sigma_data_and_a_loss_weight():
     """lambda = (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, unless another is given."""
     x0, noise, sigma = batch(4, 2)
@@ -210,13 +180,13 @@ def test_every_loss_takes_sigma_data_and_a_loss_weight():
         torch.testing.assert_close(loss(loss_weight=lambda s: s**3), flat * sigma**3)
 
 
-def test_no_gradient_reaches_the_ratio_or_the_baseline():
+def test_no_gradient_reaches_the_ratio():
     x0, noise, sigma = batch(4, 2)
-    a, b, c = (torch.tensor(1.0, dtype=F64, requires_grad=True) for _ in range(3))
+    a, c = (torch.tensor(1.0, dtype=F64, requires_grad=True) for _ in range(2))
     ratio = lambda x, s: a * PAIR.log_ratio(x, s)  # noqa: E731
-    loss = tiw_dsm(lambda x, s: c * x, x0, noise, sigma, ratio, 0.05, anchor=0.5, baseline=lambda x, s: b * x)
+    loss = tiw_dsm(lambda x, s: c * x, x0, noise, sigma, ratio, 0.05)
     loss.sum().backward()
-    assert a.grad is None and b.grad is None and c.grad is not None
+    assert a.grad is None and c.grad is not None
 
 
 def test_gradient_and_value_of_the_exact_ratio():
@@ -242,5 +212,5 @@ def test_a_correction_made_before_gives_the_same_loss_with_nothing_else_said():
     x0, noise = torch.randn(2, 6, 2, dtype=F64, generator=torch.Generator().manual_seed(0))
     sigma = torch.linspace(0.3, 2.0, 6, dtype=F64)
     xt = x0 + sigma[:, None] * noise
-    made = corrected(PAIR.biased.denoised, x0, xt, sigma, correction_at(PAIR.log_ratio, xt, sigma), 0.3, baseline=PAIR.reference.denoised)
+    made = corrected(PAIR.biased.denoised, x0, xt, sigma, correction_at(PAIR.log_ratio, xt, sigma), 0.3)
     torch.testing.assert_close(made, tiw_dsm(PAIR.biased.denoised, x0, noise, sigma, PAIR.log_ratio, 0.3), rtol=1e-12, atol=0)

@@ -298,7 +298,7 @@ def _select(page: Any, home: Path) -> None:
 def _debias(page: Any, home: Path) -> tuple[Path, dict]:
     page.get_by_role("tab", name="Debias", exact=True).click()
     page.get_by_role("button", name="Advanced").locator("visible=true").click()
-    page.get_by_label("Choose strength and anchor automatically").uncheck()
+    page.get_by_label("Choose the strength automatically").uncheck()
     _fill(page, "#debias-steps", "2")
     _fill(page, "#debias-batch", "16")
     page.locator("#debias-go").click()

@@ -48,7 +48,7 @@ def left_over(out: Path) -> list[Path]:
 
 
 def test_two_processes_have_the_loss_curve_of_one(command, tmp_path):
-    options = [*command, "--steps=20", "--strength=1.2", "--anchor=0.5"]
+    options = [*command, "--steps=20", "--strength=1.2"]
     for count in (1, 2):
         child = start(tmp_path / str(count), options, count)
         said = child.communicate()[0]

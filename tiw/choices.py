@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-# TIW-DSM exactly as published: no anchor, references corrected as biased images are, the checkpoint's own noise levels, strength 1.
+# TIW-DSM exactly as published: references corrected as biased images are, the checkpoint's own noise levels, strength 1.
 PAPER = "tiw-dsm-paper"
 
 OBJECTIVES = ("tiw-dsm", PAPER, "dsm-ref", "dsm-obs", "iw-dsm", "correction-only", "weight-only")
 
 WITH_RATIO = ("tiw-dsm", PAPER, "iw-dsm", "correction-only", "weight-only")  # those that need the density ratio, and so have a strength
 
-# Those in which a reference image is its own target, and the target of a biased one can be anchored to the baseline.
-WITH_ANCHOR = ("tiw-dsm", "correction-only")
+# Those in which a reference image is its own target, and only the biased ones are corrected.
+OWN_TARGET = ("tiw-dsm", "correction-only")
 
 TRAINING = ("debias", "train")  # the actions that train: by several processes, if wanted, and resumed from a checkpoint
 

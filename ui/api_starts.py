@@ -67,7 +67,6 @@ def debias(
     references: int = 0,
     objective: str = "tiw-dsm",
     strength: str = "auto",
-    anchor: str = "auto",
     minutes: float = 2.0,
     steps: int = 0,
     seed: int = 0,
@@ -84,7 +83,6 @@ def debias(
         references: use this many of the reference images; 0 for all.
         objective: tiw-dsm, tiw-dsm-paper, dsm-ref, dsm-obs, iw-dsm, correction-only or weight-only.
         strength: a number, or "auto".
-        anchor: share of the frozen baseline in the target, 0 to 1, or "auto".
         minutes: training time, turned into steps at the start.
         steps: number of steps instead; 0 for as many as fit into the minutes.
         seed: random seed.
@@ -95,7 +93,7 @@ def debias(
         The run's id, for run_status, stop_run, resume_run, compare and downloads.
     """
     sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
-    rest = {"objective": objective, "strength": strength, "anchor": anchor, "minutes": minutes, "steps": steps, "seed": seed}
+    rest = {"objective": objective, "strength": strength, "minutes": minutes, "steps": steps, "seed": seed}
     sets["resolution"], rest["batch_size"] = resolution, batch_size
     with said():
         return store.submit("debias", **sets, **rest, audit=store.matching_audit(sets))

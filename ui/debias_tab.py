@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from tiw.choices import WITH_ANCHOR, WITH_RATIO
+from tiw.choices import WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
 from . import cite, gate, html, learn_words, pictures, store, theme, training_view, words
@@ -67,21 +67,11 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
                 )
                 automatic = gr.Checkbox(
                     True,
-                    label="Choose strength and anchor automatically",
+                    label="Choose the strength automatically",
                     info="So that samples and reference set agree, judged without labels.",
                 )
                 strength = gr.Slider(
                     0, 3, 1, step=0.05, label="Strength", info="0: no correction. 1: the ratio as estimated.", visible=False
-                )
-                anchor = gr.Slider(
-                    0,
-                    1,
-                    1,
-                    step=0.05,
-                    label="Anchor",
-                    visible=False,
-                    info="Mixes the original model's prediction into the target of the large set's images. 1: fast and stable. 0: for "
-                    "long runs, and for kinds of images that the model hardly knows.",
                 )
                 message = theme.html()
                 with gr.Row(elem_classes="tiw-actions"):
@@ -112,11 +102,10 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
             gr.update(info=words.OBJECTIVES[objective][1]),
             gr.update(visible=with_ratio),
             gr.update(visible=with_ratio and not automatic),
-            gr.update(visible=objective in WITH_ANCHOR and not automatic),
         )
 
     for switched in (objective, automatic):
-        switched.change(switch, [objective, automatic], [objective, automatic, strength, anchor], **QUIET)
+        switched.change(switch, [objective, automatic], [objective, automatic, strength], **QUIET)
 
     def fields(sets: dict, automatic: bool, strength: float) -> dict:
         return {**sets, "audit": store.matching_audit(sets), "strength": "auto" if automatic else f"{strength:g}"}
@@ -124,11 +113,11 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
     def begin_preview(current: dict, automatic: bool, strength: float, *typed: object) -> tuple[dict, str]:
         return start("preview", current, fields(chosen_sets(*typed), automatic, strength))
 
-    def begin(current: dict, automatic: bool, strength: float, objective: str, anchor: float, minutes: float, *rest: object):
+    def begin(current: dict, automatic: bool, strength: float, objective: str, minutes: float, *rest: object):
         sets = chosen_sets(*rest[len(advanced) :])
         chosen = dict(zip(advanced, rest, strict=False))
         chosen = {name: value or 0 for name, value in chosen.items()}
-        chosen |= {"objective": objective, "minutes": minutes, "anchor": "auto" if automatic else f"{anchor:g}"}
+        chosen |= {"objective": objective, "minutes": minutes}
         return start("debias", current, {**fields(sets, automatic, strength), **chosen})
 
     def begin_training(current: dict, minutes: float, preset: str, steps: float, batch_size: float, seed: float, *typed: object):
@@ -141,12 +130,12 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
     train, *train_fields = training
     started = [
         preview.click(begin_preview, [*plain, *chosen], [current, message], **QUIET),
-        go.click(begin, [*plain, objective, anchor, minutes, *advanced.values(), *chosen], [current, message], **QUIET),
+        go.click(begin, [*plain, objective, minutes, *advanced.values(), *chosen], [current, message], **QUIET),
         train.click(begin_training, [current, *train_fields, *chosen], [current, message], **QUIET),
         preview_halt.click(stop("preview"), current, None, **QUIET),
     ]
     guidance = Panel("preview", [preview_state, preview_halt, guided], render_preview)
-    by_sets, typed = [train_box, train_view, model, preview, go], [objective, minutes, automatic, strength, anchor, *advanced.values()]
+    by_sets, typed = [train_box, train_view, model, preview, go], [objective, minutes, automatic, strength, *advanced.values()]
     return DebiasTab([panel, guidance, train_panel], uses, [*started, *changed, *train_changed], by_sets, typed)
 
 

@@ -64,7 +64,6 @@ FIELDS = {
     "minutes": "Minutes of training",
     "audit": "Audit",
     "strength": "Strength",
-    "anchor": "Anchor",
     "disk": "Disk",
 }
 # Names of options in a sentence of the library, and what stands on the page.

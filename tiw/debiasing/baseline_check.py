@@ -1,8 +1,8 @@
 """Was the baseline trained on this biased set? Its samples against the set's own images, by a held-out discriminator.
 
-Anchor and guidance take the frozen baseline for a model of the biased set, and pass its errors on (docs/METHOD.md). The discriminator
-sees what the audit sees without a model, the image at 16x16 pixels under noise. The model's own features are not used, because they may be
-blind to its failings. At this noise level wrong subjects and wrong shares still show, and small faults of painting do not.
+Guidance and the matched strength take the frozen baseline for a model of the biased set, and pass its errors on (docs/METHOD.md). The
+discriminator sees what the audit sees without a model, the image at 16x16 pixels under noise. The model's own features are not used. They
+may be blind to its failings. At this noise level wrong subjects and wrong shares still show, and small faults of painting do not.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def check_baseline(
     if differs:
         sentence = (
             f"The baseline's samples can be told from the biased set ({numbers}): it does not look trained on this set. Guidance and the "
-            "matched strength cannot be relied on, and an automatic anchor becomes 0; better train a baseline on this set first: "
+            "matched strength cannot be relied on; better train a baseline on this set first: "
             "python -m tiw train."
         )
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..choices import MAX_STRENGTH, OBJECTIVES, WITH_ANCHOR
+from ..choices import MAX_STRENGTH, OBJECTIVES, OWN_TARGET
 from ..described import Checked, option
 from ..errors import UserInputError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 TIW = ("tiw-dsm", "correction-only", "weight-only")
-RATE, CORRECTED_RATE = 3e-4, 1.5e-4  # the usual ones: an anchored target has no noise to average out
+RATE, OWN_TARGET_RATE = 3e-4, 1.5e-4  # the usual ones (docs/METHOD.md, "Learning rate")
 RATE_OF, SLOWEST, FASTEST = 3.8e6, 0.2, 4.0  # of a network with so many parameters; bounds of the factor for another size
 
 
@@ -24,8 +24,7 @@ class DebiasConfig(Checked):
     objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
     steps: int = option(300, "Of the optimiser; about what the command's two minutes are on 2 cores at the demo's size.", low=1)
     strength: float = option(1.0, "alpha; `tiw.match_strength` finds it.", low=0, high=MAX_STRENGTH)
-    anchor: float = option(1.0, "Share of the frozen baseline in the target of a biased image.", low=0, high=1)
-    reference_share: float = option(0.7, "Share of the references in a batch.", low=0, high=1, open_high=True)
+    reference_share: float = option(0.85, "Share of the references in a batch.", low=0, high=1, open_high=True)
     batch_size: int = option(48, "Images a step.", low=1)
     learning_rate: float = option(
         0.0, "Warmed up over the first tenth, then decayed to zero along a cosine; 0: the usual one for the network's size.", low=0, high=1
@@ -43,20 +42,21 @@ class DebiasConfig(Checked):
         super().__post_init__()
         if 0 < self.sigma_max <= self.sigma_min:
             raise UserInputError("sigma_max", f"it is {self.sigma_max}, not above sigma_min {self.sigma_min}", "widen the window")
-        if self.objective != "dsm-ref" and self.exact_share == 1:
-            found = f"{self.reference_share} of {self.batch_size} images leave no biased one in a batch"
-            raise UserInputError("reference_share", found, "give a smaller share or larger batches")
+        if self.batch_size == 1 and self.reference_share and self.objective != "dsm-ref":
+            raise UserInputError("batch_size", "it is 1, which leaves no room for images of both sets", "give larger batches")
 
     def rate(self, network: torch.nn.Module) -> float:
         """The learning rate: as given, or the usual one, which is lower for a larger network (docs/METHOD.md, "Learning rate")."""
         factor = RATE_OF / sum(p.numel() for p in network.parameters())
-        usual = CORRECTED_RATE if self.objective in WITH_ANCHOR else RATE
+        usual = OWN_TARGET_RATE if self.objective in OWN_TARGET else RATE
         return self.learning_rate or usual * min(FASTEST, max(SLOWEST, factor))
 
     @property
     def references_a_batch(self) -> int:
-        """Whole images: what `reference_share` comes to."""
-        return self.batch_size if self.objective == "dsm-ref" else round(self.reference_share * self.batch_size)
+        """Whole images: what `reference_share` comes to, with one biased image at least, but for DSM(ref)."""
+        if self.objective == "dsm-ref":
+            return self.batch_size
+        return min(round(self.reference_share * self.batch_size), self.batch_size - 1)
 
     @property
     def exact_share(self) -> float:

@@ -12,7 +12,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from ..choices import WITH_ANCHOR, WITH_RATIO
+from ..choices import OWN_TARGET, WITH_RATIO
 from ..data import ImageSet
 from ..errors import UserInputError
 from ..model import processes
@@ -91,7 +91,7 @@ def debias(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.zero_grad()
-        loss, weight = _backward(student, trained, denoiser, scaled, batch, config, at_once)
+        loss, weight = _backward(student, trained, scaled, batch, config, at_once)
         norm = torch.nn.utils.clip_grad_norm_(student.parameters(), config.largest_gradient)
         optimizer.step()
         batch = next(draws, None)  # while a GPU is still at work on this step
@@ -156,7 +156,6 @@ def _seed(config: DebiasConfig, step: int) -> int:
 def _backward(
     student: Denoiser,
     trained: DenoiserFn,
-    baseline: Denoiser,
     ratio: DensityRatio | None,
     batch: _Batch,
     config: DebiasConfig,
@@ -165,7 +164,7 @@ def _backward(
     """Add the gradient of the batch's mean loss to the student's, from parts that memory holds; returns `_losses` of the whole batch."""
     losses, weights = [], []
     for part in batch.parts(at_once):
-        loss, weight = _losses(student, trained, baseline, ratio, part, config)
+        loss, weight = _losses(student, trained, ratio, part, config)
         (loss.sum() / len(batch.x0)).backward()
         losses.append(loss.detach())
         weights.append(weight)
@@ -175,7 +174,6 @@ def _backward(
 def _losses(
     student: Denoiser,
     trained: DenoiserFn,
-    baseline: Denoiser,
     ratio: DensityRatio | None,
     batch: _Batch,
     config: DebiasConfig,
@@ -194,22 +192,14 @@ def _losses(
         return iw_dsm(denoise, x0, noise, sigma, weight, loss_weight=student.loss_weight), weight
 
     xt = perturb(x0, noise, sigma)
-    own = config.objective in WITH_ANCHOR  # a reference image is its own target, and only the biased ones are corrected
-    share, anchor = (0.0, config.anchor) if own else (config.exact_share, 0.0)
+    own = config.objective in OWN_TARGET
+    share = 0.0 if own else config.exact_share
     use_correction = config.objective != "weight-only"
-    correction, steadied = Correction(torch.zeros_like(sigma), torch.zeros_like(xt)), x0.clone()
+    correction = Correction(torch.zeros_like(sigma), torch.zeros_like(xt))  # of a reference that is its own target
     rows = torch.nonzero(~batch.is_reference)[:, 0] if own else torch.arange(len(x0), device=x0.device)
     if len(rows):
-        part = batch.take(rows)
-        log_ratio, frozen = _of_rows(ratio, part), baseline if part.labels is None else baseline.given(part.labels)
-        if anchor and ratio.shares_pass(baseline):
-            shared = log_ratio.shared_pass()
-            log_ratio, frozen = shared.log_ratio, shared.denoiser
-        found = correction_at(log_ratio, xt[rows], sigma[rows], use_correction)
+        found = correction_at(_of_rows(ratio, batch.take(rows)), xt[rows], sigma[rows], use_correction)
         correction.log_r[rows], correction.gradient[rows] = found.log_r.to(sigma), found.gradient
-        if anchor:
-            with torch.no_grad():
-                steadied[rows] = frozen(xt[rows], sigma[rows])
     loss = corrected(
         denoise,
         x0,
@@ -219,8 +209,6 @@ def _losses(
         share,
         use_weight=config.objective != "correction-only",
         use_correction=use_correction,
-        anchor=anchor,
-        baseline=lambda *_: steadied,
         loss_weight=student.loss_weight,
     )
     return loss, correction.log_weight(share).exp()

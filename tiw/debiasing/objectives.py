@@ -1,11 +1,10 @@
 """Training objectives (docs/METHOD.md). Every function returns one loss per example, [B], for tensors [B, ...] of any trailing shape.
 
-`denoiser` and `baseline` are any callable (xt, sigma) -> [B, ...], `log_ratio` any callable (xt, sigma) -> [B]. `sigma` is [B].
+`denoiser` is any callable (xt, sigma) -> [B, ...], `log_ratio` any callable (xt, sigma) -> [B]. `sigma` is [B].
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..model.correction import Correction, DenoiserFn, LogRatioFn, LossWeightFn, correction_at
@@ -53,24 +52,21 @@ def tiw_dsm(
     strength: float = 1.0,
     use_weight: bool = True,
     use_correction: bool = True,
-    anchor: float | Tensor = 0.0,
-    baseline: DenoiserFn | None = None,
     *,
     sigma_data: float = 0.5,
     loss_weight: LossWeightFn | None = None,
 ) -> Tensor:
-    """Time-dependent importance reweighting, [B] (the paper, Eq. 8-10; the anchored target: docs/METHOD.md).
+    """Time-dependent importance reweighting, [B] (the paper, Eq. 8-10).
 
-    w(xt, sigma) * lambda(sigma) * mean((D - target)^2) with
-    target = (1 - c) * (x0 + sigma^2 grad log w) + c * (baseline(xt, sigma) + sigma^2 grad log r), c = `anchor` (a number or [B]).
+    w(xt, sigma) * lambda(sigma) * mean((D - target)^2) with target = x0 + sigma^2 grad log w.
 
     `reference_share` is the share of reference items in the distribution x0 is drawn from, `strength` a plain factor on
-    log r. `use_weight=False` sets the outer w to 1, `use_correction=False` drops both gradients. w, its gradient and the
-    baseline are constants for the optimiser.
+    log r. `use_weight=False` sets the outer w to 1, `use_correction=False` drops the gradient. w and its gradient are constants for the
+    optimiser.
     """
     xt = perturb(x0, noise, sigma)
     correction = correction_at(log_ratio, xt, sigma, use_correction).scaled(strength)
-    common = {"use_weight": use_weight, "use_correction": use_correction, "anchor": anchor, "baseline": baseline}
+    common = {"use_weight": use_weight, "use_correction": use_correction}
     return corrected(denoiser, x0, xt, sigma, correction, reference_share, **common, sigma_data=sigma_data, loss_weight=loss_weight)
 
 
@@ -83,25 +79,14 @@ def corrected(
     reference_share: float = 0.0,
     use_weight: bool = True,
     use_correction: bool = True,
-    anchor: float | Tensor = 0.0,
-    baseline: DenoiserFn | None = None,
     *,
     sigma_data: float = 0.5,
     loss_weight: LossWeightFn | None = None,
 ) -> Tensor:
     """`tiw_dsm` [B] where log r and its gradient at xt are known already: for whoever needs them a second time."""
-    assert baseline is not None or (isinstance(anchor, float | int) and anchor == 0), "an anchored target needs the baseline"
     target = x0
     if use_correction:
         target = target + expand(sigma**2, xt) * correction.weight_gradient(reference_share)
-    if baseline is not None and not (isinstance(anchor, float | int) and anchor == 0):
-        with torch.no_grad():
-            anchored = baseline(xt, sigma)
-        if use_correction:
-            anchored = anchored + expand(sigma**2, xt) * correction.gradient
-        c = expand(anchor, xt) if isinstance(anchor, Tensor) else anchor
-        target = (1 - c) * target + c * anchored
-
     loss = _squared_error(denoiser(xt, sigma), target, sigma, sigma_data, loss_weight)
     return correction.log_weight(reference_share).exp().to(loss) * loss if use_weight else loss
 

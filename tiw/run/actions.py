@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..auditing.audit import audit as run_audit
-from ..choices import PAPER, WITH_ANCHOR, WITH_RATIO
+from ..choices import PAPER, WITH_RATIO
 from ..data import ImageSet, check_sets
 from ..debiasing import lagging as lagging_module
 from ..debiasing.baseline_check import TrainingCheck, check_training
@@ -139,20 +139,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
     else:
         (biased, reference, denoiser), ratio, check, match = open_inputs(run, o), None, None, None
         say_beforehand(run, denoiser, parts_of(o, denoiser))
-    # The anchor chosen is 1, but 0 for a baseline that is not a model of this biased set: the anchored target hands on its errors.
-    anchor = float(o.anchor) if o.anchor != "auto" else float(check is None or not check.differs)
-    config = DebiasConfig(
-        objective=o.objective,
-        strength=1.0 if match is None or (o.objective == PAPER and o.strength == "auto") else match.strength,
-        anchor=anchor,
-        reference_share=o.reference_share,
-        batch_size=o.batch_size,
-        learning_rate=o.learning_rate,
-        sigma_scale=o.sigma_scale,
-        sigma_min=o.sigma_min,
-        sigma_max=o.sigma_max,
-        seed=o.seed,
-    )
+    config = o.config(1.0 if match is None or (o.objective == PAPER and o.strength == "auto") else match.strength)
 
     def steps_of(config: DebiasConfig, resume: dict | None) -> Iterator[TrainStep]:
         return run_debias(denoiser, biased, reference, ratio, config, resume=resume)
@@ -164,7 +151,6 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "lagging": None if ratio is None or denoiser.classes else _lagging(run, denoiser, ratio, biased, reference, o),
         "strength": config.strength if match is not None else None,
         "strength_match": None if match is None else asdict(match),
-        "anchor": config.anchor if o.objective in WITH_ANCHOR else 0.0,
         "learning_rate": config.rate(denoiser),
         "baseline_check": None if check is None else asdict(check),
         **trained,

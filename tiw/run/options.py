@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
+from ..debiasing.config import DebiasConfig
 from ..described import Checked, option
 from ..errors import UserInputError
 
@@ -115,13 +116,7 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     """Fine-tune a baseline towards the reference."""
 
     objective: str = option("tiw-dsm", "Objective to minimise:", choices=OBJECTIVES)
-    anchor: str = option(
-        "auto",
-        "Share of the frozen baseline in the target of a biased image, from 0 to 1. auto takes 1, or 0 for a baseline of another set.",
-        pattern=r"auto|0(\.\d{1,20})?|1(\.0{1,20})?",
-        rule="auto, or a number from 0 to 1",
-    )
-    reference_share: float = option(0.7, "Share of reference images in a batch, from 0 to below 1.", low=0, high=1, open_high=True)
+    reference_share: float = option(0.85, "Share of reference images in a batch, from 0 to below 1.", low=0, high=1, open_high=True)
     keep: int = option(
         0, "Number of moving averages to keep on the way in RUN/kept. The comparison shows which one to take.", low=0, high=20
     )
@@ -133,8 +128,12 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if 0 < self.sigma_max <= self.sigma_min:
-            raise UserInputError("sigma_max", f"it is {self.sigma_max}, not above sigma_min {self.sigma_min}", "widen the window")
+        self.config()
+
+    def config(self, strength: float = 1.0) -> DebiasConfig:
+        """What the fine-tune is told, all but its steps. Raises UserInputError for options that do not go together."""
+        own = ("objective", "reference_share", "batch_size", "learning_rate", "sigma_scale", "sigma_min", "sigma_max", "seed")
+        return DebiasConfig(strength=strength, **{name: getattr(self, name) for name in own})
 
 
 @dataclass(frozen=True)
