@@ -32,7 +32,7 @@ NAMES = {
     "tiw-dsm": "TIW-DSM",
     "guidance": "guidance, no training",
 }
-COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm": "#0072b2"}  # the colour-blind can tell these two from each other
+COLOURS = {"dsm-ref": "#d55e00", "tiw-dsm, earlier default": "#0072b2"}  # the colour-blind can tell these two from each other
 SEEDS = 3  # in a cell that a figure of means shows
 MEASURES = {
     "fairness_discrepancy": "fairness discrepancy",

@@ -246,3 +246,11 @@ def test_bins_of_the_curve_weigh_both_sets_alike_and_edges_are_quarters():
     assert edges[0] == -1.25 and edges[-1] == 2.25 and len(edges) == 49
     flat, density, _ = histograms(np.zeros((1, 50)), np.zeros((1, 20)))
     assert np.isfinite(density).all() and flat[0] < 0 < flat[-1]
+
+
+def test_the_calibration_error_by_chance_is_that_of_a_perfect_ratio():
+    """Unit normals 0.3 apart have log r = 0.3 x - 0.045. Their calibration error is chance alone, here over 60 draws of 400 references."""
+    rng = np.random.default_rng(0)
+    drawn = [(rng.normal(0, 1, 4000), rng.normal(0.3, 1, 400)) for _ in range(60)]
+    found = [diagnose(1.0, 0.3 * biased - 0.045, 0.3 * reference - 0.045, 0.6) for biased, reference in drawn]
+    assert np.mean([level.ece for level in found]) == pytest.approx(found[0].ece_by_chance, rel=0.15)

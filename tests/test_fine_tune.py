@@ -79,7 +79,7 @@ def test_the_weights_are_made_for_the_share_that_the_batch_has(objective, blob_s
 
 
 def test_a_batch_holds_a_biased_image_however_large_the_share_of_the_references():
-    assert [DebiasConfig(batch_size=size).references_a_batch for size in (2, 3, 8, 48)] == [1, 2, 7, 41]
+    assert [DebiasConfig(batch_size=size).references_a_batch for size in (2, 3, 8, 48)] == [1, 2, 6, 38]
     assert DebiasConfig("dsm-ref", batch_size=3).references_a_batch == 3
     with pytest.raises(UserInputError, match=r"batch_size.*both sets"):
         DebiasConfig(batch_size=1)
@@ -120,6 +120,15 @@ def test_weight_only_is_weighted_score_matching(blob_sets, ratio):
     found, weight = _losses(model, model, ratio, batch, config)
     plain = dsm(model, batch.x0, batch.noise, batch.sigma, loss_weight=model.loss_weight)
     torch.testing.assert_close(found, weight * plain)
+
+
+def test_iw_dsm_is_weighted_by_the_ratio_at_the_lowest_level(blob_sets, ratio):
+    config, model = replace(CONFIG, objective="iw-dsm"), ratio.denoiser
+    batch = _draw(model, *blob_sets, config, 1)
+    loss, weight = _losses(model, model, ratio, batch, config)
+    r = ratio.held_out(batch.items)(batch.x0 + 0.1 * batch.noise, torch.full_like(batch.sigma, 0.1)).exp()
+    torch.testing.assert_close(weight, r / (0.5 + 0.5 * r))
+    torch.testing.assert_close(loss, weight * dsm(model, batch.x0, batch.noise, batch.sigma, loss_weight=model.loss_weight))
 
 
 def test_the_first_step_of_tiw_equals_dsm_when_the_ratio_is_nought(blob_sets, ratio):

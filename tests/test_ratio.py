@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiw.debiasing.strength import gap_closed
 from tiw.errors import UserInputError
 from tiw.model.correction import correction_at
-from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio, fit_to_features
+from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio, fit_to_features, whitening
 from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
 
 CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=3, components=20, biased_images=200, reference_draws=2)
@@ -171,3 +171,9 @@ def test_a_wrong_field_of_the_ratio_is_named_before_any_work(field, value):
     with pytest.raises(UserInputError) as error:
         RatioConfig(**{field: value})
     assert error.value.field == field
+
+
+def test_the_gap_is_measured_in_components_of_unit_variance():
+    generator = torch.Generator().manual_seed(0)
+    rows = 3 + torch.randn(400, 8, generator=generator) @ torch.randn(8, 8, generator=generator)
+    torch.testing.assert_close((rows @ whitening(rows, 0)).T.cov(), torch.eye(8), atol=1e-4, rtol=0)

@@ -31,6 +31,7 @@ def test_a_known_shift_has_its_known_auc():
     assert found.baseline.auc == pytest.approx(0.7, abs=0.04) and found.baseline.p == 0.01
     assert found.debiased.auc == pytest.approx(0.5, abs=0.05) and found.nearer.value == pytest.approx(0.2, abs=0.06)
     assert found.nearer.interval[0] > 0 and found.nearer_p == 0.01
+    assert np.mean(found.nearer.interval) == pytest.approx(found.nearer.value)
     assert found.controls == {"baseline_seen": True, "halves_not_seen": found.halves.p > 0.05}
 
 

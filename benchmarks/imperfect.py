@@ -1,0 +1,140 @@
+"""References that are not perfect: drawn at random, with wrong images among them, cropped or compressed otherwise than the biased set.
+
+    python benchmarks/imperfect.py --work /tmp/imperfect        # about 20 minutes on 2 cores
+    python benchmarks/imperfect.py table
+
+The demo's biased set and baseline, and 200 of its references, changed in one way at a time and written as files. Each pair goes through
+`audit`, `debias` and `compare` at their defaults but for one minute of training. A command whose run is there is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from demo_loop import ROOT, machine
+from PIL import Image
+
+sys.path.insert(0, str(ROOT))
+import sets
+from own_images import write_folder
+
+import tiw
+from tiw.intervals import Estimate
+
+RESULT = ROOT / "benchmarks" / "results" / "imperfect.json"
+N = 200
+SETS = ("--biased", "demo", "--baseline", "demo", "--reference", "reference")
+COMMANDS = {
+    "audit": SETS,
+    "debias": (*SETS, "--audit", "audit", "--minutes", "1"),
+    "compare": ("--debiased", "debias/model", "--count", "1000"),
+}
+
+
+def evenly(images: tiw.ImageSet, n: int) -> tiw.ImageSet:
+    """`n` images, every group equally often."""
+    groups = images.attributes.iloc[:, :2].agg("-".join, axis=1)
+    order = groups.sample(frac=1, random_state=0)
+    rows = np.concatenate([own.index[: n // order.nunique()] for _, own in order.groupby(order)])
+    return images.take(np.sort(rows))
+
+
+def with_wrong(images: tiw.ImageSet, part: float) -> tiw.ImageSet:
+    """This part of the images replaced by faces of another style."""
+    pixels, n = images.images.copy(), round(part * len(images))
+    pixels[np.linspace(0, len(images) - 1, n).astype(int)] = sets.load_set("faces", 64)["pool"].images[:n]
+    return tiw.ImageSet(pixels, images.attributes, images.name)
+
+
+def cropped(images: tiw.ImageSet, border: int = 4) -> tiw.ImageSet:
+    """Without the outer pixels, at the same size."""
+    size = images.images.shape[1]
+    box = (border, border, size - border, size - border)
+    pixels = [np.asarray(Image.fromarray(x).resize((size, size), Image.Resampling.BICUBIC, box)) for x in images.images]
+    return tiw.ImageSet(np.stack(pixels), images.attributes, images.name)
+
+
+def compressed(images: tiw.ImageSet, quality: int = 40) -> tiw.ImageSet:
+    """As they come back from a JPEG of this quality."""
+
+    def saved(pixels: np.ndarray) -> np.ndarray:
+        data = io.BytesIO()
+        Image.fromarray(pixels).save(data, "JPEG", quality=quality)
+        return np.asarray(Image.open(data))
+
+    return tiw.ImageSet(np.stack([saved(x) for x in images.images]), images.attributes, images.name)
+
+
+def random_draw(images: tiw.ImageSet, n: int) -> tiw.ImageSet:
+    """`n` of a source in which the four groups are even, so that their own shares vary."""
+    groups = images.attributes.iloc[:, :2].agg("-".join, axis=1)
+    rng = np.random.default_rng(0)
+    wanted = rng.multinomial(n, np.full(groups.nunique(), 1 / groups.nunique()))
+    rows = np.concatenate([rng.permutation(own.index)[:k] for (_, own), k in zip(groups.groupby(groups), wanted, strict=True)])
+    return images.take(np.sort(rows))
+
+
+CASES = {
+    "even": lambda reference: evenly(reference, N),
+    "drawn at random": lambda reference: random_draw(reference, N),
+    "5 % wrong images": lambda reference: with_wrong(evenly(reference, N), 0.05),
+    "10 % wrong images": lambda reference: with_wrong(evenly(reference, N), 0.10),
+    "another crop": lambda reference: cropped(evenly(reference, N)),
+    "JPEG of quality 40": lambda reference: compressed(evenly(reference, N)),
+}
+
+
+def measured(case: str, work: Path) -> dict:
+    """Every command of one case to its end, and what its results say."""
+    if not work.is_dir():
+        write_folder(CASES[case](tiw.load_demo().reference), work / "reference")
+    for action, options in COMMANDS.items():
+        if not (work / action / "result.json").is_file():
+            line = [sys.executable, "-m", "tiw", action, "--out", action, *options]
+            subprocess.run(line, cwd=work, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    audited, debiased, compared = (json.loads((work / run / "result.json").read_text()) for run in COMMANDS)
+    return {
+        "verdict": audited["verdict"],
+        "camera": [suspect["sentence"] for suspect in audited.get("camera", [])],
+        "lagging": debiased["lagging"],
+        "gap_closed": debiased.get("gap_closed"),
+        **{key: compared[key] for key in ("fairness_discrepancy", "frechet_distance", "closer_to_reference", "n")},
+    }
+
+
+def table() -> str:
+    """The committed rows, as docs/RESULTS.md has them."""
+    lines = ["| 200 references | the audit says | discrepancy | Frechet distance | nearer to a reference |", "|---|---|---|---|---|"]
+    for case, row in json.loads(RESULT.read_text())["cases"].items():
+        says = "; ".join([row["verdict"]["sentence"], *row["camera"]])
+        numbers = [Estimate.of(row[key]["debiased"]) for key in ("fairness_discrepancy", "frechet_distance", "closer_to_reference")]
+        shown = [number.text(form) for number, form in zip(numbers, ("{:.3f}", "{:.0f}", "{:.2f}"), strict=True)]
+        lines.append(f"| {case} | {says} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="?", choices=["measure", "table"], default="measure")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "imperfect", help="folder for images and runs")
+    args = parser.parse_args()
+    if args.what == "table":
+        print(table())
+        return
+    result: dict = {"date": datetime.now().date().isoformat(), "machine": machine(), "cases": {}}
+    for case in CASES:
+        result["cases"][case] = measured(case, (args.work / case.replace(" ", "-").replace("%", "percent")).resolve())
+        RESULT.write_text(json.dumps(result, indent=2) + "\n")
+        print(case, json.dumps(result["cases"][case]["fairness_discrepancy"]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
