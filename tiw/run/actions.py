@@ -241,7 +241,7 @@ def sample(run: RunFolder, o: SampleOptions) -> dict:
 
 # Minutes of fine-tuning and samples of each model.
 DEMO = {
-    "quick": ({"minutes": 1.25}, 1000),
+    "quick": ({"minutes": 1.75}, 1000),
     "full": ({"minutes": 4.0}, 2000),
 }
 
