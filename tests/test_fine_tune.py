@@ -79,7 +79,7 @@ def test_the_weights_are_made_for_the_share_that_the_batch_has(objective, blob_s
 
 
 def test_a_batch_holds_a_biased_image_however_large_the_share_of_the_references():
-    assert [DebiasConfig(batch_size=size).references_a_batch for size in (2, 3, 8, 48)] == [1, 2, 6, 38]
+    assert [DebiasConfig(batch_size=size).references_a_batch for size in (2, 3, 8, 48)] == [1, 2, 7, 41]
     assert DebiasConfig("dsm-ref", batch_size=3).references_a_batch == 3
     with pytest.raises(UserInputError, match=r"batch_size.*both sets"):
         DebiasConfig(batch_size=1)

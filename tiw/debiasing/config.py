@@ -24,7 +24,7 @@ class DebiasConfig(Checked):
     objective: str = option("tiw-dsm", "What is minimised:", choices=OBJECTIVES)
     steps: int = option(300, "Of the optimiser; about what the command's two minutes are on 2 cores at the demo's size.", low=1)
     strength: float = option(1.0, "alpha; `tiw.match_strength` finds it.", low=0, high=MAX_STRENGTH)
-    reference_share: float = option(0.8, "Share of the references in a batch.", low=0, high=1, open_high=True)
+    reference_share: float = option(0.85, "Share of the references in a batch.", low=0, high=1, open_high=True)
     batch_size: int = option(48, "Images a step.", low=1)
     learning_rate: float = option(
         0.0, "Warmed up over the first tenth, then decayed to zero along a cosine; 0: the usual one for the network's size.", low=0, high=1

@@ -116,7 +116,7 @@ class DebiasOptions(_OnDevice, _Training, _Guided, _SetsAndModel):
     """Fine-tune a baseline towards the reference."""
 
     objective: str = option("tiw-dsm", "Objective to minimise:", choices=OBJECTIVES)
-    reference_share: float = option(0.8, "Share of reference images in a batch, from 0 to below 1.", low=0, high=1, open_high=True)
+    reference_share: float = option(0.85, "Share of reference images in a batch, from 0 to below 1.", low=0, high=1, open_high=True)
     keep: int = option(
         0, "Number of moving averages to keep on the way in RUN/kept. The comparison shows which one to take.", low=0, high=20
     )
