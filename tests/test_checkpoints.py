@@ -340,7 +340,7 @@ def test_each_image_is_trained_and_scored_with_its_own_label(conditional, tmp_pa
     config = DebiasConfig("dsm-obs", batch_size=16)
     batch = _draw(denoiser, biased, reference, config, 1)
     assert ((batch.x0.mean((1, 2, 3)) > 0) == (batch.labels == 0)).all() and len(set(batch.labels.tolist())) == 2
-    loss, _ = _losses(denoiser, denoiser, denoiser, None, batch, config)
+    loss, _ = _losses(denoiser, denoiser, None, batch, config)
     scheduler, t = SCHEDULERS["v_prediction"], denoiser.schedule.t(batch.sigma).round().long()
     with torch.no_grad():
         output = denoiser.unet(scheduler.add_noise(batch.x0, batch.noise, t), t, class_labels=batch.labels).sample
