@@ -6,7 +6,12 @@ app, which only reads folders, never loads torch.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+
+# MKL rounds a product with a single row by where the row lies in memory, unless told otherwise: a resumed run with one biased image in a
+# batch would end in other weights. MKL reads this at its first product, so it stands before anything can load torch.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 __version__ = "0.1.0"
 
