@@ -107,7 +107,6 @@ def slider() -> dict:
 
 def umap() -> dict:
     """Seconds for aligned layouts of 5,000 points at 12 noise levels, loading and compiling included."""
-
     import tiw
     from tiw.auditing.map import layouts
     from tiw.model.device import pick_device, pick_precision

@@ -37,8 +37,7 @@ METHODS = {
     "reference alone, 1e-3": ("dsm-ref", 0.0, 1e-3),
     "TIW-DSM": ("tiw-dsm", tiw.DebiasConfig().reference_share, 0.0),
 }
-
-ALONE = ("reference alone", "reference alone, 1e-3")
+ALONE = [method for method, (objective, *_) in METHODS.items() if objective == "dsm-ref"]
 
 
 def references(parts: dict, n: int, seed: int):

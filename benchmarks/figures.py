@@ -46,8 +46,8 @@ def at_their_rates(rows: list[dict]) -> list[dict]:
     rates, cells = best_rates(rows), defaultdict(list)
     for row in rows:
         cell = row["cell"]
-        if cell["setting"] == "demo" and cell["seed"] < 100 and row["cell"]["method"] in COLOURS:
-            cells[row["cell"]["method"], cell["references"], cell["minutes"]].append(row)
+        if cell["setting"] == "demo" and cell["seed"] < 100 and cell["method"] in COLOURS:
+            cells[cell["method"], cell["references"], cell["minutes"]].append(row)
     found = []
     for (method, *_), own in cells.items():
         found += [row for row in own if row["cell"]["rate"] == rates.get(method)] or own

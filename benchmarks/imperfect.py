@@ -27,6 +27,7 @@ import sets
 from own_images import write_folder
 
 import tiw
+from tiw.data.references import choose_references
 from tiw.intervals import Estimate
 
 RESULT = ROOT / "benchmarks" / "results" / "imperfect.json"
@@ -37,14 +38,6 @@ COMMANDS = {
     "debias": (*SETS, "--audit", "audit", "--minutes", "1"),
     "compare": ("--debiased", "debias/model", "--count", "1000"),
 }
-
-
-def evenly(images: tiw.ImageSet, n: int) -> tiw.ImageSet:
-    """`n` images, every group equally often."""
-    groups = images.attributes.iloc[:, :2].agg("-".join, axis=1)
-    order = groups.sample(frac=1, random_state=0)
-    rows = np.concatenate([own.index[: n // order.nunique()] for _, own in order.groupby(order)])
-    return images.take(np.sort(rows))
 
 
 def with_wrong(images: tiw.ImageSet, part: float) -> tiw.ImageSet:
@@ -83,12 +76,12 @@ def random_draw(images: tiw.ImageSet, n: int) -> tiw.ImageSet:
 
 
 CASES = {
-    "even": lambda reference: evenly(reference, N),
+    "even": lambda reference: choose_references(reference, N),
     "drawn at random": lambda reference: random_draw(reference, N),
-    "5 % wrong images": lambda reference: with_wrong(evenly(reference, N), 0.05),
-    "10 % wrong images": lambda reference: with_wrong(evenly(reference, N), 0.10),
-    "another crop": lambda reference: cropped(evenly(reference, N)),
-    "JPEG of quality 40": lambda reference: compressed(evenly(reference, N)),
+    "5 % wrong images": lambda reference: with_wrong(choose_references(reference, N), 0.05),
+    "10 % wrong images": lambda reference: with_wrong(choose_references(reference, N), 0.10),
+    "another crop": lambda reference: cropped(choose_references(reference, N)),
+    "JPEG of quality 40": lambda reference: compressed(choose_references(reference, N)),
 }
 
 

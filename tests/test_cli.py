@@ -118,7 +118,7 @@ def test_what_has_finished_is_shown_and_not_done_again(calls):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["debias", "--out", "new", "--strength", -2], "strength: "),
+        (["debias", "--out", "new", "--strength", -2], "strength: it is '-2'; give auto, or a number from 0 to 100"),
         (["debias", "--out", "new", "--objective", "x"], "objective: it is 'x'"),
         (["debias", "--out", "there"], "out: there holds a run of audit, not of debias"),
         (["audit", "--out", "there", "--folds", 4], "out: there holds a run with folds 5, this one has 4"),

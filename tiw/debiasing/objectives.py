@@ -66,8 +66,9 @@ def tiw_dsm(
     """
     xt = perturb(x0, noise, sigma)
     correction = correction_at(log_ratio, xt, sigma, use_correction).scaled(strength)
-    common = {"use_weight": use_weight, "use_correction": use_correction}
-    return corrected(denoiser, x0, xt, sigma, correction, reference_share, **common, sigma_data=sigma_data, loss_weight=loss_weight)
+    return corrected(
+        denoiser, x0, xt, sigma, correction, reference_share, use_weight, use_correction, sigma_data=sigma_data, loss_weight=loss_weight
+    )
 
 
 def corrected(
