@@ -27,8 +27,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from quality_settings import SETTINGS, WORK, Setting, prepare  # noqa: E402
 
-from tiw.choices import OWN_TARGET  # noqa: E402
-
 RESULTS = ROOT / "benchmarks" / "results" / "quality.jsonl"
 
 BATCH, EMA = 48, 0.95  # the defaults of `python -m tiw debias`
@@ -153,8 +151,7 @@ def train(setting: Setting, cell: Cell):
         learning_rate=cell.rate,
         seed=1000 + cell.seed,
     )
-    references = config.references_a_batch if cell.method in OWN_TARGET else 0  # those that are their own target
-    corrected = 0 if ratio is None or cell.method == "iw-dsm" else config.batch_size - references
+    corrected = 0 if cell.method == "iw-dsm" else config.corrected_a_batch
     seconds = (config.batch_size - corrected) / SPEED["dsm"] + corrected / SPEED["tiw"]  # a step
     config = replace(config, steps=max(1, round(60 * cell.minutes * setting.speed / seconds)))
     model, effective = fine_tuned(setting.baseline, setting.biased, reference, ratio, config)

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import kstest, truncnorm
 
 from tiw.choices import OBJECTIVES
+from tiw.debiasing import fine_tune
 from tiw.debiasing.config import DebiasConfig
 from tiw.debiasing.fine_tune import _draw, _losses, _schedule, debias
 from tiw.debiasing.objectives import dsm, tiw_dsm
@@ -86,6 +87,15 @@ def test_a_batch_holds_a_biased_image_however_large_the_share_of_the_references(
     with pytest.raises(UserInputError, match=r"batch_size.*both sets"):  # before any work
         DebiasOptions(batch_size=1)
     assert DebiasConfig("dsm-obs", batch_size=1, reference_share=0).references_a_batch == 0
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_a_forecast_counts_is_what_the_ratio_is_asked_about(objective, blob_sets, ratio, monkeypatch):
+    asked, of_rows = [], fine_tune._of_rows
+    monkeypatch.setattr(fine_tune, "_of_rows", lambda ratio, batch: asked.append(len(batch.x0)) or of_rows(ratio, batch))
+    config = replace(CONFIG, objective=objective, batch_size=8, reference_share=0.5)
+    next(debias(ratio.denoiser, *blob_sets, ratio, config))
+    assert sum(asked) == config.corrected_a_batch
 
 
 def test_the_window_cuts_and_does_not_pile_up(blob_sets, tiny_denoiser):

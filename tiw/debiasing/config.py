@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..choices import MAX_STRENGTH, OBJECTIVES, OWN_TARGET
+from ..choices import MAX_STRENGTH, OBJECTIVES, OWN_TARGET, WITH_RATIO
 from ..described import Checked, option
 from ..errors import UserInputError
 
@@ -57,6 +57,13 @@ class DebiasConfig(Checked):
         if self.objective == "dsm-ref":
             return self.batch_size
         return min(round(self.reference_share * self.batch_size), self.batch_size - 1)
+
+    @property
+    def corrected_a_batch(self) -> int:
+        """Whole images that the ratio is asked about: none without one, and no reference that is its own target."""
+        if self.objective not in WITH_RATIO:
+            return 0
+        return self.batch_size - (self.references_a_batch if self.objective in OWN_TARGET else 0)
 
     @property
     def exact_share(self) -> float:

@@ -32,7 +32,7 @@ LONG = 3600.0  # seconds: from here on the ways to shorten it are named, and che
 LOOK = 900.0  # seconds: what looking for what lags may always take; more only where training takes as long
 SLOW = 1.0  # seconds: a pass of one image that takes so long need not be timed twice
 STEPS, GUIDED = 12, 3.0  # of the checks' samples, and what a guided pass costs against a plain one
-TRAINED = 6.0  # passes that an image costs in a training step: forward and back, the baseline's own, the gradient of the ratio
+TRAINED, CORRECTED = 3.0, 1.0  # passes of an image in a training step: forward and back, and its log ratio with the gradient
 SHORT = {"levels": 4, "scored": 500}  # what is offered
 PREVIEWED = (64, 8)  # samples of an image grid: of small images, and at least
 
@@ -170,7 +170,7 @@ def preview_count(denoiser: Denoiser) -> int:
 
 def training_passes(o: DebiasOptions) -> float:
     """Of the steps that were asked for."""
-    return o.steps * o.batch_size * TRAINED
+    return o.steps * (o.batch_size * TRAINED + o.config().corrected_a_batch * CORRECTED)
 
 
 def lagging_passes(denoiser: Denoiser) -> int:
