@@ -27,6 +27,11 @@ def test_the_table_is_the_committed_result():
     assert set(result["rows"]) == set(module.NAMES) and all(row["n"] == module.COUNT for row in result["rows"].values())
 
 
+def test_the_table_of_a_comparisons_cost_is_the_committed_result():
+    text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+    assert text.split("<!-- compare -->")[1].split("<!-- end -->")[0].strip() == benchmark("compare").table()
+
+
 def test_the_tables_of_the_made_sets_are_the_committed_results(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
