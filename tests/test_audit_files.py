@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,21 @@ def test_no_cell_of_any_table_is_a_formula_and_numbers_stay_numbers(audited):
     head = (run.path / "scores.csv").read_text().splitlines()[0]
     assert "label: =1+1" in head  # behind our own words, no formula
     assert pd.read_csv(run.path / "scores.csv")["log_ratio_at_0.1"].dtype == float
+
+
+def test_what_was_left_out_and_every_pictures_files_are_in_the_report_and_a_table(tmp_path):
+    biased, reference = images(400, 0.8, "biased"), images(100, 0.5, "reference")
+    biased = replace(biased, skipped=("=odd.heic (format: cannot be read)",), sources=np.array([f"a/{k} <i>.png" for k in range(400)]))
+    ratio = Ratio(biased, reference)
+    ratio.about |= {"cross_entropy": {"exact": 0.6}}
+    run = RunFolder.create(tmp_path / "run", "audit", AuditOptions(baseline="none"))
+    write_audit(run, audit(biased, reference, ratio))
+    rows = list(csv.DictReader(io.StringIO((run.path / "left_out.csv").read_text())))
+    assert rows == [{"set": "biased", "file": "'=odd.heic (format: cannot be read)"}]
+    page, most = (run.path / "report.html").read_text(), run.result()["over_represented"]
+    assert "Files left out: 1 of the biased set, 0 of the reference set." in page and "=odd.heic" in page
+    listed = "".join(f"<li>a/{item} &lt;i&gt;.png</li>" for item in most)
+    assert listed in page and page.count("Their files") == page.count("<img")
 
 
 def test_harmless_text():

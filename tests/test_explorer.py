@@ -102,6 +102,13 @@ def test_the_zip_holds_the_chosen_images_and_their_scores(audited):
     assert np.array_equal(image, load_images(audited.options["biased"]).images[3])
 
 
+def test_an_image_in_the_zip_has_the_name_of_its_own_file():
+    from ui.explorer import _file
+
+    assert _file("biased", 3, "people/anna <b>.JPG") == "biased-000003 anna _b_.png"
+    assert _file("reference", 5, "row 5") == "reference-000005.png" and _file("biased", 3, "../../x") == "biased-000003 x.png"
+
+
 def test_moved_images_leave_the_biased_set(audited):
     from ui import explorer, store
 
@@ -146,6 +153,37 @@ def test_labels_of_any_name_reach_the_charts(audited):
         "group of similar images": ["1"],
         "group": ["c"],
     }
+
+
+MAP = """
+const plain = (name) => name, data = { levels: [{ histogram: { edges: [-1, 1] } }], maps: { "-1": { x: [0, 1, 2, 3], y: [0, 0, 0, 0] } } };
+data.points = { item: [0, 1, 2, 3], set: [0, 0, 1, 1], attributes: { hair: { codes: [1, 0, 1, -1], values: ["<i>", "short"] } } };
+const has_webgl = false, selection = [], names = ["biased", "reference"], TITLES = { biased: "Large", reference: "Reference" };
+const COLOUR = { biased: "b", reference: "r", middle: "m" }, CATEGORIES = ["one", "two"], layout = "-1", current = null;
+const set_of = (p) => names[data.points.set[p]], file_of = plain, factor = plain, ratio = () => 0, passes = () => true, count = plain;
+const escaped = (text) => String(text).replace("<", "&lt;");
+let shuffled = null, colour;
+PARTS
+console.log(JSON.stringify(["set", "hair"].map((name) => { colour = name; return map_traces(); })));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_no_group_hides_another_on_the_map():
+    """Coloured by a label, the last of its values had lain over all others: one trace in random order, as for the sets."""
+    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_draw.js").read_text()
+    parts = source[source.index("function drawing_order") : source.index("function draw_map()")]
+    done = subprocess.run(["node", "-e", MAP.replace("PARTS", parts)], capture_output=True, text=True, check=True)
+    for traces, legend, colours in zip(
+        json.loads(done.stdout),
+        (["Large (2)", "Reference (2)"], ["&lt;i> (1)", "short (2)"]),
+        ({0: "b", 1: "b", 2: "r", 3: "r"}, {0: "two", 1: "one", 2: "two", 3: "m"}),
+        strict=True,
+    ):
+        dots, *names = traces
+        assert sorted(dots["x"]) == [0, 1, 2, 3] and not dots["showlegend"]
+        assert dict(zip(dots["x"], dots["marker"]["color"], strict=True)) == colours
+        assert [name["name"] for name in names] == legend and all(name["x"] == [None] for name in names)
 
 
 FETCHES = """

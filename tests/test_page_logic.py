@@ -347,7 +347,7 @@ def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
     assert chosen(OWN, DEMO, *fields) == UNLOADED  # pressed before the page has heard of it
     assert chosen(PORTRAITS, DEMO, *fields) == DEMO
     assert chosen(OWN, {**sets, "baseline": "trained"}, *fields[:1], sets["reference"], *fields[2:])["baseline"] == "trained"
-    changed, *_ = edited(DEMO, *fields)
+    changed, *_ = edited(None, DEMO, *fields)
     assert changed == UNLOADED and not page.follow_sets(changed)[2]["interactive"]
     assert "No images are loaded" in uses(changed)
     current, message = panel.start("audit", {}, {**changed, "scored": 200})
@@ -355,9 +355,41 @@ def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
     assert go_on(OWN, changed, *fields)[-1] is False
     loaded = go_on(OWN, changed, sets["biased"], sets["reference"], "", "", 0, False)
     assert loaded[0] == sets and loaded[-1] is True
-    called, *rest, _ = edited(sets, sets["biased"], sets["reference"], "", "", 0, False, " The  crowd ", "")
+    called, *rest, _ = edited(None, sets, sets["biased"], sets["reference"], "", "", 0, False, " The  crowd ", "")
     assert called == {**sets, "biased_name": "The crowd"} and all(map(unchanged, rest))  # a name needs no reading
     assert go_on(PORTRAITS, DEMO, *fields)[-1] is True
+
+
+def test_what_the_page_has_left_for_other_images_says_no_more(store, sets, monkeypatch):
+    """A load that went on behind a change had put its own sets in the place of the demo that was chosen since."""
+    import threading
+
+    from ui import data_tab, loading
+    from ui.data_tab import DEMO, OWN, PORTRAITS, UNLOADED, edited
+
+    goes_on, read_here = threading.Event(), loading.load_in_child
+    monkeypatch.setattr(loading, "load_in_child", lambda *given, **how: goes_on.wait(20) and read_here(*given, **how))
+    monkeypatch.setattr(loading, "LOOK", 0.05)
+    fields = (sets["biased"], sets["reference"], "", "", 0, False, "", "")
+    for leave in (
+        lambda: data_tab.switch(None, PORTRAITS, 0),
+        lambda: edited(None, UNLOADED, "/elsewhere", *fields[1:]),
+        lambda: next(data_tab.choose_own(None, *fields)),
+    ):
+        load = data_tab.choose_own(None, *fields)
+        next(load)
+        leave()
+        assert list(load) == []
+    load = data_tab.choose_own(None, *fields)
+    next(load)
+    assert all(map(unchanged, edited(None, UNLOADED, *fields[:6], "The crowd", "")[:-1]))  # a name alone: the load goes on
+    goes_on.set()
+    *_, (chosen, *_) = load
+    assert chosen == {**sets, "biased_name": "The crowd"}
+    _, _, chosen, said, resize, leave_out, cancel, view = data_tab.switch(None, OWN, 0)
+    assert chosen == UNLOADED and said == "" and "No images are loaded" in view
+    assert not any(button["visible"] for button in (resize, leave_out, cancel))
+    assert data_tab.switch(None, PORTRAITS, 50)[2] == {**DEMO, "references": 50}
 
 
 def test_the_sets_that_a_run_will_use_are_named(store, sets):

@@ -91,6 +91,76 @@ def test_two_audits_side_by_side(store, sets):
     assert not two_audits.choices({"audit": ""})[0]["visible"]
 
 
+def test_what_was_left_out_is_counted_and_named_beside_the_audit(store, sets):
+    from ui import audit_tab, routes
+
+    about = {"left_out": [f"{k}.heic (format: cannot be read)" for k in range(203)], "notes": ["2 images were CMYK."]}
+    run = put(store, "a", "audit", AuditOptions(**sets), {**AUDITED, "biased": {**AUDITED["biased"], **about}})
+    text = audit_tab._tables(run)
+    assert "Large set: 203 left out" in text and "7.heic (format" in text and "2 images were CMYK." in text and "And 3 more" in text
+    assert f"tiw/{run.id}/left_out.csv" in text and "left_out.csv" in routes.ANSWERS
+    whole = put(store, "b", "audit", AuditOptions(**sets), AUDITED)
+    assert "left out" not in audit_tab._tables(whole)
+
+
+def test_the_verdict_says_its_numbers_in_words_and_names_the_sets_as_the_page_does(store, sets):
+    from ui import audit_tab
+
+    reason = "At least 51 % of the biased images still count, 3 of them are in the biased set too."
+    verdict = {"level": "reliable", "sentence": "The sets differ.", "reasons": [reason], "reliable_from": 0.1}
+    result = {**AUDITED, "biased": {**AUDITED["biased"], "scored": 40}, "levels": [LEVEL], "verdict": verdict}
+    text = audit_tab._verdict(put(store, "a", "audit", AuditOptions(**sets), result).result)
+    assert "a model picks the right one 70 times in 100 (50 = guessing)" in text and "40 images are worth about 16" in text
+    assert "51 % of the images of the large set still count, 3 of them are in the large set too." in text
+
+
+def test_shares_stand_in_numbers_below_their_chart(store, sets):
+    """The chart alone has them in its hover, which a phone has not; a value that a set lacks altogether was not marked as few."""
+    from ui import finding
+
+    rows = audited(store, "a", sets, 0.2).result["shares"]
+    rows = [*rows, {**rows[0], "set": "reweighted", "count": None, "n": 16.4}]
+    text = finding.shares(rows, None)
+    assert "20.0\u00a0%</b> <small>10.0\u00a0% to 30.0\u00a0%, n = 40, few" in text and "n = 16</small>" in text
+    none = finding.shares([{**row, "count": 0 if row["set"] == "biased" else 24} for row in rows], None)
+    assert "<em> few</em>" in none and "<em> few</em>" not in finding.shares([{**row, "count": 24} for row in rows[:2]], None)
+
+
+def test_every_run_on_screen_has_its_settings(store, sets, monkeypatch):
+    from tiw.run.options import EvenOutOptions
+    from ui import audit_tab, debias_tab, pictures
+
+    monkeypatch.setattr(pictures, "run_samples", lambda run: {"seeds": [0], "baseline": [], "debiased": []})
+    result = {"strength": 1.2, "strength_match": None, "gap_closed": None}
+    preview = put(store, "a", "preview", PreviewOptions(), result)
+    fix = put(store, "b", "even-out", EvenOutOptions(), {"steps": ["x"], "left": [], "biased": {"name": "b"}, "reference": {"name": "r"}})
+    assert all("Settings of this run" in text for text in (debias_tab._guided(preview), audit_tab._fixed(fix)))
+
+
+def test_a_debiasing_is_cited_with_what_identifies_its_images(store, sets):
+    from ui import cite
+
+    kept = {
+        role: {"name": name, "n": n, "fingerprint": {"sha256": name * 32}}
+        for role, name, n in (("biased", "ab", 40), ("reference", "cd", 30))
+    }
+    result = {"objective": "tiw-dsm", "strength": 1.0, "steps": 2}
+    inputs = {**sets, "baseline": "demo", "biased_name": "The crowd"}
+    text = cite.fold(put(store, "a", "debias", DebiasOptions(**inputs), {**result, "sets": kept}))
+    assert "“ab” (40 images, SHA-256 abababababab)" in text and "“cd” (30 images, SHA-256 cdcdcdcdcdcd)" in text
+    assert "trained on The crowd" in cite.fold(put(store, "b", "debias", DebiasOptions(**inputs), result))  # of before they were kept
+
+
+def test_every_term_of_the_glossary_stands_on_the_page():
+    from pathlib import Path
+
+    from ui import words
+
+    code = "".join(path.read_text() for path in Path(words.__file__).parent.glob("*.py"))
+    used = set(re.findall(r"html\.term\(\s*['\"]([^'\"]+)", code))
+    assert used == set(words.GLOSSARY) and len(used) == 10
+
+
 @pytest.mark.parametrize("values", [None, [], [1, 2], ["x", 1, True], [1, "a", 3]])
 def test_only_what_fits_the_fields_is_filled_in_again(values):
     from ui.page import refilled

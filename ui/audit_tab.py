@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from tiw.errors import UserInputError
+from tiw.run.report import in_words
 
 from . import caps, cite, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, two_audits, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
@@ -17,6 +18,7 @@ from .sets import chosen as chosen_sets
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
 EXPLORER = ["csv.js", *(f"explorer_{part}.js" for part in ("state", "draw", "panel", "load"))]
+MOST_LISTED = 200  # files that were left out, on the page
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad", *NAMES)  # options that say which images
 NOTHING = html.empty(
     "No audit yet",
@@ -149,7 +151,8 @@ def _fixed(run: store.Run) -> str:
         "Your own files are as they were. “Load both copies” puts the copies in their place here; then “Audit” looks at them. "
         "The fix takes from both sets what one of them lacks; it brings no detail back."
     )
-    return html.card(f"<h3>Camera fix of {names}</h3><p>Done to every image of both sets:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
+    made = html.card(f"<h3>Camera fix of {names}</h3><p>Done to every image of both sets:</p><ul>{steps}</ul>{rest}<p>{text}</p>", "camera")
+    return f'<div class="stack">{made}{settings(run)}</div>'
 
 
 def _move_to_reference(sets: dict, event: gr.EventData) -> tuple[dict, str]:
@@ -175,7 +178,8 @@ def _head(run: store.Run) -> str:
 
 def _verdict(result: dict, called: str = "") -> str:
     verdict, biased, reference = result["verdict"], result["biased"], result["reference"]
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict["reasons"])
+    said = [*(in_words(result) if result["levels"] else []), *map(words.roles, verdict["reasons"])]
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in said)
     about = (f"{escape(called)} · " if called else "") + (
         f"{biased['scored']:,} of {biased['n']:,} images of “{escape(biased['name'])}” against {reference['n']:,} of "
         f"“{escape(reference['name'])}” · {escape(result['estimator'])} estimator"
@@ -188,7 +192,7 @@ def _verdict(result: dict, called: str = "") -> str:
 
 
 def _problems(result: dict) -> str:
-    found = [problem["sentence"] for problem in result.get("problems", [])]
+    found = [words.roles(problem["sentence"]) for problem in result.get("problems", [])]
     return html.problems("Look at the images first:", found) if found else ""
 
 
@@ -196,7 +200,7 @@ def _camera(run: store.Run) -> str:
     """Before anything else: properties of how the images were made that alone separate the sets, with the images most typical of each."""
     found = []
     for suspect in run.result["camera"]:
-        sentence, named = suspect["sentence"], explorer.chosen(run, suspect["examples"])
+        sentence, named = words.roles(suspect["sentence"]), explorer.chosen(run, suspect["examples"])
         sheets = []
         for role in pictures.ROLES:
             alt = f"Images of the {words.ROLES[role].lower()}, typical in {suspect['name']}"
@@ -221,7 +225,20 @@ def _tables(run: store.Run) -> str:
         shares = html.card(finding.shares(run.result["shares"], run.result.get("finding"))) + _groups(run)
     diagnostics = html.fold("All noise levels", _diagnostics(run.result["levels"]), "their diagnostics in one table")
     keep = html.card(f'<h3>To keep</h3><div class="links">{links}{html.copy_link(run.id)}</div>')
-    return f'<div class="stack">{shares}{diagnostics}{keep}{cite.fold(run)}{settings(run)}</div>'
+    return f'<div class="stack">{shares}{diagnostics}{keep}{_left_out(run)}{cite.fold(run)}{settings(run)}</div>'
+
+
+def _left_out(run: store.Run) -> str:
+    """What of both sets was not used, and what was converted: counted, and named file by file."""
+    parts = []
+    for role in pictures.ROLES:
+        files, notes = (run.result[role].get(name, []) for name in ("left_out", "notes"))
+        if files or notes:
+            listed = "".join(f"<li>{escape(said)}</li>" for said in (*notes, *files[:MOST_LISTED]))
+            more = f"<p>And {len(files) - MOST_LISTED:,} more, all in the CSV.</p>" if len(files) > MOST_LISTED else ""
+            parts.append(f"<h4>{html.dot(role)} {words.ROLES[role]}: {len(files):,} left out</h4><ul>{listed}</ul>{more}")
+    link = f'<div class="links"><a class="button" href="tiw/{run.id}/left_out.csv" download>Left out (CSV)</a></div>'
+    return html.fold("What was left out or converted", "".join(parts) + link, "of both sets") if parts else ""
 
 
 def _groups(run: store.Run) -> str:

@@ -18,10 +18,7 @@ def fold(run: store.Run) -> str:
 
 def _audit(run: store.Run) -> str:
     result, options = run.result, run.options
-    sets = [
-        f"“{result[role]['name']}” ({result[role]['n']:,} images, SHA-256 {result[role].get('fingerprint', {}).get('sha256', '')[:12]})"
-        for role in pictures.ROLES
-    ]
+    sets = [_set(result[role]) for role in pictures.ROLES]
     levels = [f"{level['sigma']:.2g}" for level in result["levels"]]
     span = " to ".join(levels[:: max(len(levels) - 1, 1)])
     return (
@@ -34,8 +31,9 @@ def _audit(run: store.Run) -> str:
 
 def _debias(run: store.Run) -> str:
     result, options = run.result, run.options
-    biased, reference = (words.set_name(options[role]) for role in pictures.ROLES)
-    few = f" ({options['references']:,} references)" if options["references"] else ""
+    kept = result.get("sets") or {}
+    biased, reference = (_set(kept[role]) if role in kept else words.name_of(options, role) for role in pictures.ROLES)
+    few = f" ({options['references']:,} references)" if options["references"] and not kept else ""
     strength = "" if result.get("strength") is None else f", strength {words.number(result['strength'])}"
     matched = " (matched to the reference set without labels)" if strength and options["strength"] == "auto" else ""
     return (
@@ -50,10 +48,7 @@ def _compare(run: store.Run) -> str:
     result, options = run.result, run.options
     last = options["seed"] + result["n"] - 1
     set_ = (result.get("sets") or {}).get("reference") or {}
-    prints = (set_.get("fingerprint") or {}).get("sha256", "")[:12]
-    reference = (
-        f"“{set_['name']}” ({set_['n']:,} images{f', SHA-256 {prints}' if prints else ''})" if set_.get("name") else "the reference set"
-    )
+    reference = _set(set_) if set_.get("name") else "the reference set"
     counted = ""
     if classifier := result.get("classifier"):
         counted = (
@@ -65,6 +60,12 @@ def _compare(run: store.Run) -> str:
         f"{options['sampling_steps']} steps of the {options['solver']} solver in TIW Studio {_version(run)}, and held against {reference}."
         f"{counted}"
     )
+
+
+def _set(about: dict) -> str:
+    """A set by its name, its size and what identifies it."""
+    prints = (about.get("fingerprint") or {}).get("sha256", "")[:12]
+    return f"“{about['name']}” ({about['n']:,} images{f', SHA-256 {prints}' if prints else ''})"
 
 
 def _version(run: store.Run) -> str:

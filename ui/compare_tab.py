@@ -37,8 +37,9 @@ def build(current: gr.BrowserState) -> CompareTab:
     theme.html(
         html.lead(
             "What changed, and what did not?",
-            "Both models paint from the same seeds. Shares are counted by a classifier and shown with their number of images and 95 % "
-            "interval; quality is measured beside them, because a model can reach any share by painting badly.",
+            f"The {html.term('baseline')} and the debiased model paint from the same seeds. Shares are counted by a classifier and shown "
+            f"with their number of images and 95 % {html.term('interval')}. Quality is measured beside them, because a model can reach any "
+            "share by painting badly.",
         )
         + learn_words.what("compare")
     )
@@ -234,7 +235,13 @@ def _memory(closer: dict | None, gap: dict | None) -> str:
     found = []
     if gap:
         found.append(
-            html.tile("Gap closed", words.percent(gap["value"]), words.interval(gap, words.percent), "judged without labels", "debiased")
+            html.tile(
+                html.term("gap closed", "Gap closed"),
+                words.percent(gap["value"]),
+                words.interval(gap, words.percent),
+                "judged without labels",
+                "debiased",
+            )
         )
     if closer:
         help_ = "than to held-out images; 50 %: none memorised"

@@ -13,7 +13,7 @@ from tiw.errors import UserInputError
 
 from . import caps, finding, gate, html, keeping, learn_words, loading, pictures, reference_builder, store, theme, words
 from .panel import QUIET
-from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, typed
+from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, show, typed
 
 BLANK = ("", "", "", "", 0, False, "", "")  # the fields for own images, before anything is typed
 
@@ -102,12 +102,7 @@ def build() -> DataTab:
     loaded = [sets, message, resize, leave_out, halt, kept]
     quiet = {**QUIET, "trigger_mode": "always_last"}
 
-    def switch(kind: str, references: int) -> tuple:
-        own = kind == OWN
-        chosen = UNLOADED if own else choose_demo(references)
-        return (gr.update(visible=not own), gr.update(visible=own), chosen, "")
-
-    source.input(switch, [source, references], [demo_box, own_box, sets, message], **QUIET)
+    source.input(switch, [source, references], [demo_box, own_box, *loaded[:-1], view], **QUIET)
     references.input(choose_demo, references, sets, **QUIET)
     for field in own:
         field.input(edited, [sets, *own], loaded, **quiet)
@@ -157,6 +152,14 @@ def _source(role: str) -> tuple[gr.Textbox, gr.File, gr.Textbox]:
     return path, upload, name
 
 
+def switch(request: gr.Request | None, kind: str, references: int) -> tuple:
+    """Demo or own images: whatever was shown, offered or being read for the other choice goes at once."""
+    own = kind == OWN
+    loading.leave(request)
+    chosen = UNLOADED if own else choose_demo(references)
+    return gr.update(visible=not own), gr.update(visible=own), chosen, "", *_buttons({}), show(chosen)
+
+
 def restore(sets: dict, kept: list = BLANK) -> tuple:
     """After a reload: the sets that this browser had chosen, and what was typed."""
     sets = read(sets)
@@ -173,23 +176,27 @@ def choose_demo(references: int) -> dict:
     return read({**DEMO, "references": references})
 
 
-def edited(sets: dict, *fields: object) -> tuple:
+def edited(request: gr.Request | None, sets: dict, *fields: object) -> tuple:
     """Own images were typed: as long as they are not loaded no run can start, neither on them nor on what was there before. A name alone
     needs no reading."""
     sets = read(sets)
     if matches(sets, *fields):
         return (renamed(sets, *fields), *(gr.skip(),) * 4, list(fields))
+    if loading.leave(request, typed(*fields)):
+        return (*(gr.skip(),) * 5, list(fields))
     return (UNLOADED, "", *_buttons({}), list(fields))
 
 
 def choose_own(request: gr.Request | None, *fields: object) -> Iterator[tuple]:
     """Read and check both sets, with progress; where anything is wrong nothing is loaded, and every problem is said, once."""
-    sets, chosen, said, offers = typed(*fields), UNLOADED, "", {}
+    chosen, said, offers, reading = UNLOADED, "", {}, None
     try:
-        for reading in loading.read(sets, request):
+        for reading in loading.read(typed(*fields), request):
             if reading.found is None:
                 yield UNLOADED, reading.shown(), *_buttons({}, reading=True), list(fields)
-        chosen, said, offers = _read(sets, reading.found, reading.warnings)
+        if reading is None or reading.left:
+            return
+        chosen, said, offers = _read(reading.sets, reading.found, reading.warnings)
     except Cancelled:
         said = html.card("<p>Cancelled. No images are loaded.</p>")
     except Exception:  # a fault of ours or of the system: the page says so and goes on

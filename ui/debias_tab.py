@@ -12,7 +12,7 @@ from tiw.choices import WITH_RATIO
 from tiw.run.options import DebiasOptions, TrainOptions
 
 from . import cite, gate, html, learn_words, pictures, store, theme, training_view, words
-from .panel import QUIET, Panel, start, state_of, state_row, stop, stop_button
+from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import chosen as chosen_sets
 
 DEFAULT, TRAIN = DebiasOptions(), TrainOptions()
@@ -142,8 +142,8 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
 def _training_fields() -> list[gr.components.Component]:
     """The offer to train a baseline: its button, then the fields."""
     theme.html(
-        '<div class="chart-title">First, a model of the biased set</div><div class="inset"><p>Debiasing starts from a diffusion model, and '
-        "none was named. Train one here on the biased set alone, or name one on the Data tab. It takes as long as you give it: on two CPU "
+        '<div class="chart-title">First, a model of the large set</div><div class="inset"><p>Debiasing starts from a diffusion model, and '
+        "none was named. Train one here on the large set alone, or name one on the Data tab. It takes as long as you give it: on two CPU "
         "cores simple 64×64 pictures come out clean after half an hour, photographs need hours or a GPU. You can stop, look and "
         "resume.</p></div>"
     )
@@ -250,7 +250,7 @@ def _strength(result: dict) -> str:
 
 
 def _sets(run: store.Run) -> str:
-    biased, reference = (escape(words.set_name(run.options[role])) for role in pictures.ROLES)
+    biased, reference = (escape(words.name_of(run.options, role)) for role in pictures.ROLES)
     return f"From {biased} towards {reference}." if (biased, reference) != ("demo portraits", "demo portraits") else ""
 
 
@@ -276,4 +276,5 @@ def _guided(run: store.Run) -> str:
         f"{n} images from the same seeds. Nothing was trained: the ratio steers each image while it is drawn, at strength "
         f"<b>{_strength(result)}</b>. {words.gap_closed(gap)} {_sets(run)}"
     )
-    return _doubt(run) + html.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+    shown = html.card(f'<h3>Preview of the debiased model</h3><p>{text}</p><div class="tiw-two">{sheets}</div>')
+    return f'<div class="stack">{_doubt(run)}{shown}{settings(run)}</div>'

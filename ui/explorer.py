@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
@@ -173,17 +174,24 @@ def chosen(run: store.Run, items: list[int]) -> list[tuple[str, int]]:
 
 
 def zipped(run: store.Run, items: list[int]) -> IO[bytes]:
-    """The images of these items as PNG files in a zip, with a table of their scores; an open temporary file."""
+    """The images of these items as PNG files in a zip, each under its own file's name, with a table of their scores; an open temporary
+    file."""
     sets, packed = _sets(run), tempfile.TemporaryFile()  # noqa: SIM115  (closed by the stream)
     with zipfile.ZipFile(packed, "w") as archive:  # stored: PNG does not compress
         for role, index in chosen(run, items)[:MOST_LOADED]:
             png = io.BytesIO()
             Image.fromarray(sets[role].images[index]).save(png, "PNG")
-            archive.writestr(f"{role}-{index:06d}.png", png.getvalue())
+            archive.writestr(_file(role, index, sets[role].sources[index]), png.getvalue())
         table = pd.read_csv(run.path / "scores.csv", dtype=str, keep_default_na=False)  # as it stands, every number with its digits
         archive.writestr("scores.csv", table[table["item"].isin([str(item) for item in items])].to_csv(index=False))
     packed.seek(0)
     return packed
+
+
+def _file(role: str, index: int, source: str) -> str:
+    """Set, row and the name that the image's own file has, without its folders: 'biased-000003 anna.png'."""
+    own = "" if source == f"row {index}" else re.sub(r"[^\w. ()-]", "_", PurePosixPath(source).stem)[:80].strip()
+    return f"{role}-{index:06d}{f' {own}' if own else ''}.png"
 
 
 def with_more_references(run: store.Run, items: list[int]) -> dict:

@@ -18,7 +18,9 @@ def card(run: store.Run) -> str:
     shown = [*found["too_rare"][:SHOWN], *found["too_frequent"][:SHOWN]] or found["crossings"][:SHOWN]
     about = f"{found['tested']:,} {'values' if found['labelled'] else 'groups'} were compared; p-values are adjusted for all of them."
     rows = "".join(_difference(run, difference) for difference in shown)
-    return html.card(f'<h3 class="finding">{_sentence(found)}</h3>{rows}<small>{about} Intervals are 95 %.</small>', "found")
+    return html.card(
+        f'<h3 class="finding">{_sentence(found)}</h3>{rows}<small>{about} {html.term("interval", "Intervals")} are 95 %.</small>', "found"
+    )
 
 
 def _sentence(found: dict) -> str:
@@ -70,9 +72,34 @@ def shares(rows: list[dict], finding: dict | None) -> str:
         "The largest difference first, crossings of two labels last. Lines are 95 % intervals. ● marks a difference that chance does not "
         "explain; “few” marks fewer than ten images. If the ratio is right, weighting brings the large set to the reference’s shares."
     )
+    table = html.table(
+        ["Share", *(f"{html.dot(name)} {title}" for name, title in words.SHARE_SETS.items())],
+        [[_named(key), *(_counted(both[key].get(name)) for name in words.SHARE_SETS)] for key in ordered],
+        "Shares in numbers",
+        cards=True,
+    )
+    numbers = f'<details class="tiw-what more"><summary>The same in numbers, with n and intervals</summary>{table}</details>'
     return (
         f'<h3>Shares, and what the weights make of them</h3><p>{text}</p><div class="legend">{legend}</div><div class="dots">{lines}</div>'
+        f"{numbers}"
     )
+
+
+def _named(key: tuple) -> str:
+    return f"{escape(words.label(key[0]))} <b>{escape(key[1])}</b>"
+
+
+def _few(row: dict) -> bool:
+    """Whether a counted share rests on too few images; a weighted one is not counted."""
+    return row.get("count") is not None and row["count"] < FEW
+
+
+def _counted(row: dict | None) -> str:
+    if row is None:
+        return ""
+    low, high = (words.percent(edge, 1) for edge in row["interval"])
+    few = ", few" if _few(row) else ""
+    return f"<span><b>{words.percent(row['share'], 1)}</b> <small>{low} to {high}, n = {words.count(row['n'])}{few}</small></span>"
 
 
 def _line(key: tuple, sets: dict, sure: bool) -> str:
@@ -88,12 +115,10 @@ def _line(key: tuple, sets: dict, sure: bool) -> str:
         )
         low, high = words.percent(low), words.percent(high)
         said.append(f"{title} {words.percent(row['share'], 1)} ({low} to {high}, n = {words.count(row['n'])})")
-    few = any((sets[role].get("count") or FEW) < FEW for role in pictures.ROLES)
-    flags = ("●" if sure else "") + (" few" if few else "")
-    name = f"{escape(words.label(key[0]))} <b>{escape(key[1])}</b>"
+    flags = ("●" if sure else "") + (" few" if any(map(_few, sets.values())) else "")
     shown = " ".join(f'<b class="{role}">{words.percent(sets[role]["share"])}</b>' for role in pictures.ROLES)
     tip = escape("; ".join(said))
     return (
-        f'<div class="dotline"><span>{name} <em>{flags}</em></span>'
+        f'<div class="dotline"><span>{_named(key)} <em>{flags}</em></span>'
         f'<span class="track" role="img" aria-label="{tip}" title="{tip}">{"".join(marks)}</span><span class="nums">{shown}</span></div>'
     )

@@ -13,7 +13,7 @@ import gradio as gr
 from tiw.data import ImageSet, estimate, load_in_child
 
 from . import caps, gate, html, pictures, store, words
-from .sets import Found, problems, warnings
+from .sets import NAMES, Found, problems, warnings
 
 LOOK = 0.3  # seconds between two looks of the page
 
@@ -27,6 +27,7 @@ class Reading:
     costs: dict[str, str] = field(default_factory=dict)  # by role: what the set will take, in a sentence
     done: dict[str, tuple[int, int]] = field(default_factory=dict)  # by role: images read, images
     found: Found | None = None  # at the end
+    left: bool = False  # the page has gone on to other images
     warnings: list[str] = field(default_factory=list)
     error: BaseException | None = None
 
@@ -62,7 +63,7 @@ class Reading:
             value = f' value="{done}" max="{total}"' if total else ""
             amount = f"{done:,} of {total:,}" if total else self.costs.get(role, "")
             waits = "" if role in self.costs or total or role == "biased" else "waiting"
-            name = words.set_name(self.sets[role])
+            name = words.name_of(self.sets, role)
             lines.append(
                 f'<div class="row"><b>{html.dot(role)} Reading the {words.ROLES[role].lower()}: {escape(name)}</b>'
                 f"<span>{amount or waits}</span></div>"
@@ -86,21 +87,38 @@ def cancel(request: gr.Request | None) -> None:
         reading.stop.set()
 
 
+def leave(request: gr.Request | None, wanted: dict | None = None) -> bool:
+    """The page shows other images now: what it was reading stops and says no more. A reading of the `wanted` ones goes on, under the
+    names that they have now. Whether it does."""
+    reading = _AT_WORK.get(_page(request))
+    if reading is None:
+        return False
+    if wanted is not None and all(wanted[name] == reading.sets[name] for name in wanted if name not in NAMES):
+        reading.sets = {**reading.sets, **wanted}
+        return True
+    reading.left = True
+    reading.stop.set()
+    return False
+
+
 def read(sets: dict, request: gr.Request | None) -> Iterator[Reading]:
-    """The load of these sets again and again while it works, and once more at its end. A page that is closed, or loads anew, stops it.
+    """The load of these sets again and again while it works, and once more at its end. A page that is closed, or loads anew, stops it;
+    one that has gone on to other images hears no more of it.
 
     Raises Cancelled, and whatever the reading raised that is no problem of the sets.
     """
-    cancel(request)
+    leave(request)
     key, reading = _page(request), Reading(sets)
     _AT_WORK[key] = reading
     worker = threading.Thread(target=contextvars.copy_context().run, args=(reading.work,), daemon=True, name="tiw-reading")
     worker.start()
     try:
         worker.join(LOOK)
-        while worker.is_alive():
+        while worker.is_alive() and not reading.left:
             yield reading
             worker.join(LOOK)
+        if reading.left:
+            return
         if reading.error is not None:
             raise reading.error
         yield reading

@@ -116,6 +116,10 @@ def _scores(run: store.Run, params: dict[str, str]) -> Response:
     return _download((run.path / "scores.csv").read_bytes(), "audit-scores.csv", "text/csv")
 
 
+def _left_out(run: store.Run, params: dict[str, str]) -> Response:
+    return _download((run.path / "left_out.csv").read_bytes(), "audit-left-out.csv", "text/csv")
+
+
 def _preview(run: store.Run, params: dict[str, str]) -> Response | None:
     name = params["name"]
     return _webp((run.path / "previews" / name).read_bytes()) if re.fullmatch(r"\d+\.webp", name) else None
@@ -188,6 +192,7 @@ ANSWERS = {
     "shares.csv": _shares,
     "scores.csv": _scores,
     "levels.csv": _levels,
+    "left_out.csv": _left_out,
     "report.html": _report,
     "selection.zip": _selection,
     "model.zip": _model,

@@ -56,12 +56,14 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
     if at:
         closed, kind = words.interval(at["gap_closed"], words.percent), "debiased" if at["step"] else "baseline"
         beside = _beside(run) if at["step"] else "of the baseline, before the first step"
-        tiles.insert(0, html.tile("Gap closed", words.percent(at["gap_closed"]["value"]), closed, beside, kind))
+        tiles.insert(0, html.tile(html.term("gap closed", "Gap closed"), words.percent(at["gap_closed"]["value"]), closed, beside, kind))
     elif previews and run.options.get("objective") in WITH_RATIO:
-        tiles.insert(0, html.tile("Gap closed", "–", "too few reference images to measure it"))
+        tiles.insert(0, html.tile(html.term("gap closed", "Gap closed"), "–", "too few reference images to measure it"))
     if size is not None:
         largest = f"largest weight {words.number(last.get('largest_weight'), 1)}"
-        tiles.append(html.tile("Effective sample size", words.percent(size), largest, "of the last batch"))
+        tiles.append(
+            html.tile(html.term("effective sample size", "Effective sample size"), words.percent(size), largest, "of the last batch")
+        )
     return f'<div class="stack">{head}{html.tiles(*tiles)}{settings(run)}</div>'
 
 

@@ -102,14 +102,19 @@ def option(name: str) -> str:
     return FIELDS.get(name, name.replace("_", " ").capitalize())
 
 
+def name_of(options: dict, role: str) -> str:
+    """What a run's options call one of its sets: the name that was given, else that of its file."""
+    return options.get(f"{role}_name") or set_name(options[role])
+
+
 def label(name: str) -> str:
     """A label's name as people say it; groups are ours."""
     return "images like group" if name == "group" else name
 
 
 def roles(sentence: str) -> str:
-    """A sentence of the library about the biased set, which the page calls the large one until it has been measured."""
-    return re.sub(r"\bbiased (set|ones|images)\b", r"large \1", sentence).replace("large ones", "ones of the large set")
+    """A sentence of the library about the biased set, which the page calls the large one."""
+    return re.sub(r"\bbiased (ones|images)\b", r"\1 of the large set", sentence).replace("biased set", "large set")
 
 
 def plain(problem: UserInputError) -> str:

@@ -181,6 +181,14 @@ function drawing_order() {
   return shuffled.filter(passes);
 }
 
+// Which group each point is in, -1 for none, and the groups' names and colours: the sets, or the values of a label.
+function grouped() {
+  if (colour === "set")
+    return { of: data.points.set, titles: names.map((name) => TITLES[name]), colours: names.map((name) => COLOUR[name]) };
+  const { codes, values } = data.points.attributes[colour];
+  return { of: codes, titles: values, colours: values.map((_, c) => CATEGORIES[c % CATEGORIES.length]) };
+}
+
 function map_traces() {
   const where = data.maps[layout] || data.maps["-1"] || Object.values(data.maps)[0];
   const type = has_webgl ? "scattergl" : "scatter",
@@ -222,28 +230,21 @@ function map_traces() {
         colorbar: { ...factor_axis(data.levels[level].histogram.edges), thickness: 10, len: 0.85, outlinewidth: 0 },
       }),
     ];
-  } else if (colour === "set") {
-    // One trace in random order, so that neither set hides the other; two empty ones make the legend.
+  } else {
+    // One trace in random order, so that no group hides another; an empty one for each makes the legend.
+    const groups = grouped();
+    const of = groups.of.map((g) => groups.colours[g] ?? COLOUR.middle);
     traces = [
-      dots(placed, "images", { color: placed.map((p) => COLOUR[set_of(p)]) }),
-      ...names.map((name, s) => ({
-        ...dots([], `${TITLES[name]} (${count(placed.filter((p) => data.points.set[p] === s).length)})`, {
-          color: COLOUR[name],
+      dots(placed, "images", { color: placed.map((p) => of[p]) }),
+      ...groups.titles.map((title, g) => ({
+        ...dots([], `${escaped(title)} (${count(placed.filter((p) => groups.of[p] === g).length)})`, {
+          color: groups.colours[g],
         }),
         x: [null],
         y: [null],
       })),
     ];
     traces[0].showlegend = false;
-  } else {
-    const a = data.points.attributes[colour];
-    traces = a.values.map((value, c) =>
-      dots(
-        placed.filter((p) => a.codes[p] === c),
-        value,
-        { color: CATEGORIES[c % CATEGORIES.length] },
-      ),
-    );
   }
   if (current !== null && where.x[current] !== null)
     traces.push({
@@ -368,6 +369,19 @@ function inspect(p) {
   draw_gallery();
   draw_panel();
 }
+// A range of the ratio itself, as the axis has it; an end that is left empty is open, and so are the outer ends of the bars.
+const within = ([from, to]) => all().filter((p) => Math.exp(ratio(p)) >= from && Math.exp(ratio(p)) <= to);
+function range_of(bar) {
+  const { edges } = data.levels[level].histogram;
+  return [bar === 0 ? 0 : Math.exp(edges[bar]), bar === edges.length - 2 ? Infinity : Math.exp(edges[bar + 1])];
+}
+function select_range(from, to) {
+  $("reversed").hidden = from <= to;
+  if (from > to) return;
+  $("from").value = from > 0 ? Number(from.toPrecision(3)) : "";
+  $("to").value = Number.isFinite(to) ? Number(to.toPrecision(3)) : "";
+  select(within([from, to]));
+}
 // The lasso's outline is dropped once it is used: plotly would apply it again to every new layout.
 function select(rows) {
   selection = rows;
@@ -377,11 +391,4 @@ function select(rows) {
     if (($("map").layout?.selections || []).length) Plotly.relayout($("map"), { selections: [] });
     draw_map();
   });
-}
-function select_range(from, to) {
-  $("reversed").hidden = from <= to;
-  if (from > to) return;
-  $("from").value = Number(from.toFixed(2));
-  $("to").value = Number(to.toFixed(2));
-  select(all().filter((p) => ratio(p) >= from && ratio(p) <= to));
 }

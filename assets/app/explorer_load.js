@@ -123,7 +123,7 @@ function wire() {
   };
   $("range").onsubmit = (e) => {
     e.preventDefault();
-    select_range(Number($("from").value), Number($("to").value));
+    select_range(Number($("from").value), $("to").value === "" ? Infinity : Number($("to").value));
   };
   $("thumbs").onclick = (e) => {
     const b = e.target.closest("[data-point]");
@@ -166,19 +166,10 @@ function wire() {
   if (!chart.wired) {
     chart.wired = true;
     chart.on("plotly_unhover", () => show_tip([]));
-    chart.on("plotly_hover", (e) => {
-      const { edges } = data.levels[level].histogram,
-        bin = e.points[0].pointIndex;
-      show_tip(
-        all().filter((p) => ratio(p) >= edges[bin] && ratio(p) < edges[bin + 1]),
-        e.event,
-      );
-    });
+    chart.on("plotly_hover", (e) => show_tip(within(range_of(e.points[0].pointIndex)), e.event));
     chart.on("plotly_click", (e) => {
-      const { edges } = data.levels[level].histogram,
-        bin = e.points[0].pointIndex,
-        last = edges.length - 2;
-      select_range(bin === 0 ? -99 : edges[bin], bin === last ? 99 : edges[bin + 1]); // the end bins hold the tails
+      select_range(...range_of(e.points[0].pointIndex));
+      if (walk().length) inspect(walk()[0]);
     });
   }
   if (map.on && !map.wired) {

@@ -82,7 +82,8 @@ class AuditResult:
         )
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The audit's numbers as tables: levels, reliability, histograms, shares, scores. Intervals are two columns, _low and _high."""
+        """The audit's numbers as tables: levels, reliability, histograms, shares, scores, left_out. Intervals are two columns, _low and
+        _high."""
         curves = [{"sigma": d.sigma, **asdict(b)} for d in self.levels for b in d.reliability]
         bins = [
             {"sigma": d.sigma, "log_ratio_from": low, "log_ratio_to": high, "biased_density": b, "reference_density": r}
@@ -98,6 +99,10 @@ class AuditResult:
             "histograms": pd.DataFrame(bins),
             "shares": shares,
             "scores": self.scores(),
+            "left_out": pd.DataFrame(
+                [(role, said) for role, of in (("biased", self.biased), ("reference", self.reference)) for said in of.skipped],
+                columns=["set", "file"],
+            ),
         }
 
     def to_json(self) -> dict:
@@ -123,7 +128,6 @@ class AuditResult:
             "camera": [{**asdict(suspect), "sentence": suspect.sentence} for suspect in self.camera],
             "groups": None if self.groups is None else self.groups.typical,
             "problems": [asdict(problem) for problem in self.problems],
-            "skipped": [*self.biased.skipped, *self.reference.skipped],
         }
 
 

@@ -153,6 +153,7 @@ def debias(run: RunFolder, o: DebiasOptions) -> dict:
         "strength_match": None if match is None else asdict(match),
         "learning_rate": config.rate(denoiser),
         "baseline_check": None if check is None else asdict(check),
+        "sets": {"biased": biased.about(), "reference": reference.about()},
         **trained,
     }
 

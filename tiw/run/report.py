@@ -28,6 +28,7 @@ class Picture:
     source: str  # data address
     alt: str
     caption: str
+    files: tuple[str, ...] = ()  # of its images, in their order
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,12 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     return page(
         "Audit: " + (verdict if finding is None else finding)["sentence"],
         _finding(finding, biased, reference) if finding else None,
-        Block("Can this be trusted?", [verdict["sentence"], *_in_words(verdict, levels, result["biased"]), *verdict["reasons"]]),
+        Block("Can this be trusted?", [verdict["sentence"], *in_words(result), *verdict["reasons"]]),
         Block(texts=[MENDED] if camera else [], warnings=warnings, pictures=camera) if warnings else None,
         Block(
             "What was compared", [how], head=["Set", "Name", "Images", "Scored", "Size", "Fingerprint (SHA-256 of the pixels)"], rows=sets
         ),
+        _left_out(result),
         Block("Shares, and what the weights make of them", head=["Attribute", "Value", "Set", "Share", "n"], rows=shares)
         if shares
         else None,
@@ -136,6 +138,16 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
             head=list(COLUMNS),
             rows=[[show(level) for show in COLUMNS.values()] for level in levels],
         ),
+    )
+
+
+def _left_out(result: dict) -> Block | None:
+    """What of both sets was not used, and what was converted, file by file."""
+    roles = ("biased", "reference")
+    rows = [[role, said] for role in roles for said in (*result[role].get("notes", []), *result[role].get("left_out", []))]
+    counted = ", ".join(f"{len(result[role].get('left_out', [])):,} of the {role} set" for role in roles)
+    return (
+        Block("What was left out or converted", [f"Files left out: {counted}."], head=["Set", "File or note"], rows=rows) if rows else None
     )
 
 
@@ -172,13 +184,12 @@ def _factor(factor: dict | None) -> str:
     return "none in one set" if factor is None else Estimate(**factor).text("{:.1f}")
 
 
-def _in_words(verdict: dict, levels: list[dict], biased: dict) -> list[str]:
-    """The strongest level's AUC, and what the weights leave of the images from where on the verdict trusts them."""
+def in_words(result: dict) -> list[str]:
+    """Of an audit's result: the strongest level's AUC, and what the weights leave of the images from where on the verdict trusts them."""
+    levels, scored, start = result["levels"], result["biased"]["scored"], result["verdict"]["reliable_from"]
     strongest = max(levels, key=lambda level: level["auc"]["value"])
-    trusted = next((level for level in levels if level["sigma"] == verdict["reliable_from"]), None)
-    worth = (
-        [] if trusted is None else [f"Weighted by the ratio, {worth_sentence(biased['scored'], trusted['effective_sample_size']['count'])}"]
-    )
+    trusted = next((level for level in levels if level["sigma"] == start), None)
+    worth = [] if trusted is None else [f"Weighted by the ratio, {worth_sentence(scored, trusted['effective_sample_size']['count'])}"]
     return [auc_sentence(strongest["auc"]["value"]), *worth]
 
 
@@ -247,7 +258,8 @@ def _picture(items: list[int] | np.ndarray, biased: ImageSet, reference: ImageSe
     """Contact sheet of items: rows of biased followed by reference."""
     n = len(biased)
     images = np.stack([biased.images[i] if i < n else reference.images[i - n] for i in items])
-    return Picture(source(images, 12), f"{len(images)} images. {caption}", caption)
+    files = tuple(str(biased.sources[i] if i < n else reference.sources[i - n]) for i in items)
+    return Picture(source(images, 12), f"{len(images)} images. {caption}", caption, files)
 
 
 def source(images: np.ndarray, columns: int) -> str:
