@@ -286,6 +286,12 @@ def test_sizes_that_differ_are_resized_by_a_button(store, sets, tmp_path):
     assert "differ in size" in message and resize["visible"] and to_size(resize["value"]) == 16
     chosen, *_ = choose_own(sets["biased"], str(tmp_path / "larger.npz"), "", "", 16, False)
     assert chosen["resolution"] == 16
+    (tmp_path / "oblong").mkdir()
+    for k in range(3):
+        Image.new("RGB", (48, 40)).save(tmp_path / "oblong" / f"{k}.png")
+    _, message, resize, *_ = choose_own(sets["biased"], str(tmp_path / "oblong"), "", "", 0, False)
+    assert "not square" in message and "a resolution of" not in message
+    assert resize["value"] == "Resize both to 16"  # no larger than the other set
 
 
 def test_a_model_of_another_size_or_with_classes_is_said_at_load(store, sets, tmp_path):

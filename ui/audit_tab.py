@@ -193,7 +193,7 @@ def _verdict(result: dict, called: str = "") -> str:
 
 def _problems(result: dict) -> str:
     found = [words.roles(problem["sentence"]) for problem in result.get("problems", [])]
-    return html.problems("Look at the images first:", found) if found else ""
+    return html.problems("Look at the images first:", found, "mild") if found else ""
 
 
 def _camera(run: store.Run) -> str:

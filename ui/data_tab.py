@@ -15,6 +15,12 @@ from . import caps, finding, gate, html, keeping, learn_words, loading, pictures
 from .panel import QUIET
 from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, show, typed
 
+# What is said of a load, which may lie below the window: once when it begins, once when it has found something.
+INTO_VIEW = """() => {
+  const box = document.getElementById("data-message"), now = box.querySelector(".tiw-error") ? 2 : box.innerText.trim() ? 1 : 0;
+  if (now > (box.seen ?? 0)) box.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  box.seen = now;
+}"""
 BLANK = ("", "", "", "", 0, False, "", "")  # the fields for own images, before anything is typed
 
 
@@ -58,7 +64,7 @@ def build() -> DataTab:
                 )
             with gr.Column(visible=False) as own_box:
                 with gr.Row(elem_classes="tiw-stack"):
-                    (biased, from_biased, biased_name), (reference, from_reference, reference_name) = map(_source, pictures.ROLES)
+                    (biased, from_biased), (reference, from_reference) = map(_source, pictures.ROLES)
                 baseline = gr.Textbox(
                     "",
                     label="Diffusion model trained on the large set (folder with a diffusers checkpoint)",
@@ -67,7 +73,9 @@ def build() -> DataTab:
                     visible=not gate.public(),
                     elem_id="baseline-path",
                 )
-                with gr.Accordion("More: classes, resolution, images that cannot be read", open=False), gr.Row(elem_classes="tiw-stack"):
+                more = gr.Accordion("More: names, classes, resolution, images that cannot be read", open=False)
+                with more, gr.Row(elem_classes="tiw-grid"):
+                    biased_name, reference_name = map(_name, pictures.ROLES)
                     class_label = gr.Textbox(
                         "",
                         label="Its classes, if the model is class-conditional",
@@ -112,6 +120,7 @@ def build() -> DataTab:
         edited, [sets, *own], loaded, **QUIET
     )
     load.click(choose_own, own, loaded, **QUIET)
+    message.change(None, js=INTO_VIEW)
     halt.click(loading.cancel, None, None, **QUIET)
     resize.click(to_size, resize, resolution, **QUIET).then(choose_own, own, loaded, **QUIET)
     leave_out.click(lambda: True, None, skip_bad, **QUIET).then(choose_own, own, loaded, **QUIET)
@@ -127,8 +136,14 @@ def _computed_before() -> str:
     return finding.first(run) if run is not None and run.done else ""
 
 
-def _source(role: str) -> tuple[gr.Textbox, gr.File, gr.Textbox]:
-    """Where a set comes from: a path here, or an upload, which becomes a path; and what to call it."""
+def _name(role: str) -> gr.Textbox:
+    label = f"Name of the {words.ROLES[role].lower()}"
+    info = "For charts, tables and the report. Empty: as its file is called."
+    return gr.Textbox("", label=label, info=info, max_lines=1, max_length=80, elem_id=f"{role}-name")
+
+
+def _source(role: str) -> tuple[gr.Textbox, gr.File]:
+    """Where a set comes from: a path here, or an upload, which becomes a path."""
     with gr.Column(min_width=300):
         path = gr.Textbox(
             "",
@@ -148,8 +163,7 @@ def _source(role: str) -> tuple[gr.Textbox, gr.File, gr.Textbox]:
             elem_id=f"{role}-upload",
             elem_classes="tiw-drop",
         )
-        name = gr.Textbox("", label="Its name", placeholder="as its file is called", max_lines=1, max_length=80, elem_id=f"{role}-name")
-    return path, upload, name
+    return path, upload
 
 
 def switch(request: gr.Request | None, kind: str, references: int) -> tuple:
@@ -209,7 +223,7 @@ def _read(sets: dict, found: Found, look: list[str]) -> tuple[dict, str, dict]:
     """The sets, what is said of them, and what would mend them."""
     if found.said:
         return UNLOADED, html.problems("These images cannot be used yet:", found.said), found.offers
-    return sets, html.problems("These images can be used, but look at this first:", look) if look else "", {}
+    return sets, html.problems("These images can be used, but look at this first:", look, "mild") if look else "", {}
 
 
 def _buttons(offers: dict, reading: bool = False) -> tuple[dict, dict, dict]:

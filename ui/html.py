@@ -24,9 +24,10 @@ def error(sentence: str) -> str:
     return f'<div class="tiw-error" role="alert">{escape(sentence)}</div>' if sentence else ""
 
 
-def problems(title: str, found: list[str]) -> str:
+def problems(title: str, found: list[str], kind: str = "") -> str:
+    """A list of them; `kind` "mild" where nothing stands in the way."""
     items = "".join(f"<li>{escape(item)}</li>" for item in found)
-    return f'<div class="tiw-error" role="alert"><b>{escape(title)}</b><ul>{items}</ul></div>'
+    return f'<div class="tiw-error {kind}" role="alert"><b>{escape(title)}</b><ul>{items}</ul></div>'
 
 
 def term(name: str, shown: str = "") -> str:

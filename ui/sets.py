@@ -123,7 +123,10 @@ def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.ope
     sides |= {role: images.resolution for role, images in opened.items()}
     if sized := _sizes({role: sides[role] for role in pictures.ROLES if sides.get(role)}, model):
         found.said += sized
-        found.offers["resolution"] = max(model.side if model else min(filter(None, sides.values())), SIDES[0])
+        found.offers["resolution"] = 0
+    if "resolution" in found.offers:  # one size for both: the model's, else the smallest that was found
+        offered = [found.offers["resolution"], *sides.values()]
+        found.offers["resolution"] = max(model.side if model else min(filter(None, offered)), SIDES[0])
     for problem in _classes(sets["class_label"], opened, model):
         found.add(problem)
     return found
@@ -194,7 +197,8 @@ def show(sets: dict) -> str:
         return html.error(f"{store.plain(problem)} The demo can be chosen above.")
     cards = _set_card("biased", biased, sets) + _set_card("reference", reference, sets)
     truth = _truth() if sets["biased"] == "demo" else ""
-    return f'<div class="stack"><div class="tiw-two">{cards}</div>{_power(len(reference), len(biased))}{truth}</div>'
+    of = "of-demo" if truth else "of-own"  # hidden by the style sheet as soon as the other choice is made
+    return f'<div class="stack {of}"><div class="tiw-two">{cards}</div>{_power(len(reference), len(biased))}{truth}</div>'
 
 
 def uses(sets: dict) -> str:

@@ -35,9 +35,10 @@ def build(current: gr.BrowserState) -> TwoAudits:
 
 
 def choices(current: dict) -> list:
-    """The other finished audits for the drop-down; it is not there while there is none."""
-    named = [(called(run), run.id) for run in there() if run.id != current.get("audit")]
-    return [gr.update(visible=bool(named) and bool(current.get("audit"))), gr.update(choices=[("no other", NONE), *named])]
+    """The other finished audits for the drop-down; it is not there while there is none, or nothing yet to hold beside it."""
+    finished, own = there(), current.get("audit")
+    named = [(called(run), run.id) for run in finished if run.id != own]
+    return [gr.update(visible=bool(named) and own in {run.id for run in finished}), gr.update(choices=[("no other", NONE), *named])]
 
 
 def there() -> list[store.Run]:

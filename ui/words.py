@@ -72,6 +72,7 @@ ON_THE_PAGE = [
     (r"\bskip_bad\b", "“Leave out images that cannot be read”"),
     (r"\bset resolution to (\d+)\b", r"set “Resolution” to \1"),
     (r"\bset resolution\b", "set “Resolution”"),
+    (r", for instance a resolution of \d+", ""),  # the button below says it, for both sets
     (r"\bclass_label\b", "“Its classes”"),
     (r"\bpython -m tiw train\b", "the Debias tab offers it"),
 ]
