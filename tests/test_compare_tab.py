@@ -4,6 +4,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,8 +81,65 @@ def test_no_classifier_and_no_test_leave_nothing_behind():
 
 
 def test_errors_that_were_not_counted_are_no_table(result):
-    blind = {"classifier": {"attributes": [{"attribute": "a", "values": ["x", "y"], "confusion": None, "accuracy": None, "n": 0}]}}
-    assert counted.classifier(blind) == ""
+    attribute = {"attribute": "a", "values": ["x", "y"], "confusion": None, "accuracy": None, "n": 0}
+    shown = counted.classifier({"classifier": {"name": EVIL, "licence": "CC0", "attributes": [attribute]}})
+    assert "<table" not in shown and "errors are not counted, so shares are raw" in shown and EVIL not in shown
+    known = counted.classifier(result)
+    assert "<table" in known and "The classifier is a linear probe on pixels" in known
+
+
+def test_what_was_done_to_labels_and_the_limits_of_a_classifier_are_on_screen():
+    shown = counted.differences({"notes": ["age holds 70 numbers and was split at its median, 31.", EVIL]})
+    assert "split at its median" in shown and EVIL not in shown
+
+
+def test_which_model_to_keep_is_a_list_with_downloads(monkeypatch):
+    models = [point("baseline", 0.4), point("debiased", 0.2, step=30), point("step 20", 0.1, step=20), point("guided 1", 0.3, strength=1.0)]
+    run = SimpleNamespace(result={"models": [{**m, "corrected": True} for m in models]}, options={"debiased": "x"})
+    monkeypatch.setattr(counted.store, "maker_of", lambda model: SimpleNamespace(id="abc"))
+    shown = counted.lineup(run)
+    assert shown.index("0.100") < shown.index("0.200") < shown.index("0.400") and EVIL not in shown
+    assert shown.count("download") == 1 and "tiw/abc/kept/20.zip" in shown
+    monkeypatch.setattr(counted.store, "maker_of", lambda model: None)
+    assert "download" not in counted.lineup(run)
+    assert counted.lineup(SimpleNamespace(result={"models": models[:2]}, options={})) == ""
+
+
+def test_attributes_are_picked_from_the_labels_that_are_there(monkeypatch):
+    """Those of the named images, else of the run's biased set; a file that says itself what it tells apart has none to pick."""
+    wide = labelled(30, 0.5, 0)
+    wide = replace(wide, attributes=pd.DataFrame({f"a{k}": ["x"] * 30 for k in range(40)} | {"b,c": ["y"] * 30}))
+    asked = []
+
+    def opened(sets, role):
+        asked.append(sets["biased"])
+        return wide
+
+    options = {"biased": "large.zip", "references": 0, "resolution": 0, "skip_bad": False}
+    monkeypatch.setattr(compare_tab.store, "open_run", lambda run: SimpleNamespace(kind="debias", options=options) if run else None)
+    monkeypatch.setattr(compare_tab.pictures, "open_set", opened)
+    assert compare_tab.columns("r", "")["choices"] == [f"a{k}" for k in range(40)] and asked == ["large.zip"]
+    assert len(compare_tab.columns("r", " own.zip ")["choices"]) == 40 and asked[-1] == "own.zip"
+    for labels in ("groups", "ita", "x.onnx", "y.prompts.json"):
+        assert compare_tab.columns("r", labels)["choices"] == []
+    assert compare_tab.columns("", "")["choices"] == [] and len(asked) == 2
+
+    def gone(sets, role):
+        raise UserInputError("labels", "gone", "x")
+
+    monkeypatch.setattr(compare_tab.pictures, "open_set", gone)
+    assert compare_tab.columns("r", "")["choices"] == []
+    monkeypatch.setattr(compare_tab.store, "named", str)
+    made = compare_tab.fields(SimpleNamespace(path=Path("r")), 100, attributes=["a1", "a2"], encoder="denoiser")
+    assert made["attributes"] == "a1,a2" and made["encoder"] == "denoiser"
+
+
+def test_a_public_app_takes_no_encoder_that_takes_long():
+    for name in ("efficientnet", "inception"):
+        with pytest.raises(UserInputError, match="takes longer than this app allows"):
+            caps.options("compare", {"debiased": "demo", "encoder": name}, caps.PUBLIC, lambda name, field: name)
+    given = {"debiased": "demo", "encoder": "efficientnet"}
+    assert caps.options("compare", given, caps.PRIVATE, lambda name, field: name).encoder == "efficientnet"
 
 
 def test_raw_and_corrected_shares_stand_in_one_chart(result):

@@ -9,6 +9,7 @@ import pytest
 from conftest import blobs
 
 from tiw.comparing.classifier import AttributeClassifier
+from tiw.comparing.encoders import Encoder
 from tiw.data import load_demo
 from tiw.errors import UserInputError
 from tiw.files import shipped
@@ -54,7 +55,13 @@ def test_it_takes_what_the_run_used(trained, tmp_path):
     assert {"auc", "interval", "p"} <= set(result["residual"]["baseline"]) and isinstance(result["residual"]["verdict"], str)
     assert result["residual"]["nearer"]["value"] == 0 and result["joint"] == "light"
     pairs = pd.read_csv(run.path / names.PAIRS)
-    assert list(pairs) == ["seed", "baseline: light", "debiased: light"] and len(pairs) == 40
+    near = ["debiased: nearest in reference, row", "distance in reference", "debiased: nearest in training, row", "distance in training"]
+    assert list(pairs) == ["seed", "baseline: light", "debiased: light", *near] and len(pairs) == 40
+    assert pairs[near[0]].max() < 50 <= 119 >= pairs[near[2]].max()
+    with np.load(run.path / names.EXAMPLES) as kept, np.load(run.path / names.SAMPLES) as samples:
+        closest = int(pairs[near[3]].argmin())
+        np.testing.assert_array_equal(kept["samples_near_training"][0], samples["debiased"][closest])
+        np.testing.assert_array_equal(kept["nearest_training"][0], blobs(120, 0.2, 0).images[pairs[near[2]][closest]])
     assert json.loads((run.path / names.RESULT).read_text())["kernel_distance"]["n"] == 40
 
 
@@ -108,6 +115,22 @@ def test_everything_is_checked_before_a_sample_is_drawn(trained, tmp_path, monke
     }
     with pytest.raises(UserInputError, match=words):
         compare(trained, tmp_path, **{key: paths.get(value, value) for key, value in changes.items()})
+
+
+def test_the_classifier_is_a_probe_on_the_chosen_encoders_features(trained, tmp_path, monkeypatch):
+    """A network for large images is asked about some of many labelled ones, and says how far it has got."""
+    monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(comparison, "MOST_LABELLED", 100)
+    slow = Encoder("mean colours", lambda images: images.mean((1, 2)), batch=32, kept_as="mean colours 1")
+    monkeypatch.setattr(comparison, "open_encoder_for", lambda *given: slow)
+    monkeypatch.setattr(comparison, "check_encoder", lambda name: None)
+    stages = []
+    monkeypatch.setattr(RunFolder, "progress", lambda self, stage, done, total, eta_seconds=None: stages.append((stage, total)))
+    _, result = compare(trained, tmp_path, encoder="efficientnet")
+    assert "mean colours" in result["classifier"]["name"] and result["kernel_distance"]["encoder"] == "mean colours"
+    assert any("100 of the 120 labelled images" in note for note in result["notes"])
+    assert {("Encoding images", n) for n in (100, 40, 50)} <= set(stages)
+    assert "middle block" in compare(trained, tmp_path / "usual", encoder="pca")[1]["classifier"]["name"]
 
 
 def test_images_that_changed_since_are_noticed(trained, tmp_path):

@@ -231,6 +231,18 @@ def test_a_trained_baseline_downloads_as_what_it_is(store):
         assert f"{name}-model.zip" in answer.headers["content-disposition"]
 
 
+def test_a_kept_model_downloads_by_its_step(store):
+    from ui import routes
+
+    run = put(store, "d", "debias", DebiasOptions(), {"steps": 30})
+    (run.path / "kept" / "000020").mkdir(parents=True)
+    (run.path / "kept" / "000020" / "config.json").write_text("{}")
+    answer = routes._kept_model(run, {"step": "20"})
+    asyncio.run(emptied(answer))
+    assert "debiased-model-step-20.zip" in answer.headers["content-disposition"]
+    assert all(routes._kept_model(run, {"step": step}) is None for step in ("21", "x", "..", "9" * 30, ""))
+
+
 async def emptied(answer):
     """Read to its end, as a browser does: its temporary file is closed then."""
     async for _ in answer.body_iterator:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
+from tiw.comparing.copying import closer_to_reference, closer_to_training, nearest
+from tiw.comparing.quality import fit_encoder, frechet_distance, frechet_floor, kernel_distance, neighbour_shares
 
 
 def gaussian(n, seed, mean=0.0, scale=1.0, d=4):
@@ -64,6 +65,7 @@ def test_precision_and_recall_on_separated_modes():
     assert found.precision > 0.9 and found.recall == pytest.approx(0.5, abs=0.05) and found.coverage == pytest.approx(0.5, abs=0.05)
     nowhere = neighbour_shares(gaussian(300, 4, mean=-80), real)
     assert nowhere.precision == 0 and nowhere.coverage == 0
+    assert found.intervals["recall"][0] < 0.5 < found.intervals["recall"][1] and found.n == 300
 
 
 def test_memorised_samples_are_closer_to_the_reference():
@@ -71,8 +73,27 @@ def test_memorised_samples_are_closer_to_the_reference():
     fresh = closer_to_reference(gaussian(600, 2), reference, heldout)
     assert fresh.interval[0] < 0.5 < fresh.interval[1]
     copied = closer_to_reference(np.repeat(reference, 3, 0) + gaussian(600, 3, scale=0.01), reference, heldout)
-    assert copied.value > 0.97 and copied.n == 600
-    assert len(copied.pairs) == 12 and all(row // 3 == image for row, image in copied.pairs)
+    assert copied.value > 0.97 and copied.n == 600 and copied.of_each == 200
+    pairs = nearest(np.repeat(reference, 3, 0) + gaussian(600, 3, scale=0.01), reference).pairs()
+    assert len(pairs) == 12 and all(row // 3 == image for row, image in pairs)
+
+
+def test_training_images_are_held_against_held_out_ones_of_the_same_groups():
+    """Training shows 10 % of the second group, held-out images half: even fresh samples would seem far from it without the groups."""
+
+    def two_groups(n, share, seed):
+        groups = (np.arange(n) < share * n).astype(int)
+        return gaussian(n, seed) + 6 * groups[:, None].astype(np.float32), groups
+
+    (training, of_training), (heldout, of_heldout), (fresh, _) = two_groups(2000, 0.1, 0), two_groups(600, 0.5, 1), two_groups(800, 0.5, 2)
+    found = closer_to_training(fresh, training, heldout, (of_training, of_heldout))
+    assert found.interval[0] < 0.5 < found.interval[1] and found.of_each == 200 + 300
+    alone = closer_to_training(fresh, training, heldout, (np.zeros(2000), np.zeros(600)))
+    assert alone.interval[1] < 0.5  # as many images of either set in all: the rare group's own are far
+    copies = training[np.random.default_rng(3).permutation(2000)[:800]] + gaussian(800, 4, scale=0.001)
+    # Only those of the images that were drawn are found; with them the share is above one half.
+    assert closer_to_training(copies, training, heldout, (of_training, of_heldout)).interval[0] > 0.52
+    assert closer_to_training(fresh, training, heldout, (np.full(2000, 5), of_heldout)) is None
 
 
 def test_the_encoder_keeps_what_principal_components_keep():

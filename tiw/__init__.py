@@ -29,6 +29,7 @@ CONTENTS = {
     "debiasing.config": ["DebiasConfig"],
     "debiasing.fine_tune": ["TrainStep", "debias"],
     "debiasing.lagging": ["measure_lagging"],
+    "comparing.encoders": ["Encoder"],
     "comparing.classifier": ["AttributeClassifier", "fit_attribute_classifier"],
     "comparing.corrected": ["CorrectedShares", "corrected_shares", "share_difference"],
     "comparing.residual": ["Residual", "residual_test"],

@@ -24,6 +24,7 @@ MAX_STRENGTH = 100
 LABEL = "label: "  # before the name of every label in a table of scores: no label takes the place of a column of ours
 
 ENCODERS = ("pca", "denoiser", "efficientnet", "inception")
+SLOW_ENCODERS = ("efficientnet", "inception")  # a twentieth of a second an image, on a CPU
 OF_THE_RUN = re.compile(r"kept(:\d{1,9})?|guided(:\d{1,2}(\.\d{1,4})?)?|sweep")  # what `also` of a comparison names without a folder
 
 

@@ -27,6 +27,9 @@ STREAMS = (
     "neighbours",
     "painting floor",
     "transfer check",
+    "copying",
+    "images trained on",
+    "labelled images",
 )
 
 

@@ -160,7 +160,16 @@ def train(
         return store.submit("train", **given, resolution=resolution)
 
 
-def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str = "", seed: int = 0) -> str:
+def compare(
+    debias_run: str,
+    count: int = 1000,
+    labels: str = "",
+    heldout: str = "",
+    seed: int = 0,
+    attributes: str = "",
+    also: str = "",
+    encoder: str = "pca",
+) -> str:
     """Start comparing a finished debias run's model with the one it started from.
 
     Args:
@@ -169,6 +178,9 @@ def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str =
         labels: labelled images for the attribute classifier; empty for the demo's own.
         heldout: images for the quality measures; empty for the reference set.
         seed: first seed.
+        attributes: those that count, with commas between; empty for all where there are one or two.
+        also: more models from the same seeds, with commas between: kept, guided, sweep, or names of models.
+        encoder: pca, denoiser, efficientnet or inception.
 
     Returns:
         The run's id, for run_status.
@@ -177,4 +189,4 @@ def compare(debias_run: str, count: int = 1000, labels: str = "", heldout: str =
     if not found.done:
         raise gr.Error(f"debias_run: {debias_run} is {found.state}; wait until it has finished", print_exception=False)
     with said():
-        return store.submit("compare", **compare_tab.fields(found, count, labels, heldout, seed))
+        return store.submit("compare", **compare_tab.fields(found, count, labels, heldout, seed, [attributes], [also], encoder))

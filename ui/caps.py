@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
-from tiw.choices import OF_THE_RUN, parse_list
+from tiw.choices import OF_THE_RUN, SLOW_ENCODERS, parse_list
 from tiw.data.limits import Limits
 from tiw.errors import UserInputError
 from tiw.run.options import OPTIONS
@@ -38,6 +38,7 @@ class Caps:
     learning_rate: float = 1.0
     keep: int = 20
     also: int = 12  # more models of a comparison
+    slow_encoders: int = 1  # 0: none that takes long an image, or fetches its weights
     sigma_min: float = 1e4
     sigma_max: float = 1e4
 
@@ -76,6 +77,7 @@ PUBLIC = Caps(
     sampling_steps=25,
     keep=3,
     also=2,
+    slow_encoders=0,
     folds=10,
     references=5000,
     resolution=128,
@@ -120,6 +122,8 @@ def options(kind: str, given: dict, caps: Caps, locate: Callable[[str, str], str
     for name in PLACES:
         if clean.get(name, "") not in NAMED:
             clean[name] = locate(clean[name], name)
+    if clean.get("encoder") in SLOW_ENCODERS and not caps.slow_encoders:
+        raise UserInputError("encoder", f"{clean['encoder']} takes longer than this app allows", "choose pca or denoiser")
     if clean.get("also"):
         clean["also"] = _also(clean["also"], caps, locate)
     return OPTIONS[kind](**clean)

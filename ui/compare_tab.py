@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 import gradio as gr
 import numpy as np
 
-from tiw.choices import WITH_RATIO
+from tiw.choices import SLOW_ENCODERS, WITH_RATIO
+from tiw.errors import UserInputError
 from tiw.files import read_json
 
-from . import charts, cite, counted, gate, html, learn_words, pictures, quality, spot, stated, store, theme, words
+from . import caps, charts, cite, counted, gate, headline, html, learn_words, pictures, quality, spot, stated, store, theme, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import uses
 
@@ -19,6 +21,7 @@ NOTHING = html.empty(
     "Nothing to compare yet",
     "Once a model has been debiased, choose it above and press “Compare”: the same seeds, pair by pair, and the shares of each attribute.",
 )
+OF_A_FILE = (".onnx", ".prompts.json")  # which say themselves what they tell apart
 SHIPPED = (
     "Debiased model: the one computed before came without its weights, and its comparison is below. Debias a model first, which takes "
     "minutes; then compare it here."
@@ -57,15 +60,34 @@ def build(current: gr.BrowserState) -> CompareTab:
                 scale=3,
             )
             go = gr.Button("Compare", variant="primary", size="lg", elem_id="compare-go", scale=1, min_width=170)
+        attributes = gr.Dropdown(
+            [],
+            value=[],
+            multiselect=True,
+            allow_custom_value=True,
+            label="Attributes that count",
+            info="Shares and the discrepancy are of exactly these. None chosen: all, if there are one or two.",
+            elem_id="compare-attributes",
+        )
         with gr.Accordion("Advanced", open=False):
-            with gr.Row(elem_classes="tiw-stack", visible=not gate.public()):
+            with gr.Row(elem_classes="tiw-stack"):
                 labels = gr.Textbox(
                     "",
                     label="Labelled images",
                     info="For the attribute classifier; or the word groups, for unnamed groups. Empty: the large set's own labels.",
+                    elem_id="compare-labels",
+                    visible=not gate.public(),
                 )
-                attributes = gr.Textbox("", label="Attributes", info="Those that count, with commas between. Empty: all, if one or two.")
-                heldout = gr.Textbox("", label="Held-out images", info="For the quality measures. Empty: the reference set.")
+                heldout = gr.Textbox(
+                    "", label="Held-out images", info="For the quality measures. Empty: the reference set.", visible=not gate.public()
+                )
+                encoder = gr.Dropdown(
+                    [(title, name) for name, title in words.ENCODERS.items() if name not in SLOW_ENCODERS or gate.limits().slow_encoders],
+                    value="pca",
+                    label="Encoder",
+                    info="Whose features the quality measures see, and the attribute classifier of labelled images.",
+                    elem_id="compare-encoder",
+                )
             also = gr.Dropdown(
                 [],
                 value=[],
@@ -97,16 +119,17 @@ def build(current: gr.BrowserState) -> CompareTab:
     )
 
     runs.change(_also_choices, runs, also, **QUIET)
+    gr.on([runs.change, labels.blur], columns, [runs, labels], attributes, trigger_mode="always_last", **QUIET)
 
     def begin(
-        current: dict, chosen: str, count: int, labels: str, attributes: str, heldout: str, seed: int, also: list[str]
+        current: dict, chosen: str, count: int, labels: str, attributes: list[str], heldout: str, seed: int, also: list[str], encoder: str
     ) -> tuple[dict, str]:
         run = store.open_run(chosen)
         if run is None or not run.done:
             return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
         if run.shipped:
             return current, html.error(SHIPPED)
-        return start("compare", current, fields(run, count, labels, heldout, seed, attributes, also))
+        return start("compare", current, fields(run, count, labels, heldout, seed, attributes, also, encoder))
 
     def render(run: store.Run | None) -> list:
         done = run is not None and run.done
@@ -115,28 +138,51 @@ def build(current: gr.BrowserState) -> CompareTab:
             return [state_of(run), stop_button(run), blank, "", "", "", "", "", ""]
         result = run.result
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
-        found = [counted.shares(result), counted.differences(result), counted.residual(run), quality.details(run)]
+        found = [counted.lineup(run), counted.shares(result), counted.differences(result), counted.residual(run), quality.details(run)]
         cards = [*found, _groups(run), counted.classifier(result), cite.fold(run), settings(run)]
         below = f'<div class="stack">{"".join(cards)}</div>'
         plot = charts.front(result.get("models", []))
-        return [state_of(run), stop_button(run), _numbers(run), drawn, plot, below, _pairs(run), spot.value(run), stated.value(run)]
+        return [state_of(run), stop_button(run), headline.numbers(run), drawn, plot, below, _pairs(run), spot.value(run), stated.value(run)]
 
     runs.change(lambda run_id: uses_of(store.open_run(run_id)), runs, used, **QUIET)
     started = [
-        go.click(begin, [current, runs, count, labels, attributes, heldout, seed, also], [current, message], **QUIET),
+        go.click(begin, [current, runs, count, labels, attributes, heldout, seed, also, encoder], [current, message], **QUIET),
         halt.click(stop("compare"), current, None, **QUIET),
         check.select(lambda: None, None, None, **QUIET),  # its labels went into the report
     ]
     panel = Panel("compare", [state, halt, numbers, shares, front, classifier, pairs, check, said], render)
-    return CompareTab(panel, runs, started, [count, labels, attributes, heldout, seed])
+    return CompareTab(panel, runs, started, [count, labels, heldout, seed, encoder])
 
 
 def fields(
-    run: store.Run, count: int, labels: str = "", heldout: str = "", seed: int = 0, attributes: str = "", also: list[str] | None = None
+    run: store.Run,
+    count: int,
+    labels: str = "",
+    heldout: str = "",
+    seed: int = 0,
+    attributes: list[str] | None = None,
+    also: list[str] | None = None,
+    encoder: str = "pca",
 ) -> dict:
-    """Options that compare a finished debias run with the model it started from, and with those in `also`."""
-    chosen = {"labels": labels, "attributes": attributes, "heldout": heldout, "seed": seed, "also": ",".join(also or [])}
-    return {"debiased": store.named(run.path / "model"), "count": count, **chosen}
+    """Options that compare a finished debias run with the model it started from, in these attributes, and with those in `also`."""
+    chosen = {"labels": labels, "heldout": heldout, "seed": seed, "attributes": ",".join(attributes or []), "also": ",".join(also or [])}
+    return {"debiased": store.named(run.path / "model"), "count": count, "encoder": encoder, **chosen}
+
+
+def columns(chosen: str, labels: str) -> dict:
+    """The attributes that may be picked: labels of the images that are named, else of the run's biased set; none where they are gone."""
+    run, sets = store.open_run(chosen), {}
+    if run is not None and run.kind == "debias":
+        sets = {name: run.options[name] for name in ("biased", "references", "resolution", "skip_bad")}
+    labels = labels.strip()
+    if labels:
+        sets = {"biased": labels, "references": 0} if labels not in caps.NAMED and not labels.endswith(OF_A_FILE) else {}
+    names: list[str] = []
+    if sets:
+        with suppress(UserInputError, OSError):
+            images = pictures.open_set(sets, "biased")
+            names = [] if images.attributes is None else [str(name) for name in images.attributes.columns]
+    return gr.update(choices=[name for name in names if "," not in name], value=[])
 
 
 def uses_of(run: store.Run | None) -> str:
@@ -177,79 +223,6 @@ def _name(run: store.Run) -> str:
     made = f"{called}{words.clock(run.status['created'])} · {words.OBJECTIVES[run.result['objective']][0]} · {run.result['steps']:,} steps"
     gap = run.result.get("gap_closed")
     return f"{made} · gap closed {words.percent(gap['value'])}" if gap else made
-
-
-def _numbers(run: store.Run) -> str:
-    result = run.result
-    n, unfairness = result["n"], result.get("fairness_discrepancy")
-    cards = [_discrepancy(unfairness, result.get("total_variation"), n)] if unfairness else []
-    cards.append(quality.card(result))
-    rest = _memory(result.get("closer_to_reference"), result.get("gap_closed"))
-    links = (
-        f'<div class="links"><a class="button" href="tiw/{run.id}/result.json" download>All numbers (JSON)</a>'
-        f'<a class="button" href="tiw/{run.id}/report.html" download>Report (HTML)</a>'
-        f'<a class="button" href="tiw/{run.id}/shares.csv" download>Shares (CSV)</a>{_model_link(run)}{html.copy_link(run.id)}</div>'
-    )
-    return f'<div class="stack"><div class="tiw-two">{"".join(cards)}</div>{rest}{links}</div>'
-
-
-def _model_link(run: store.Run) -> str:
-    trained = next((r for r in store.all_runs("debias") if str(r.path / "model") == run.options["debiased"]), None)
-    return f'<a class="button" href="tiw/{trained.id}/model.zip" download>Debiased model (zip)</a>' if trained else ""
-
-
-def _big(measure: dict, digits: int) -> str:
-    before, after = measure["baseline"], measure["debiased"]
-
-    def show(value: float) -> str:
-        return words.number(value, digits)
-
-    return (
-        f'<div class="big"><span class="from">{show(before["value"])}</span><span class="arrow" aria-label="becomes">→</span>'
-        f'<span class="to">{show(after["value"])}</span></div>'
-        f"<p>Baseline {words.interval(before, show)}. Debiased {words.interval(after, show)}.</p>"
-    )
-
-
-def _discrepancy(measure: dict, variation: dict | None, n: int) -> str:
-    fall = measure.get("fall")
-    fell = f" It fell by <b>{words.percent(fall)}</b>." if fall is not None else ""
-    floor = measure.get("floor")
-    least = (
-        f"Drawing {n:,} images from the target itself would give about {words.number(floor['value'], 3)}: less cannot be measured."
-        if floor
-        else ""
-    )
-    also = (
-        f" Total variation: {words.number(variation['baseline']['value'], 3)} → {words.number(variation['debiased']['value'], 3)}."
-        if variation
-        else ""
-    )
-    return html.card(
-        f"<h3>Fairness discrepancy</h3>{_big(measure, 3)}<small>Distance between the joint shares of the samples and the target; 0 is "
-        f"equal.{fell} {least}{also} n = {n:,} each.</small>"
-    )
-
-
-def _memory(closer: dict | None, gap: dict | None) -> str:
-    found = []
-    if gap:
-        found.append(
-            html.tile(
-                html.term("gap closed", "Gap closed"),
-                words.percent(gap["value"]),
-                words.interval(gap, words.percent),
-                "judged without labels",
-                "debiased",
-            )
-        )
-    if closer:
-        help_ = "than to held-out images; 50 %: none memorised"
-        found += [
-            html.tile(title, words.percent(closer[name]["value"]), words.interval(closer[name], words.percent), help_, name)
-            for name, title in (("baseline", "Nearer to references, baseline"), ("debiased", "Nearer to references, debiased"))
-        ]
-    return html.tiles(*found) if found else ""
 
 
 def _groups(run: store.Run) -> str:

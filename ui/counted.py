@@ -12,6 +12,29 @@ from . import html, quality, store, words
 SETS = {"baseline": "Baseline", "debiased": "Debiased", "reference": "Reference set"}
 
 
+def lineup(run: store.Run) -> str:
+    """Every model of the comparison where there are more than two, nearest to the target first, with what to take of it."""
+    models = run.result.get("models") or []
+    if len(models) < 3:
+        return ""
+    trained = store.maker_of(run.options["debiased"])
+    rows = []
+    for m in sorted(models, key=lambda m: (m["discrepancy"] or m["kernel_distance"])["value"]):
+        far = words.interval(m["discrepancy"], lambda value: words.number(value, 3)) if m["discrepancy"] else ""
+        near = f"<b>{words.number(m['discrepancy']['value'], 3)}</b> <small>{far}{'' if m['corrected'] else ', raw'}</small>" if far else ""
+        image = words.interval(m["kernel_distance"], lambda value: words.number(value, 3))
+        taken = f'<a href="tiw/{trained.id}/kept/{m["step"]}.zip" download>Take this one (zip)</a>' if trained and _kept(m) else ""
+        rows.append([escape(m["title"]), near, f"<b>{words.number(m['kernel_distance']['value'], 3)}</b> <small>{image}</small>", taken])
+    text = "Discrepancy says how far the shares lie from the target, kernel distance how far the images lie from real ones. Less is better."
+    table = html.table(["Model", "Discrepancy", "Kernel distance", ""], rows, "Every model", cards=True)
+    return html.card(f"<h3>Which one to keep</h3><p>{text}</p>{table}")
+
+
+def _kept(model: dict) -> bool:
+    """Whether it is one that a run has kept on the way."""
+    return model["name"] == f"step {model['step']}"
+
+
 def shares(result: dict) -> str:
     """Every share of every set, raw and corrected, each with its interval."""
     cells = {(row["attribute"], row["value"], row["set"]): row for row in result.get("shares", [])}
@@ -30,7 +53,10 @@ def shares(result: dict) -> str:
         *(f"{title}, n\u00a0=\u00a0{of:,}" for title, of in zip(SETS.values(), n, strict=True)),
         *(["Target"] if target else []),
     ]
-    text = "Raw shares with Wilson’s interval, then corrected for the classifier’s errors, with intervals that hold for all values at once."
+    text = (
+        "Shares are what the classifier perceives, not what people are or say of themselves. Raw shares stand with Wilson’s interval, then "
+        "corrected for the classifier’s errors, with intervals that hold for all values at once."
+    )
     table = html.table(head, rows, "Shares in numbers", cards=True)
     return html.card(f"<h3>Shares in numbers</h3><p>{text} All intervals are 95 %.</p>{table}")
 
@@ -69,7 +95,8 @@ def differences(result: dict) -> str:
             hint = "<p>Intervals are 95 % each. p is of all values of an attribute together, adjusted by Holm for all attributes.</p>"
             table = html.table(head, [[escape(cell) for cell in row] for row in listed], title, cards=True)
             cards.append(html.card(f"<h3>{title}</h3>{hint}{table}"))
-    warnings = [*result.get("not_measurable", {}).values(), *(t["sentence"] for t in result.get("transfer", []) if not t["fits"])]
+    unfit = (t["sentence"] for t in result.get("transfer", []) if not t["fits"])
+    warnings = [*result.get("not_measurable", {}).values(), *unfit, *result.get("notes", [])]
     if warnings:
         said = "".join(f"<p>{escape(text)}</p>" for text in warnings)
         cards.append(html.card(f"<h3>Read with care</h3>{said}"))
@@ -116,8 +143,13 @@ def classifier(result: dict) -> str:
             f"({words.interval(accuracy, lambda v: words.percent(v, 1))}, n = {a['n']:,})</h4>"
             f"{html.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion of the classifier')}</div>"
         )
+    found = result.get("classifier")
+    if not found:
+        return ""
+    who = f"The classifier is {escape(found['name'])}. Licence: {escape(found['licence'])}."
     note = (
-        "Raw shares are counted by a classifier that errs as follows, measured on labelled images it was not trained on. "
-        "Corrected shares take these errors out."
+        "It errs as follows, measured on labelled images it was not trained on. Corrected shares take these errors out."
+        if tables
+        else "Its errors are not counted, so shares are raw."
     )
-    return html.card(f'<h3>How the shares were counted</h3><p>{note}</p><div class="tiw-two">{"".join(tables)}</div>') if tables else ""
+    return html.card(f'<h3>How the shares were counted</h3><p>{who} {note}</p><div class="tiw-two">{"".join(tables)}</div>')

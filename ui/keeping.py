@@ -9,6 +9,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from tiw.comparing.kept_features import forget_features
 from tiw.data import forget_sets
 from tiw.errors import UserInputError
 from tiw.run.index import BUSY
@@ -100,8 +101,8 @@ def needed_uploads() -> set[str]:
 
 
 def sweep() -> None:
-    """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, the pixels that were read from them, what
-    was uploaded and never used."""
+    """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, the pixels that were read from them and
+    their features, what was uploaded and never used."""
     oldest = time.time() - 3600 * gate.limits().kept_hours
     for run in jobs().runs():
         if run.status().get("state") not in BUSY and _touched(run.path) < oldest:
@@ -114,6 +115,7 @@ def sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
             gate.log("swept", upload=folder.name)
     forget_sets(oldest)
+    forget_features(oldest)
     incoming = home() / "incoming"
     for folder in incoming.iterdir() if incoming.is_dir() else ():
         if _touched(folder) < time.time() - 3600:

@@ -37,11 +37,11 @@ def details(run: store.Run) -> str:
     for title, key in (("Precision", "precision"), ("Recall", "recall"), ("Coverage", "coverage")):
         found = result.get("neighbours") or {}
         if found:
-            rows.append([title, *(words.number(found[name][key], 2) for name in ("baseline", "debiased")), ""])
+            rows.append([title, *(_neighbours(found[name], key) for name in ("baseline", "debiased")), _floor(found.get("floor"), key)])
     for group in result.get("groups", []):
         cells = [_of_group(group, name) for name in ("baseline", "debiased")]
         rows.append([f"Kernel distance, only {escape(str(group['group']))}", *cells, _change(group)])
-    table = html.table(["Measure", "Baseline", "Debiased", "Change"], rows, "Image quality, group by group", cards=True) if rows else ""
+    table = html.table(["Measure", "Baseline", "Debiased", "In words"], rows, "Image quality, group by group", cards=True) if rows else ""
     text = (
         "A debiased model can paint the rare groups worse than the common ones. Each group’s samples are held against real images of that "
         "group, as the classifier calls them."
@@ -50,12 +50,29 @@ def details(run: store.Run) -> str:
     return (html.card(body) if rows else "") + nearest(run)
 
 
+def _neighbours(found: dict, key: str) -> str:
+    value, interval = words.number(found[key], 2), (found.get("intervals") or {}).get(key)
+    if not interval:
+        return value
+    low, high = (words.number(end, 2) for end in interval)
+    return f"<b>{value}</b> <small>{low} to {high}, n = {found['n']:,}</small>"
+
+
+def _floor(found: dict | None, key: str) -> str:
+    return f"two draws of real images: {words.number(found[key], 2)}" if found else ""
+
+
 def nearest(run: store.Run) -> str:
-    """The debiased samples that lie nearest to a reference, and those references: copies would stand here."""
-    sides = [("Debiased samples", "nearest_samples"), ("The references nearest to them, in the same places", "nearest_references")]
+    """The debiased samples that lie nearest to a reference or to a training image, and those: copies would stand here."""
+    sides = [
+        ("Debiased samples", "nearest_samples"),
+        ("The references nearest to them, in the same places", "nearest_references"),
+        ("Debiased samples", "samples_near_training"),
+        ("The training images nearest to them, in the same places", "nearest_training"),
+    ]
     sheets = _sheets(run, sides)
-    text = "If the model had copied its references, the copies would stand here."
-    return html.card(f'<h3>Nearest to a reference</h3><p>{text}</p><div class="tiw-two">{sheets}</div>') if sheets else ""
+    text = "If the model had copied images that it was trained on, the copies would stand here."
+    return html.card(f'<h3>Nearest to what it was trained on</h3><p>{text}</p><div class="tiw-two">{sheets}</div>') if sheets else ""
 
 
 def surest(run: store.Run) -> str:

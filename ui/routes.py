@@ -6,6 +6,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO
 
 import pandas as pd
@@ -169,7 +170,19 @@ def _shares(run: store.Run, params: dict[str, str]) -> Response | None:
 
 
 def _model(run: store.Run, params: dict[str, str]) -> Response | None:
-    folder = run.path / "model"
+    return _packed(run, run.path / "model", "baseline-model.zip" if run.kind == "train" else "debiased-model.zip")
+
+
+def _kept_model(run: store.Run, params: dict[str, str]) -> Response | None:
+    """A moving average that the run kept on the way."""
+    step = params["step"]
+    there = {int(folder.name): folder for folder in (run.path / "kept").glob("*/") if folder.name.isdecimal()}
+    folder = there.get(int(step)) if step.isdecimal() and len(step) < 10 else None
+    return folder and _packed(run, folder, f"debiased-model-step-{int(step)}.zip")
+
+
+def _packed(run: store.Run, folder: Path, name: str) -> Response | None:
+    """A model's folder as a download."""
     if not run.done or not folder.is_dir():
         return None
     packed = tempfile.TemporaryFile()  # noqa: SIM115  (closed by the stream)
@@ -178,7 +191,7 @@ def _model(run: store.Run, params: dict[str, str]) -> Response | None:
             if file.is_file():
                 archive.write(file, file.relative_to(folder.parent))
     packed.seek(0)
-    return _stream(packed, "baseline-model.zip" if run.kind == "train" else "debiased-model.zip")
+    return _stream(packed, name)
 
 
 ANSWERS = {
@@ -196,6 +209,7 @@ ANSWERS = {
     "report.html": _report,
     "selection.zip": _selection,
     "model.zip": _model,
+    "kept/{step}.zip": _kept_model,
     "spot.json": _spot,
     "stated.json": _stated,
     "spot.csv": _spot_csv,

@@ -153,6 +153,11 @@ def all_runs(kind: str | None = None) -> list[Run]:
     return [run for run in seen if run is not None]
 
 
+def maker_of(model: str) -> Run | None:
+    """The run of debias, of those that this visitor may see, whose model a comparison's options name."""
+    return next((run for run in all_runs("debias") if Path(model).is_relative_to(run.path)), None)
+
+
 def unreadable_runs() -> list[RunSummary]:
     """What lies among the runs and is none that this version can read: it can be deleted, and nothing else."""
     return [run for run in jobs().listing() if not run.readable and gate.may_read(run.owner)]

@@ -88,6 +88,12 @@ GLOSSARY = {
     "baseline": "The diffusion model before it is debiased.",
     "gap closed": "How far samples have moved from the large set to the reference set. 100 %: all the way.",
 }
+ENCODERS = {
+    "pca": "Principal components of the pixels: at once",
+    "denoiser": "The baseline’s own features",
+    "efficientnet": "EfficientNet-Lite0, trained on photographs: where it is installed",
+    "inception": "Inception-v3, as in published distances: its weights are fetched once",
+}
 NETWORKS = [
     ("the one for the images' size", "auto"),
     ("64×64, small: for a CPU", "demo"),

@@ -37,7 +37,7 @@ def measure(
     seed: int = 0,
     *,
     biased: ImageSet | None = None,
-    encoder: str = "pca",
+    encoder: str | Encoder = "pca",
     denoiser: Denoiser | None = None,
     margin: float = MARGIN,
     also: Mapping[str, np.ndarray] | None = None,
@@ -47,9 +47,9 @@ def measure(
 
     heldout: labelled or not, drawn like the reference, for the quality measures; None: the reference itself, which flatters memorising.
     truth: shares of the attributes' crossing where they are known; else the target is what the classifier finds in the reference.
-    biased: images the baseline was trained on, for the floor of the test without labels. encoder, denoiser: see `open_encoder`; the test
-    without labels sees the denoiser's features, or pixels without one. also: samples of more models from the same seeds, by name, of which
-    shares, discrepancy and kernel distance are measured.
+    biased: images the baseline was trained on, for the floor of the test without labels and for copies of them. encoder, denoiser: see
+    `open_encoder`, or an `Encoder` of your own; the test without labels sees the denoiser's features, or pixels without one. also: samples
+    of more models from the same seeds, by name, of which shares, discrepancy and kernel distance are measured.
     """
     assert baseline.shape == debiased.shape, (baseline.shape, debiased.shape)
     say = on_progress or (lambda done, total: None)
@@ -86,7 +86,8 @@ def measure(
         transfer = transfer_check(classifier, debiased, seed)
     say(1, 4)
     opened = open_encoder_for(encoder, reference, heldout, denoiser, seed)
-    quality, kernels = measure_quality(samples, reference, heldout, weights, groups, classifier, opened, also=also)
+    more = {"also": also, "biased": biased}
+    quality, kernels, near = measure_quality(samples, reference, heldout, weights, groups, classifier, opened, seed, **more)
     models = [Standing(name, (fixed or of_every).get(name), fixed is not None, kernels[name]) for name in every]
     say(2, 4)
     left = _residual(samples, reference, biased, denoiser, margin, seed, notes)
@@ -108,6 +109,7 @@ def measure(
         notes=notes,
         predicted={name: frame for name, frame in labels.items() if name in every},
         models=models,
+        nearest=near,
     )
 
 
@@ -125,7 +127,7 @@ def compare(
     solver: str = "dpm",
     attributes: Sequence[str] = (),
     biased: ImageSet | None = None,
-    encoder: str = "pca",
+    encoder: str | Encoder = "pca",
     margin: float = MARGIN,
 ) -> Comparison:
     """Sample `count` images of both models from the same seeds and `measure` them, in these attributes (all if there are one or two).
@@ -171,7 +173,7 @@ def check_comparison(
     return classifier
 
 
-def open_encoder_for(name: str, reference: ImageSet, heldout: ImageSet | None, denoiser: Denoiser | None, seed: int) -> Encoder:
+def open_encoder_for(name: str | Encoder, reference: ImageSet, heldout: ImageSet | None, denoiser: Denoiser | None, seed: int) -> Encoder:
     """The encoder of this name for the quality measures, fitted where it has to be to the images that they are measured against."""
     real, of = (reference, "the reference images") if heldout is None else (heldout, "the held-out images")
     return open_encoder(name, real.images, of, denoiser, seed)

@@ -61,9 +61,9 @@ def open_onnx(path: str | Path) -> OnnxClassifier:
     """An ONNX file with its contract beside it, NAME.json:
 
     {"attribute": "gender", "labels": ["female", "male"], "size": 64, "mean": 0, "std": 255, "colours": "RGB", "layout": "NCHW",
-    "source": "...", "licence": "..."}. The network takes float32 [N,3,size,size], (pixel - mean) / std, each one number or
-    three, and answers [N, K] probabilities or logits in the order of the labels. Its errors are unknown
-    until they are counted (`counted_on`).
+    "source": "...", "licence": "...", "limits": "..."}. The limits stand wherever its shares do. The network takes float32
+    [N,3,size,size], (pixel - mean) / std, each one number or three, and answers [N, K] probabilities or logits in the order of the labels.
+    Its errors are unknown until they are counted (`counted_on`).
 
     Raises UserInputError where a file is missing, the list is not complete, or onnxruntime is not installed.
     """
@@ -83,10 +83,9 @@ def open_onnx(path: str | Path) -> OnnxClassifier:
         raise UserInputError(
             "labels", f"{listed} lists {len(labels)} labels", "list two or more different ones, in the order of the outputs"
         )
-    source = str(about.get("source", path.name))
-    return OnnxClassifier(
-        {attribute: labels}, {}, source, str(about.get("licence", "not stated")), path=str(path), about={**about, "size": size}
-    )
+    source, licence = str(about.get("source", path.name)), str(about.get("licence", "not stated"))
+    notes = (str(about["limits"]),) if about.get("limits") else ()
+    return OnnxClassifier({attribute: labels}, {}, source, licence, notes=notes, path=str(path), about={**about, "size": size})
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,8 @@ class SkinColour(AttributeClassifier):
 def skin_colour() -> SkinColour:
     """The classifier of skin colour by ITA, for photographs of faces."""
     source = "individual typology angle of the median colour in the middle of the image"
-    return SkinColour({"skin colour (ITA)": list(ITA_CLASSES)}, {}, source, "a formula")
+    limits = "Skin colour by ITA is a property of pixels. Light, camera and make-up change it, and it says nothing of anybody’s origin."
+    return SkinColour({"skin colour (ITA)": list(ITA_CLASSES)}, {}, source, "a formula", notes=(limits,))
 
 
 def typology_angle(images: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""Quality of samples: kernel and Frechet distance, precision, recall and coverage, and memorising; all in one encoder's features."""
+"""Quality of samples: kernel and Frechet distance, precision, recall and coverage, and copies; all in one encoder's features."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -13,12 +13,13 @@ from ..intervals import Estimate, wilson
 from ..streams import stream
 from .attributes import codes
 from .classifier import AttributeClassifier
+from .copying import Nearest, closer_to_reference, closer_to_training, nearest
 from .encoders import Encoder, fit_encoder
 
-__all__ = ["Encoder", "fit_encoder"]  # beside the measures below
+__all__ = ["Encoder", "closer_to_reference", "fit_encoder"]  # beside the measures below
 
 BOOTSTRAP = 24
-NEAREST_PAIRS = 12
+MOST_TRAINING = 10_000, 2_000  # images trained on that are looked at for copies; where an image takes long
 FEWEST_OF_GROUP = 20  # samples and real images of a group, below which its quality is not measured
 
 
@@ -102,6 +103,7 @@ class NeighbourShares:
     density: float
     coverage: float
     n: int = 0  # of each side
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)  # of the three that are shares, Wilson's, for these balls
 
 
 def neighbour_shares(samples: np.ndarray, real: np.ndarray, k: int = 5, seed: int = 0) -> NeighbourShares:
@@ -114,41 +116,14 @@ def neighbour_shares(samples: np.ndarray, real: np.ndarray, k: int = 5, seed: in
     squared = (samples**2).sum(1)[:, None] + (real**2).sum(1)[None] - 2 * samples @ real.T
     distance = np.sqrt(np.maximum(squared, 0))  # [N, M]
     inside_real = distance <= radius_real[None]
-    return NeighbourShares(
-        precision=float(inside_real.any(1).mean()),
-        recall=float((distance <= radius_samples[:, None]).any(0).mean()),
-        density=float(inside_real.sum(1).mean() / k),
-        coverage=float(inside_real.any(0).mean()),
-        n=n,
-    )
-
-
-@dataclass(frozen=True)
-class CloserToReference:
-    """Share of samples nearer to a reference image than to one of as many held-out ones: half, if none is memorised."""
-
-    value: float
-    interval: tuple[float, float]  # Wilson
-    n: int
-    pairs: tuple[tuple[int, int], ...] = ()  # (sample, reference image) that lie nearest to each other, nearest first
-
-
-def closer_to_reference(samples: np.ndarray, reference: np.ndarray, heldout: np.ndarray, seed: int = 0) -> CloserToReference:
-    """From features [n, F] of each; both sets are cut to one size by a seeded draw.
-
-    The nearest pairs are looked for in the whole reference.
-    """
-    rng = np.random.default_rng(seed)
-    m = min(len(reference), len(heldout))
-    distances = [
-        NearestNeighbors(n_neighbors=1).fit(part[rng.permutation(len(part))[:m]]).kneighbors(samples)[0][:, 0]
-        for part in (reference, heldout)
-    ]
-    count = int((distances[0] < distances[1]).sum())
-    near, which = NearestNeighbors(n_neighbors=1).fit(reference).kneighbors(samples)
-    nearest = np.argsort(near[:, 0], kind="stable")[:NEAREST_PAIRS]
-    pairs = tuple((int(row), int(which[row, 0])) for row in nearest)
-    return CloserToReference(count / len(samples), wilson(count, len(samples)), len(samples), pairs)
+    hit = {
+        "precision": inside_real.any(1),
+        "recall": (distance <= radius_samples[:, None]).any(0),
+        "coverage": inside_real.any(0),
+    }
+    shares = {name: float(one.mean()) for name, one in hit.items()}
+    intervals = {name: wilson(int(one.sum()), n) for name, one in hit.items()}
+    return NeighbourShares(**shares, density=float(inside_real.sum(1).mean() / k), n=n, intervals=intervals)
 
 
 def measure_quality(
@@ -161,8 +136,9 @@ def measure_quality(
     encoder: Encoder,
     seed: int = 0,
     also: Mapping[str, np.ndarray] | None = None,
-) -> tuple[dict, dict[str, Estimate]]:
-    """Kernel and Frechet distance, precision and the like, memorising; all in one encoder's features, with as many images on both sides.
+    biased: ImageSet | None = None,
+) -> tuple[dict, dict[str, Estimate], dict[str, Nearest]]:
+    """Kernel and Frechet distance, precision and the like, copies; all in one encoder's features, with as many images on both sides.
 
     samples: uint8 [N,H,W,3] of each model. weights [N]: how often the baseline's samples are drawn again; groups: the names of the groups
     and, for each set, the group of every image, int [N].
@@ -170,8 +146,8 @@ def measure_quality(
     `baseline_resampled`: the baseline's own samples, drawn again so that their shares are the target's. Frechet distance falls
     when the shares do, whatever the pictures look like; against this one only the pictures count.
 
-    also: samples of more models, of which nothing but the kernel distance is measured. Returns what the result says, and the kernel
-    distance of every model.
+    also: samples of more models, of which nothing but the kernel distance is measured. biased: the images that the baseline was trained
+    on, which samples may copy too. Returns what the result says, and the kernel distance of every model.
     """
     target = reference if heldout is None else heldout
     real = encoder(target.images)
@@ -187,17 +163,14 @@ def measure_quality(
     kernel = {name: asdict(found) for name, found in kernels.items()}
     for name, images in (also or {}).items():
         kernels[name] = kernel_distance(encoder(images[:n]) / unit, drawn / unit)
-    half = len(real) // 2
     if weights is not None and weights[:n].sum() > 0:
         rows = rng.choice(n, n, p=weights[:n] / weights[:n].sum())
         frechet["baseline_resampled"] = asdict(frechet_distance(equal["baseline"][rows], drawn, seed))
-    closer = None
-    if heldout is not None:
-        known = encoder(reference.images)
-        closer = {name: asdict(closer_to_reference(x, known, real, seed)) for name, x in features.items()}
+    place_real = None if groups is None or classifier is None else _joint(classifier, target)
+    copies, near = _copies(features, real, reference, heldout, biased, place_real, classifier, encoder, seed)
     about = {"encoder": encoder.name, "n": n}
     order = rng.permutation(len(real))
-    floor_n = min(n, half)
+    floor_n = min(n, len(real) // 2)
     found = {
         "kernel_distance": {
             **about,
@@ -205,23 +178,59 @@ def measure_quality(
             "floor": asdict(kernel_distance(*(real[part] / unit for part in (order[:floor_n], order[floor_n : 2 * floor_n])))),
         },
         "frechet_distance": {**about, **frechet, "floor": {**asdict(frechet_floor(real, n, seed)), "n": floor_n}},
-        "neighbours": {name: asdict(neighbour_shares(x, drawn)) for name, x in equal.items()},
-        "groups": [] if groups is None or classifier is None else _of_groups(scaled, real / unit, target, groups, classifier),
-        "closer_to_reference": closer,
+        "neighbours": {
+            **{name: asdict(neighbour_shares(x, drawn)) for name, x in equal.items()},
+            "floor": asdict(neighbour_shares(real[order[:floor_n]], real[order[floor_n : 2 * floor_n]])),
+        },
+        "groups": [] if place_real is None else _of_groups(scaled, real / unit, place_real, groups),
+        **copies,
     }
-    return found, kernels
+    return found, kernels, near
+
+
+def _copies(
+    features: dict[str, np.ndarray],
+    real: np.ndarray,
+    reference: ImageSet,
+    heldout: ImageSet | None,
+    biased: ImageSet | None,
+    place_real: np.ndarray | None,
+    classifier: AttributeClassifier | None,
+    encoder: Encoder,
+    seed: int,
+) -> tuple[dict, dict[str, Nearest]]:
+    """(`closer_to_reference` and `closer_to_training` of each model, where there are held-out images; what lies nearest to each debiased
+    sample)."""
+    known = real if heldout is None else encoder(reference.images)
+    found: dict[str, dict | None] = {"closer_to_reference": None, "closer_to_training": None}
+    near = {"reference": nearest(features["debiased"], known)}
+    if heldout is not None:
+        found["closer_to_reference"] = {name: asdict(closer_to_reference(x, known, real, seed)) for name, x in features.items()}
+    if biased is None:
+        return found, near
+    rows = stream(seed, "images trained on").permutation(len(biased))[: MOST_TRAINING[bool(encoder.kept_as)]]
+    training = biased.take(rows)
+    known = encoder(training.images)
+    among = nearest(features["debiased"], known)
+    near["training"] = replace(among, rows=rows[among.rows])
+    if heldout is not None and place_real is not None:
+        placed = _joint(classifier, training), place_real
+        of_each = {name: closer_to_training(x, known, real, placed, seed) for name, x in features.items()}
+        if all(of_each.values()):
+            found["closer_to_training"] = {name: asdict(closer) for name, closer in of_each.items()}
+    return found, near
+
+
+def _joint(classifier: AttributeClassifier, images: ImageSet) -> np.ndarray:
+    """What the classifier calls each image, of all attributes at once, int [N]."""
+    return list(codes(classifier.predict(images.images), classifier.classes).values())[-1]
 
 
 def _of_groups(
-    features: dict[str, np.ndarray],
-    real: np.ndarray,
-    target: ImageSet,
-    groups: tuple[list[str], dict[str, np.ndarray]],
-    classifier: AttributeClassifier,
+    features: dict[str, np.ndarray], real: np.ndarray, place_real: np.ndarray, groups: tuple[list[str], dict[str, np.ndarray]]
 ) -> list[dict]:
     """Kernel distance of each group's samples to the real images of that group, worst debiased group first; one n for all three sets."""
     values, placed = groups
-    place_real = list(codes(classifier.predict(target.images), classifier.classes).values())[-1]
     rows = []
     for k, value in enumerate(values):
         own = {name: x[placed[name] == k] for name, x in features.items()}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..intervals import Estimate, wilson
 from .classifier import AttributeClassifier
+from .copying import Nearest
 from .residual import Residual
 from .transfer import Transfer
 
@@ -42,6 +43,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     predicted: dict[str, pd.DataFrame] = field(default_factory=dict)  # what the classifier calls the samples of every model
     models: list[Standing] = field(default_factory=list)  # every model by the two that count, baseline and debiased first
+    nearest: dict[str, Nearest] = field(default_factory=dict)  # of the debiased samples in the `reference` and in `training`
 
     def to_json(self) -> dict:
         """The comparison's result.json."""

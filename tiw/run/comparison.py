@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..comparing.attributes import parse_attributes
 from ..comparing.classifier import AttributeClassifier, fit_attribute_classifier
-from ..comparing.compare import check_comparison, measure
-from ..comparing.encoders import check_encoder, denoiser_encoder
+from ..comparing.compare import check_comparison, measure, open_encoder_for
+from ..comparing.encoders import Encoder, check_encoder, denoiser_encoder
 from ..comparing.groups import Groups, find_groups
 from ..comparing.plugins import plugin
 from ..comparing.result import Comparison
@@ -22,6 +22,7 @@ from ..files import as_csv, write_atomic, write_npz
 from ..model.denoiser import Denoiser
 from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
+from ..streams import stream
 from . import names
 from .card import write_card
 from .folder import RunFolder
@@ -33,6 +34,11 @@ from .options import CompareOptions, DebiasOptions
 from .spot_check import write_predicted
 
 MOST_SEEN = 1000  # biased images in which unnamed groups are looked for
+NEAR = {  # in examples.npz: the samples, and what lies nearest to them
+    "reference": ("nearest_samples", "nearest_references"),
+    "training": ("samples_near_training", "nearest_training"),
+}
+MOST_LABELLED = 2000  # labelled images of which an encoder that takes long is asked
 FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
 ROLES = ("baseline", "biased", "reference")  # "demo", where neither the options nor a run name them
@@ -53,14 +59,18 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     if models["baseline"].classes:
         (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
     biased, notes = floor_images(run, o, given, models["baseline"])
+    encoder = open_encoder_for(o.encoder, reference, heldout, models["baseline"], o.seed)
+    if encoder.kept_as:  # one image takes long
+        encoder = replace(encoder, on_batch=report(run, "Encoding images"))
+    of_probe = denoiser_encoder(models["baseline"]) if o.encoder == "pca" else encoder
     run.progress("Fitting the attribute classifier", 0, 1)
     if o.labels == "groups":
         seen = reference.images if biased is None else np.concatenate([reference.images, biased.images[:MOST_SEEN]])
-        classifier = find_groups(seen, denoiser_encoder(models["baseline"]), o.seed)
+        classifier = find_groups(seen, of_probe, o.seed)
     elif o.labels or demo:
-        classifier = open_classifier(run, o, o.labels or "demo", models["baseline"], heldout, reference)
+        classifier = open_classifier(run, o, o.labels or "demo", of_probe, reference.resolution, heldout, reference)
     else:
-        classifier, said = by_own_labels(o, models["baseline"], biased)
+        classifier, said = by_own_labels(o, of_probe, reference.resolution, biased)
         notes += said
     truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
     classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
@@ -79,13 +89,13 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
         common["on_batch"] = report_of(run, f"Sampling {other.title}", o.count)
         images[other.name] = draw_samples(model, seeds, labels=labels, **common, **guided)
     write_npz(run.path / names.SAMPLES, seeds=np.array(seeds), **images)
-    more = {"biased": biased, "encoder": o.encoder, "denoiser": models["baseline"], "margin": o.margin}
+    more = {"biased": biased, "encoder": encoder, "denoiser": models["baseline"], "margin": o.margin}
     both = [images.pop(name) for name in models]
     found = measure(*both, reference, classifier, heldout, truth, o.seed, also=images, on_progress=report(run, "Measuring"), **more)
     write_pairs(run.path / names.PAIRS, list(seeds), found)
     write_predicted(run.path / names.PREDICTED, list(seeds), {} if classifier is None else classifier.classes, found.predicted)
     examples = [seen[list(rows)] for rows in classifier.examples] if isinstance(classifier, Groups) else []
-    write_examples(run.path / names.EXAMPLES, found, both[1], reference, examples)
+    write_examples(run.path / names.EXAMPLES, found, both[1], reference, biased, examples)
     used = {name: getattr(o, name) for name in FROM_RUN}
     result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
     result["notes"] += notes
@@ -107,16 +117,19 @@ def _steps(trained: RunFolder | None, model: str) -> int | None:
     return int(Path(model).name) if Path(model).parent.name == names.KEPT else (trained.result() or {}).get("steps")
 
 
-def write_examples(path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet, groups: list[np.ndarray]) -> None:
+def write_examples(
+    path: Path, found: Comparison, samples: np.ndarray, reference: ImageSet, biased: ImageSet | None, groups: list[np.ndarray]
+) -> None:
     """RUN/examples.npz: the images that the report shows beside its numbers; samples: uint8 [N,H,W,3], groups: of each unnamed group."""
     arrays = {f"group {k}": images for k, images in enumerate(groups, 1)}
     if found.residual is not None:
         arrays["surest_samples"] = samples[list(found.residual.surest_samples)]
         arrays["surest_references"] = reference.take(found.residual.surest_references).images
-    if found.quality["closer_to_reference"] is not None:
-        pairs = found.quality["closer_to_reference"]["debiased"]["pairs"]
-        arrays["nearest_samples"] = samples[[row for row, _ in pairs]]
-        arrays["nearest_references"] = reference.take([image for _, image in pairs]).images
+    for name, near in found.nearest.items():
+        of_samples, of_others = NEAR[name]
+        rows, others = map(list, zip(*near.pairs(), strict=True))
+        arrays[of_samples] = samples[rows]
+        arrays[of_others] = (reference if name == "reference" else biased).take(others).images
     write_npz(path, **arrays)
 
 
@@ -165,37 +178,48 @@ def check_same_images(trained: RunFolder | None, reference: ImageSet) -> None:
 
 
 def open_classifier(
-    run: RunFolder, o: CompareOptions, labels: str, baseline: Denoiser, heldout: ImageSet | None, reference: ImageSet
+    run: RunFolder,
+    o: CompareOptions,
+    labels: str,
+    encoder: Encoder,
+    side: int,
+    heldout: ImageSet | None,
+    reference: ImageSet,
 ) -> AttributeClassifier:
-    """The demo's classifier, a plug-in, or a probe on the baseline's features fitted on labelled images."""
+    """The demo's classifier, a plug-in, or a probe on frozen features fitted on labelled images of `side` pixels."""
     found = AttributeClassifier.from_pretrained(CHECKPOINTS / "classifier") if labels == "demo" else plugin(labels)
     if found is None:
-        return probe_on(o, baseline, read_set(run, o, labels, "labels"))
+        return probe_on(o, encoder, side, read_set(run, o, labels, "labels"))
     for labelled in (heldout, reference):  # a classifier that came as it is: its errors are counted where there are labels
         if labelled is not None and labelled.attributes is not None and set(found.classes) <= set(labelled.attributes):
             return found.counted_on(labelled)
     return found
 
 
-def by_own_labels(o: CompareOptions, baseline: Denoiser, biased: ImageSet | None) -> tuple[AttributeClassifier | None, list[str]]:
+def by_own_labels(o: CompareOptions, encoder: Encoder, side: int, biased: ImageSet | None) -> tuple[AttributeClassifier | None, list[str]]:
     """A probe fitted on the biased set's own labels, where it has one or two columns or `attributes` names some; else None, and why."""
     if biased is None or biased.attributes is None:
         return None, []
     if not o.attributes and (columns := len(list(biased.attributes))) > 2:
         return None, [f"No shares are counted. The biased set has {columns} columns of labels: name those that count (attributes)."]
     try:
-        return probe_on(o, baseline, biased), []
+        return probe_on(o, encoder, side, biased), []
     except UserInputError as error:
         if o.attributes:
             raise
         return None, [f"No shares are counted. The biased set's own labels do not do for a classifier: {error.found}."]
 
 
-def probe_on(o: CompareOptions, baseline: Denoiser, images: ImageSet) -> AttributeClassifier:
-    """A probe on the baseline's features, of the attributes that count."""
-    if images.resolution != baseline.shape[-1]:
-        images = images.resized(baseline.shape[-1])
-    return fit_attribute_classifier(images, seed=o.seed, encoder=denoiser_encoder(baseline), attributes=parse_attributes(o.attributes))
+def probe_on(o: CompareOptions, encoder: Encoder, side: int, images: ImageSet) -> AttributeClassifier:
+    """A probe on frozen features, of the attributes that count; on some of the images where one takes long."""
+    notes: tuple[str, ...] = ()
+    if encoder.kept_as and len(images) > MOST_LABELLED:
+        notes = (f"The classifier was fitted on {MOST_LABELLED:,} of the {len(images):,} labelled images, drawn by the seed.",)
+        images = images.take(np.sort(stream(o.seed, "labelled images").permutation(len(images))[:MOST_LABELLED]))
+    if images.resolution != side:
+        images = images.resized(side)
+    found = fit_attribute_classifier(images, seed=o.seed, encoder=encoder, attributes=parse_attributes(o.attributes))
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def demo_truth(classifier: AttributeClassifier | None) -> dict[str, float] | None:
@@ -229,8 +253,10 @@ def floor_images(run: RunFolder, o: CompareOptions, given: CompareOptions, basel
 
 
 def write_pairs(path: Path, seeds: list[int], found: Comparison) -> None:
-    """RUN/pairs.csv: the seed of each pair and what the classifier calls both images."""
+    """RUN/pairs.csv: the seed of each pair, what the classifier calls both images, and what the debiased one lies nearest to."""
     table = {"seed": seeds}
     for name, frame in found.predicted.items():
         table |= {f"{name}: {attribute}": frame[attribute].tolist() for attribute in frame}
+    for name, near in found.nearest.items():
+        table |= {f"debiased: nearest in {name}, row": near.rows.tolist(), f"distance in {name}": near.distances.tolist()}
     write_atomic(path, as_csv(pd.DataFrame(table)))

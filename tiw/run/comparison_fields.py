@@ -10,6 +10,10 @@ RAW = (
     "Raw shares are counted by the classifier, with Wilson’s interval. Corrected shares take out its known errors; their intervals hold "
     "for all values of an attribute at once. Shares are what the classifier perceives, not what people are or say of themselves."
 )
+COPIES = (  # of result.json: where copies would show, one image and all
+    ("closer_to_reference", "a reference", "references"),
+    ("closer_to_training", "a training image", "images that the baseline was trained on"),
+)
 WITHOUT_LABELS = (  # the rows of that test: keys of result.json["residual"], and what is compared
     ("baseline", "Baseline samples against the reference (must be seen)"),
     ("debiased", "Debiased samples against the reference"),
@@ -148,6 +152,11 @@ def residual(residual: dict | None) -> tuple[list[str], list[str], Table | None]
     return [residual["sentence"], nearer], flags, Table(["What is compared", "AUC", "p", "n"], rows)
 
 
+def _neighbours(found: dict, measure: str) -> str:
+    interval = (found.get("intervals") or {}).get(measure)
+    return Estimate(found[measure], tuple(interval)).text() if interval else f"{found[measure]:.2f}"
+
+
 def quality(compare: dict) -> tuple[list[str], list[str], Table | None]:
     """(texts, flags, table) of distances, precision and the like, of groups, and of copying."""
     kernel, frechet = compare.get("kernel_distance"), compare.get("frechet_distance")
@@ -159,7 +168,7 @@ def quality(compare: dict) -> tuple[list[str], list[str], Table | None]:
             if set_ in found:
                 rows.append([name, set_.replace("_", " "), Estimate.of(found[set_]).text("{:.3g}")])
     for set_, found in (compare.get("neighbours") or {}).items():
-        rows += [[measure.capitalize(), set_, f"{found[measure]:.2f}"] for measure in ("precision", "recall", "coverage")]
+        rows += [[measure.capitalize(), set_, _neighbours(found, measure)] for measure in ("precision", "recall", "coverage")]
     for group in compare.get("groups", []):
         for set_ in ("baseline", "debiased"):
             if group[set_]:
@@ -167,10 +176,11 @@ def quality(compare: dict) -> tuple[list[str], list[str], Table | None]:
             else:
                 rows.append([f"Kernel distance, only {group['group']}", set_, f"too few ({group['counts'].get(set_, 0):,} samples)"])
     flags = []
-    for set_, found in (compare.get("closer_to_reference") or {}).items():
-        rows.append(["Nearer to a reference than to a held-out image", set_, Estimate.of(found).percent()])
-        if found["interval"][0] > 0.5:
-            flags.append(
-                f"The {set_} model’s samples lie nearer to references than to other images of their kind. It may copy some of them."
-            )
+    for key, title, images in COPIES:
+        for set_, found in (compare.get(key) or {}).items():
+            rows.append([f"Nearer to {title} than to a held-out image (n {found['n']:,})", set_, Estimate.of(found).percent()])
+            if found["interval"][0] > 0.5:
+                flags.append(
+                    f"The {set_} model’s samples lie nearer to {images} than to other images of their kind. It may copy some of them."
+                )
     return [f"n = {kernel['n']:,} on both sides. Encoder: {kernel['encoder']}."], flags, Table(["Measure", "Of", "Value"], rows)

@@ -94,8 +94,8 @@ def _finding(compare: dict, audit: dict) -> str:
         before, after = (Estimate.of(found[name]).text("{:.3f}") for name in ("baseline", "debiased"))
         how = "corrected for the classifier’s errors" if corrected else "not corrected for the classifier’s errors"
         return (
-            f"The distance of the shares of {found['of']} from the target went from {before} to {after}, "
-            f"counted on {compare['n']:,} samples of each model and {how}."
+            f"The distance of the shares of {found['of']} from the target, as the classifier perceives them, went from {before} to "
+            f"{after}, counted on {compare['n']:,} samples of each model and {how}."
         )
     if compare:
         return f"No attribute was counted. Quality and a test without labels were measured on {compare['n']:,} samples of each model."

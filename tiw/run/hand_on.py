@@ -152,6 +152,8 @@ def example_pictures(run: RunFolder) -> dict[int, list[Picture]]:
             "surest_references": (10, "References that look least like samples"),
             "nearest_samples": (11, "Debiased samples that lie nearest to a reference"),
             "nearest_references": (11, "The references they lie nearest to, in the same places"),
+            "samples_near_training": (11, "Debiased samples that lie nearest to an image that the baseline was trained on"),
+            "nearest_training": (11, "The training images they lie nearest to, in the same places"),
         }
         with np.load(run.path / names.EXAMPLES) as arrays:
             for name, (number, caption) in captions.items():
