@@ -38,10 +38,10 @@ class Caps:
     learning_rate: float = 1.0
     keep: int = 20
     also: int = 12  # more models of a comparison
-    slow_encoders: int = 1  # 0: none that takes long an image, or fetches its weights
     sigma_min: float = 1e4
     sigma_max: float = 1e4
 
+    slow_encoders: int = 1  # 0: none that takes long an image, or fetches its weights
     text: int = 4096  # characters of a field
     body: int = 2 * MB  # of a request that is not an upload
     depth: int = 32  # lists within lists of a request
