@@ -41,8 +41,8 @@ class Caps:
     sigma_min: float = 1e4
     sigma_max: float = 1e4
 
-    slow_encoders: int = 1  # 0: none that takes long an image, or fetches its weights
     text: int = 4096  # characters of a field
+    slow_encoders: int = 1  # 0: none that takes long an image, or fetches its weights
     body: int = 2 * MB  # of a request that is not an upload
     depth: int = 32  # lists within lists of a request
     requests: float = 200.0  # of one visitor in a second, for long
