@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import blurred, saved_as_jpeg
+from PIL import Image
 
 from tiw.auditing.camera import camera_check, properties
-from tiw.data import ImageSet, load_demo
+from tiw.data import ImageSet, load_demo, load_images
 
 
 def jpeg(image):
@@ -42,15 +43,25 @@ def test_one_change_of_the_camera_is_named_first(change, name):
     assert all([item >= 800 for item in s.examples] == [False] * 4 + [True] * 4 for s in found)  # four of either set, for every property
 
 
-@pytest.mark.parametrize(("column", "factor", "name"), [(0, 1.6, "file size"), (1, 4, "original width")])
-def test_what_the_files_alone_tell_is_named(column, factor, name):
+@pytest.mark.parametrize(("name", "factor"), [("file size", 1.6), ("original width", 4)])
+def test_what_the_files_alone_tell_is_named(name, factor):
     demo = load_demo(200)
-    files = demo.reference.files.copy()
-    files[:, column] = (files[:, column] * factor).astype(int)
+    files = demo.reference.files.assign(**{name: (demo.reference.files[name] * factor).astype(int)})
     (found,) = camera_check(demo.heldout.take(range(800)), replace(demo.reference, files=files))
     assert found.name == name and not found.subject and name in found.sentence
     without = replace(demo.reference, files=None)  # pixels that numpy saved have no files
     assert camera_check(demo.heldout.take(range(800)), without) == []
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp"])
+def test_another_format_of_the_same_pixels_is_no_other_camera(kind, tmp_path):
+    """The demo's images are WebP. Saved as PNG they are four times as large, and the ratio, which sees pixels, cannot know."""
+    demo = load_demo(200)
+    for place, x in enumerate(demo.reference.images):
+        Image.fromarray(x).save(tmp_path / f"{place}.{kind}")
+    saved = load_images(tmp_path)
+    assert saved.files["format"].unique().tolist() == [kind.upper()] != demo.heldout.files["format"].unique().tolist()
+    assert camera_check(demo.heldout.take(range(800)), saved) == []
 
 
 @pytest.mark.parametrize("role", [0, 1])

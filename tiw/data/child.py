@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from ..errors import UserInputError
 from .demo import demo_path
 from .estimate import source_stamp
-from .image_set import ImageSet
+from .image_set import FILE_COLUMNS, ImageSet
 from .limits import Limits, in_words
 from .load import load_images
 from .memory import cache_folder
@@ -63,7 +63,7 @@ def load_in_child(
     """
     source = str(demo_path(role)) if path == "demo" else path
     wanted = {"path": source, "resolution": resolution, "skip_bad": skip_bad, "field": role, "limits": asdict(limits)}
-    key = hashlib.sha256(json.dumps([wanted, source_stamp(source, role)], sort_keys=True).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([FILE_COLUMNS, wanted, source_stamp(source, role)], sort_keys=True).encode()).hexdigest()[:32]
     home = cache_folder() / "sets"
     home.mkdir(parents=True, exist_ok=True)
     folder, lock = home / key, FileLock(home / f"{key}.lock")
@@ -160,9 +160,9 @@ def _work(pid: int) -> tuple[float, int]:
 def _mapped(folder: Path) -> ImageSet:
     """The set that lies in a folder; its pixels are mapped, and a change to them stays in memory."""
     about, table = json.loads((folder / ABOUT).read_text()), pd.read_parquet(folder / TABLE)
-    files = table[["file size", "width"]].to_numpy() if about.pop("files") else None
+    files = table[list(FILE_COLUMNS)] if about.pop("files") else None
     columns = about.pop("columns")
-    attributes = table.iloc[:, 3:].set_axis(columns, axis=1) if columns else None
+    attributes = table[[f"label {k}" for k in range(len(columns))]].set_axis(columns, axis=1) if columns else None
     texts = {name: tuple(about.pop(name)) for name in ("skipped", "notes")}
     pixels = np.load(folder / PIXELS, mmap_mode="c")
     return ImageSet(pixels, attributes, files=files, sources=table["source"].to_numpy(object), **texts, **about)
@@ -173,8 +173,9 @@ def _keep(folder: Path, images: ImageSet) -> None:
     folder.mkdir()
     np.save(folder / PIXELS, images.images)
     columns = [] if images.attributes is None else list(images.attributes)
-    files = np.zeros((len(images), 2), int) if images.files is None else images.files
-    table = pd.DataFrame({"source": images.sources, "file size": files[:, 0], "width": files[:, 1]})
+    table = pd.DataFrame({"source": images.sources})
+    if images.files is not None:
+        table = table.join(images.files)
     for k, name in enumerate(columns):
         table[f"label {k}"] = images.attributes[name].to_numpy(object)
     table.to_parquet(folder / TABLE, index=False)

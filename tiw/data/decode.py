@@ -54,6 +54,7 @@ class Decoded:
 
     pixels: np.ndarray  # uint8 [H,W,3]
     file_size: int  # bytes
+    format: str  # one of FORMATS; an MPO is a JPEG with a preview
     width: int  # of the file's image, before cropping and resizing
     height: int
     converted: str = ""  # from what, where that loses something: CMYK, 16 bits, transparency
@@ -102,7 +103,7 @@ def decode(
 
 def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
     image.load()
-    converted = ""
+    converted, kind = "", "JPEG" if image.format == "MPO" else str(image.format)
     if image.mode.startswith("I"):
         image, converted = _from_16_bits(image), "16 bits"
     ImageOps.exif_transpose(image, in_place=True)
@@ -116,7 +117,7 @@ def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
         converted = "CMYK"
     image = image.convert("RGB")
     as_it_is = not resolution or image.size == (resolution, resolution)
-    return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), file_size, width, height, converted)
+    return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), file_size, kind, width, height, converted)
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:

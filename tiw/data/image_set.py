@@ -14,6 +14,8 @@ from .decode import resized
 from .labels import tidy
 from .memory import gather, room_for
 
+FILE_COLUMNS = ("file size", "original width", "format")  # bytes, pixels before cropping and resizing, Pillow's name of the format
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -32,7 +34,7 @@ class ImageSet:
     attributes: pd.DataFrame | None = None  # N rows, one column of text per attribute, None where it is missing (tiw.data.labels)
     name: str = ""
     skipped: tuple[str, ...] = ()  # what was left out: "file (kind: reason)" each
-    files: np.ndarray | None = None  # int [N, 2]: bytes and original width of each image's file; None: it came as pixels
+    files: pd.DataFrame | None = None  # N rows of FILE_COLUMNS, what each image's file was; None: it came as pixels
     labels: np.ndarray | None = None  # int [N], the class of each image, for a class-conditional model
     sources: np.ndarray | None = None  # str, object [N]: the file of each image, by its place in the folder or zip, else "row 12"
     notes: tuple[str, ...] = ()  # sentences about what was converted, read in an unusual way, or not used
@@ -41,6 +43,7 @@ class ImageSet:
     def __post_init__(self) -> None:
         assert self.images.dtype == np.uint8 and self.images.ndim == 4 and self.images.shape[3] == 3, self.images.shape
         assert self.attributes is None or len(self.attributes) == len(self.images)
+        assert self.files is None or (len(self.files), tuple(self.files)) == (len(self.images), FILE_COLUMNS)
         sources = [f"row {row}" for row in range(len(self))] if self.sources is None else self.sources
         assert len(sources) == len(self)
         object.__setattr__(self, "sources", np.array(sources, dtype=object))
@@ -74,7 +77,7 @@ class ImageSet:
         """The images at these rows, in this order."""
         rows = np.asarray(rows if isinstance(rows, (np.ndarray, range)) else list(rows), dtype=int)
         attributes = None if self.attributes is None else self.attributes.iloc[rows].reset_index(drop=True)
-        files = None if self.files is None else self.files[rows]
+        files = None if self.files is None else self.files.iloc[rows].reset_index(drop=True)
         labels = None if self.labels is None else self.labels[rows]
         images = gather(self.images, rows)
         return replace(self, images=images, attributes=attributes, files=files, labels=labels, sources=self.sources[rows])

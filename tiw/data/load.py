@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ..errors import UserInputError
 from .decode import BadImage, Decoded, WrongSize, decode_all, resized
-from .image_set import ImageSet
+from .image_set import FILE_COLUMNS, ImageSet
 from .labels import CONTROL, missing_notes
 from .limits import MAX_RESOLUTION, NO_LIMITS, Limits, check_resolution, usual_size
 from .listing import Listing
@@ -94,7 +95,7 @@ class _Reading:
     limits: Limits
     images: np.ndarray | None = None  # uint8 [n,H,W,3], filled up to len(kept)
     kept: list[int] = field(default_factory=list)  # rows of the listing
-    files: list[tuple[int, int]] = field(default_factory=list)
+    files: list[tuple[int, int, str]] = field(default_factory=list)
     bad: list[BadImage] = field(default_factory=list)
     sizes: dict[tuple[int, int], list[str]] = field(default_factory=dict)  # (width, height) -> names of these images
     converted: dict[str, list[str]] = field(default_factory=dict)
@@ -132,7 +133,7 @@ class _Reading:
         if self.images.shape[1] == side:
             self.images[len(self.kept)] = image.pixels
             self.kept.append(row)
-            self.files.append((image.file_size, image.width))
+            self.files.append((image.file_size, image.width, image.format))
 
     def result(self) -> ImageSet:
         """Raises UserInputError with all that is wrong with the set."""
@@ -157,7 +158,8 @@ class _Reading:
         if attributes is not None and len(self.kept) < len(attributes):
             attributes = attributes.iloc[self.kept].reset_index(drop=True)
         sources = _shown(self.listing)[self.kept]
-        return ImageSet(self.images[: len(self.kept)], attributes, files=np.array(self.files), sources=sources)
+        files = pd.DataFrame(self.files, columns=list(FILE_COLUMNS))
+        return ImageSet(self.images[: len(self.kept)], attributes, files=files, sources=sources)
 
     def conversions(self) -> tuple[str, ...]:
         """A sentence about each kind of conversion."""

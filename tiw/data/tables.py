@@ -11,12 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from ..errors import UserInputError
-from .image_set import ImageSet
+from .image_set import FILE_COLUMNS, ImageSet
 from .labels import free_name, from_columns, listed
 from .listing import Listing, rows_of
 from .memory import CHUNK, chunks
@@ -77,10 +78,10 @@ def source_name(path: str) -> str:
     return path.rsplit("/", 1)[-1] if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/") else path
 
 
-def write_parquet(path: Path, images: ImageSet) -> np.ndarray:
+def write_parquet(path: Path, images: ImageSet) -> pd.DataFrame:
     """Write PATH: the images as PNG, without loss, beside their attributes, as `from_parquet` and the `datasets` library read them.
 
-    A few hundred images are in memory at a time. Returns the `files` of the set that is read from it, int [N, 2].
+    A few hundred images are in memory at a time. Returns the `files` of the set that is read from it.
     """
     columns = {} if images.attributes is None else {name: images.attributes[name].to_numpy(object) for name in images.attributes}
     image = free_name("image", columns)
@@ -95,7 +96,7 @@ def write_parquet(path: Path, images: ImageSet) -> np.ndarray:
             labels = {name: column[part].tolist() for name, column in columns.items()}
             rows = [{"bytes": data, "path": source} for data, source in zip(encoded, images.sources[part], strict=True)]
             file.write_table(pa.table({image: rows, **labels}, schema=schema))
-    return np.stack([sizes, np.full(len(images), images.resolution)], 1)
+    return pd.DataFrame(dict(zip(FILE_COLUMNS, (sizes, images.resolution, "PNG"), strict=True)))
 
 
 def _png(image: np.ndarray) -> bytes:
