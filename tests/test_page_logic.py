@@ -11,6 +11,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tiw.data import load_set
+from tiw.run.execute import execute
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions, DebiasOptions, EvenOutOptions, TrainOptions
 
@@ -562,3 +563,22 @@ def test_a_list_of_runs_reads_no_run_again(store, sets, monkeypatch):
     for method in ("open", "status", "result", "about"):
         monkeypatch.setattr(RunFolder, method, lambda *_, **__: pytest.fail("a run was read again"))
     assert [run.id for run in store.all_runs()] == ids[::-1] and runs_list.render({}) == first
+
+
+def test_references_of_another_kind_are_shown_in_audit_and_report(store, sets, tmp_path):
+    """Six stripes among thirty even images: found by an audit without a model, shown on the page and in the report."""
+    reference = blobs(60, 0.6, 1).images.copy()
+    reference[:6] = 255 * (np.arange(16) % 2)[:, None]
+    np.savez(tmp_path / "reference.npz", images=reference)
+    np.savez(tmp_path / "biased.npz", images=blobs(300, 0.2, 0).images)
+    kept = {name: value for name, value in sets.items() if name in ("biased", "reference", "baseline")}
+    folder = RunFolder.create(store.jobs().folder / ("1" * 32), "audit", AuditOptions(**kept, levels=2, map=False))
+    assert execute(folder) == 0, folder.status()
+    run = store.open_run("1" * 32)
+    (unlike,) = (problem for problem in run.result["problems"] if problem["kind"] == "unlike")
+    assert unlike["count"] == 6 and set(unlike["examples"]) <= set(range(6))
+    from ui import audit_tab
+
+    shown = audit_tab._problems(run)
+    assert "6 of 60 reference images look unlike" in shown and shown.count("<img") == 1
+    assert "Reference images unlike any biased image" in (run.path / "report.html").read_text()

@@ -17,7 +17,7 @@ ROOMS = {
         *("denoiser", "correction", "memory", "sampling"),
     ],
     "ratio": ["features", "components", "heads", "estimators", "difference", "density_ratio", "diagnostics"],
-    "auditing": ["camera", "even_out", "groups", "map", "finding", "verdict", "power", "audit"],
+    "auditing": ["camera", "even_out", "groups", "map", "finding", "verdict", "power", "unlike", "audit"],
     "debiasing": ["baseline_check", "strength", "objectives", "config", "fine_tune", "lagging"],
     "comparing": [
         "attributes",

@@ -94,7 +94,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
     def render(run: store.Run | None) -> list:
         measured = run is not None and run.result is not None
         named = measured and bool(run.result["camera"])
-        first = f'<div class="stack">{_problems(run.result)}{_camera(run)}</div>' if measured and (named or run.result["problems"]) else ""
+        first = f'<div class="stack">{_problems(run)}{_camera(run)}</div>' if measured and (named or run.result["problems"]) else ""
         return [
             *(state_of(run), stop_button(run), first, gr.update(visible=named)),
             *(NOTHING if run is None else _head(run) if measured else "", explorer.value(run)),
@@ -191,9 +191,14 @@ def _verdict(result: dict, called: str = "") -> str:
     )
 
 
-def _problems(result: dict) -> str:
-    found = [words.roles(problem["sentence"]) for problem in result.get("problems", [])]
-    return html.problems("Look at the images first:", found, "mild") if found else ""
+def _problems(run: store.Run) -> str:
+    """What the checks found, with the references that are unlike any image of the large set."""
+    found = run.result.get("problems", [])
+    if not found:
+        return ""
+    unlike = [("reference", row) for problem in found if problem["kind"] == "unlike" for row in problem["examples"]]
+    shown = pictures.items_sheet(run, unlike, "The reference images furthest from any image of the large set", 5)
+    return html.problems("Look at the images first:", [words.roles(problem["sentence"]) for problem in found], "mild") + shown
 
 
 def _camera(run: store.Run) -> str:

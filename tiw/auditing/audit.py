@@ -19,6 +19,7 @@ from ..streams import stream
 from .camera import Suspect, camera_check
 from .finding import Finding, Pictured, find
 from .groups import group_images
+from .unlike import unlike_references
 from .verdict import Verdict, judge
 
 REPRESENTATIVES = 48  # most over- and under-represented images
@@ -67,7 +68,7 @@ class AuditResult:
     under_represented: np.ndarray
     camera: tuple[Suspect, ...]  # properties of how the images were made that alone separate the sets
     groups: Groups | None  # for sets without labels in common
-    problems: tuple[Problem, ...] = ()  # what the checks before the work found
+    problems: tuple[Problem, ...] = ()  # what the checks before the work found, and references unlike any biased image
 
     def scores(self) -> pd.DataFrame:
         """One row per scored item: see `scored_rows`. The biased images first."""
@@ -180,9 +181,9 @@ def audit(
 ) -> AuditResult:
     """Diagnostics, histograms, shares and the most telling images of two sets, from a ratio fitted on them.
 
-    `features` (those of the fit) give the moment check and the groups that stand in for labels where the sets have none in
-    common. `problems` are those that `tiw.data.check_sets` found before the fit (None: they are looked for here). They go with the
-    result, and copies of images among them qualify the verdict.
+    `features` (those of the fit) give the moment check, the references that are unlike any biased image, and the groups that stand in for
+    labels where the sets have none in common. `problems` are those that `tiw.data.check_sets` found before the fit (None: they are looked
+    for here). They go with the result, and copies of images among them qualify the verdict.
     """
     of_biased, of_reference = ratio.log_ratio_biased, ratio.log_ratio_reference
     levels = [
@@ -191,7 +192,9 @@ def audit(
     ]
     if features is not None:
         levels = [replace(d, gap_closed=_gap_closed(features, ratio, k, seed)) for k, d in enumerate(levels)]
-    problems = check_sets(biased, reference) if problems is None else problems
+    problems = list(check_sets(biased, reference) if problems is None else problems)
+    if features is not None:
+        problems += unlike_references(features, ratio, reference, seed)
     verdict = judge(levels, ratio.p_equal, problems, (len(biased), len(reference)))
     level = next((k for k, d in enumerate(levels) if d.sigma == verdict.reliable_from), 0)
     order = ratio.scored[np.argsort(of_biased[level], kind="stable")]

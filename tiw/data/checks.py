@@ -22,7 +22,7 @@ class Problem:
     """One kind of problem in one set, with its count and some of its rows."""
 
     set: str  # biased, reference
-    kind: str  # duplicate, constant, overlap, near, too few, labels
+    kind: str  # duplicate, constant, overlap, near, too few, labels; unlike: found by an audit
     count: int
     examples: tuple[int, ...]  # rows
     sentence: str  # which names these images by their files

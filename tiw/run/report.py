@@ -92,6 +92,11 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
         )
         for found in result["camera"]
     ]
+    unlike = [
+        _picture([len(biased) + row for row in found["examples"]], biased, reference, "Reference images unlike any biased image")
+        for found in result["problems"]
+        if found["kind"] == "unlike"
+    ]
     sets = [
         [role, s["name"], f"{s['n']:,}", f"{s.get('scored', s['n']):,}", f"{s['fingerprint']['resolution']} px", s["fingerprint"]["sha256"]]
         for role, s in (("biased", result["biased"]), ("reference", result["reference"]))
@@ -109,7 +114,7 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
         "Audit: " + (verdict if finding is None else finding)["sentence"],
         _finding(finding, biased, reference) if finding else None,
         Block("Can this be trusted?", [verdict["sentence"], *in_words(result), *verdict["reasons"]]),
-        Block(texts=[MENDED] if camera else [], warnings=warnings, pictures=camera) if warnings else None,
+        Block(texts=[MENDED] if camera else [], warnings=warnings, pictures=[*unlike, *camera]) if warnings else None,
         Block(
             "What was compared", [how], head=["Set", "Name", "Images", "Scored", "Size", "Fingerprint (SHA-256 of the pixels)"], rows=sets
         ),
