@@ -35,7 +35,7 @@ RESULT = ROOT / "benchmarks" / "results" / "imperfect.json"
 N = 200
 SETS = ("--biased", "demo", "--baseline", "demo", "--reference", "reference")
 COMMANDS = {
-    "audit": SETS,
+    "audit": (*SETS, "--no-map"),
     "debias": (*SETS, "--audit", "audit", "--steps", "150"),
     "compare": ("--debiased", "debias/model", "--count", "1000"),
 }
