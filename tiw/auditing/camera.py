@@ -35,8 +35,9 @@ SUSPECTS = {
     "file size": "save both sets with the same format and quality",
     "original width": "take both sets from originals of one size",
 }
+OF_FILES = ("file size", "original width")  # a ratio, which sees pixels, may know nothing of them
 EXPLAINED = ("sharpness", "compression", "file size")  # as far as the subject explains them, they are not the camera's
-TAKEN = ("borders", "compression", "sharpness", "file size", "original width")  # of the camera alone; the others may belong to the subject
+TAKEN = ("borders", "compression", "sharpness", *OF_FILES)  # of the camera alone; the others may belong to the subject
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Suspect:
         low, high = self.auc.interval
         about = f"{self.name} alone separates the sets (held-out AUC {self.auc.value:.2f} [{low:.2f}, {high:.2f}]"
         fix = f"{self.fix[:1].upper()}{self.fix[1:]}"
-        tail = "Check whether it belongs to the subject" if self.subject else f"The ratio then measures how the images were made. {fix}"
+        measures = "may measure" if self.name in OF_FILES else "then measures"
+        tail = "Check whether it belongs to the subject" if self.subject else f"The ratio {measures} how the images were made. {fix}"
         return f"{about}, medians {_number(self.biased)} and {_number(self.reference)}). {tail}."
 
 
@@ -132,7 +134,7 @@ def camera_check(biased: ImageSet, reference: ImageSet, seed: int = 0) -> list[S
 
 def _of_files(images: ImageSet, rows: np.ndarray) -> dict[str, np.ndarray]:
     """What the images' files tell; nothing for images that came as pixels."""
-    return {} if images.files is None else {name: images.files[name].to_numpy(float)[rows] for name in ("file size", "original width")}
+    return {} if images.files is None else {name: images.files[name].to_numpy(float)[rows] for name in OF_FILES}
 
 
 def _format(images: ImageSet) -> str:
