@@ -14,7 +14,7 @@ from tiw.model.correction import correction_at
 from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio, fit_to_features, whitening
 from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
 
-CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=3, components=20, biased_images=200, reference_draws=2)
+CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=4, components=20, biased_images=200, reference_draws=2)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,8 @@ def test_interpolation_is_linear_in_log_sigma_and_flat_outside(fitted, blob_sets
     middle = float(np.sqrt(0.1 * 0.5))
     assert abs(at(middle) - (at(0.1) + at(0.5)) / 2) < 1e-4
     assert abs(at(0.001) - at(0.1)) < 1e-5 and abs(at(50.0) - at(2.0)) < 1e-5
+    own = fitted.head(features).mean(2)[0]  # [L], every level's own
+    assert [at(float(sigma)) for sigma in fitted.sigmas] == pytest.approx(own.tolist(), abs=1e-5)
 
 
 def test_scaling_keeps_the_normalisation(fitted):
