@@ -39,63 +39,75 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=30)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--sessions", type=int, default=2000)
+    parser.add_argument("--soak", action="store_true", help="the visitors one after the other alone; the rest stays as it was measured")
     args = parser.parse_args()
+    out = ROOT / "benchmarks" / "results" / "load.json"
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        with studio(home, "--public", child="") as address, closing(Visitor(address)) as teacher:
+        with studio(home, "--public", child="") as address:
             app = max(psutil.Process().children(), key=lambda child: child.create_time())
-            run = teacher.api("train", minutes=15.0, batch_size=32)
-            wait(lambda: (home / "runs" / run / "steps.jsonl").is_file(), 300)
-            training = home / "runs" / run
-            alone, _ = speed(training, ALONE)
-            before = cost(app, home)
-            found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
-            failed: list[str] = []
-            end = time.monotonic() + 60 * args.minutes
-            paces = [SECONDS] + [WAITING_SECONDS] * (args.clients - 1)
-            crowd = [threading.Thread(target=client, args=(address, pace, found, failed, end)) for pace in paces]
-            for thread in crowd:
-                thread.start()
-            spent = busy(app), busy(psutil.Process())
-            beside, meanwhile = speed(training, max(20.0, 60 * args.minutes - 10), lambda: cost(app, home)["megabytes"])
-            for thread in crowd:
-                thread.join()
-            after = cost(app, home)
-            spent = [(now - then) / (60 * args.minutes) for then, now in zip(spent, (busy(app), busy(psutil.Process())), strict=True)]
-            again, _ = speed(training, ALONE)
-            teacher.api("stop_run", run=run)
-            wait(lambda: teacher.api("run_status", run=run)["state"] == "stopped", 120)
-            soak = [cost(app, home)]
-            for number in range(args.sessions):
-                with closing(Visitor(address)) as visitor:
-                    visitor.call(visitor.events["lambda"], DEMO, EMPTY, None)
-                if number % 500 == 499:
-                    soak.append(cost(app, home))
-            time.sleep(5)
-            soak.append(cost(app, home))
+            result = json.loads(out.read_text()) if args.soak else crowd(address, home, app, args.clients, args.minutes)
+            result["soak"] = soak(address, home, app, args.sessions)
+    out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: float) -> dict:
+    """Many visitors at once, and a run that trains before, beside and after them."""
+    with closing(Visitor(address)) as teacher:
+        run = teacher.api("train", minutes=15.0, batch_size=32)
+        wait(lambda: (home / "runs" / run / "steps.jsonl").is_file(), 300)
+        training = home / "runs" / run
+        alone, _ = speed(training, ALONE)
+        before = cost(app, home)
+        found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
+        failed: list[str] = []
+        end = time.monotonic() + 60 * minutes
+        paces = [SECONDS] + [WAITING_SECONDS] * (clients - 1)
+        threads = [threading.Thread(target=client, args=(address, pace, found, failed, end)) for pace in paces]
+        for thread in threads:
+            thread.start()
+        spent = busy(app), busy(psutil.Process())
+        beside, meanwhile = speed(training, max(20.0, 60 * minutes - 10), lambda: cost(app, home)["megabytes"])
+        for thread in threads:
+            thread.join()
+        after = cost(app, home)
+        spent = [(now - then) / (60 * minutes) for then, now in zip(spent, (busy(app), busy(psutil.Process())), strict=True)]
+        again, _ = speed(training, ALONE)
+        teacher.api("stop_run", run=run)
+        wait(lambda: teacher.api("run_status", run=run)["state"] == "stopped", 120)
     times = {name: {"n": len(v), "p50": float(np.median(v)), "p95": float(np.percentile(v, 95))} for name, v in found.items() if v}
-    result = {
+    return {
         "cores": os.cpu_count(),
         "load_average_at_the_end": os.getloadavg()[0],
-        "clients": args.clients,
-        "minutes": args.minutes,
+        "clients": clients,
+        "minutes": minutes,
         "seconds": times,
         "failed": len(failed),
         "examples_of_failures": failed[:5],
         "steps_a_second": {"alone": alone, "beside": beside, "alone_again": again},
         "cores_used": {"app": spent[0], "clients": spent[1]},
         "app": {"before": before, "megabytes_meanwhile": meanwhile, "after": after},
-        "soak": {"sessions": args.sessions, "before_every_500_and_after": soak},
     }
-    (ROOT / "benchmarks" / "results" / "load.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+
+
+def soak(address: str, home: Path, app: psutil.Process, sessions: int) -> dict:
+    """Visitors who open the page, look once and close it, one after the other."""
+    found = []
+    for number in range(sessions + 1):  # the first one has the demo read, which stays
+        with closing(Visitor(address)) as visitor, visitor.page_open():
+            visitor.call(visitor.events["lambda"], DEMO, EMPTY, None)
+        if number % 500 == 0:
+            time.sleep(5)
+            found.append(cost(app, home))
+    return {"sessions": sessions, "before_every_500_and_after": found}
 
 
 def client(address: str, pace: float, found: dict[str, list[float]], failed: list[str], end: float) -> None:
     """One browser: the page, then a look and a status every `pace` seconds."""
     try:
-        with closing(Visitor(address)) as visitor:
+        with closing(Visitor(address)) as visitor, visitor.page_open():
             found["page"].append(visitor.page.elapsed.total_seconds())
             look = visitor.events["lambda"]
             while time.monotonic() < end:

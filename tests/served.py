@@ -95,6 +95,14 @@ class Visitor:
         """Whose owner file names this visitor."""
         return f"visitor {self.http.cookies['tiw-visitor'].partition('.')[0]}"
 
+    @contextmanager
+    def page_open(self) -> Iterator[None]:
+        """The connection that a browser holds for as long as its page is open."""
+        with self.http.stream("GET", f"/gradio_api/heartbeat/{self.session}") as beats:
+            lines = beats.iter_lines()
+            next(lines)
+            yield
+
     def call(self, event: str | int, *data: object, event_data: object = None) -> dict:
         """Fire an event: what it answers, as the browser gets it. {"error": ...} where it was refused."""
         number = self.events.get(event, event)

@@ -202,8 +202,8 @@ def test_few_runs_wait_whoever_asked_for_them(store, monkeypatch):
 
 
 @pytest.mark.parametrize("public", [True, False])
-def test_an_app_starts_with_every_door_of_gradios_shut(store, monkeypatch, public):
-    """Its own addresses are not let in at all (`ui/entrance.py`); these are the second lock."""
+def test_an_app_starts_with_every_door_of_gradios_shut(store, monkeypatch, capsys, public):
+    """Its own addresses are not let in at all (`ui/entrance.py`); these are the second lock. A public one says what it allows."""
     from tiw.data import limits
     from ui import app
 
@@ -220,6 +220,8 @@ def test_an_app_starts_with_every_door_of_gradios_shut(store, monkeypatch, publi
     assert not (given["enable_monitoring"] or given["run_history"] or given["share"])
     assert (begun == [app._sweep_for_ever]) is public
     assert (limits.Limits.imposed() if public else None) == (gate.limits().of_sets() if public else None)
+    told = capsys.readouterr().err
+    assert all(f"  {name:15} {value:,}\n" in f"{told}\n" for name, value in vars(gate.limits()).items()) is public
 
 
 def test_all_visitors_together_fill_no_more_than_the_app_keeps(store, tmp_path, monkeypatch):

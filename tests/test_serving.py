@@ -18,10 +18,20 @@ from conftest import blobs
 from served import Visitor, studio
 
 from tiw.run.folder import RunFolder
-from ui import api, gate, routes
+from ui import api, caps, gate, page, routes
 from ui.app import arguments
 
 ROOT = Path(__file__).parents[1]
+# Put into every Python that is started: the names of files and folders that it makes or writes, a line each.
+WATCHED = """
+import os, sys
+told = os.open(os.environ["WRITTEN"], os.O_WRONLY | os.O_APPEND)
+def seen(event, given):
+    made = event == "os.mkdir" or (event == "open" and isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    if made and isinstance(given[0], (str, os.PathLike)):
+        os.write(told, (os.path.abspath(given[0]) + chr(10)).encode())
+sys.addaudithook(seen)
+"""
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}  # what a Space's card may have
 
 
@@ -91,22 +101,77 @@ def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are
     assert set(studio["environment"]) == {"TIW_PUBLIC", "TIW_AUTH", "TIW_HOSTS"}
 
 
+def blocks_with(fill) -> gr.Blocks:
+    """A page with what this function puts there."""
+
+    async def build():
+        with gr.Blocks() as blocks:
+            fill()
+        return blocks
+
+    return asyncio.run(build())
+
+
 @pytest.mark.parametrize("mcp", [False, True])
 def test_mcp_is_given_what_only_reads(monkeypatch, tmp_path, mcp):
     """Gradio makes a tool of every end point that it documents."""
     monkeypatch.setattr(gate, "DOOR", gate.DOOR)
     gate.open_door(False, tmp_path, mcp=mcp)
 
-    async def build():
-        with gr.Blocks() as page:
-            api.register()
-        return page
-
-    page = asyncio.run(build())
-    documented = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
+    built = blocks_with(api.register)
+    documented = {fn.api_name for fn in built.fns.values() if fn.api_visibility == "public"}
     everything = {function.__name__ for function in (*api.READ, *api.WRITE)} | {"upload"}
     assert documented == ({function.__name__ for function in api.READ} if mcp else everything)
-    assert {fn.api_name for fn in page.fns.values()} == everything, "a client that knows the names can still call all"
+    assert {fn.api_name for fn in built.fns.values()} == everything, "a client that knows the names can still call all"
+
+
+@pytest.mark.parametrize("space", [True, False])
+def test_strangers_are_told_how_long_things_are_kept_and_where_real_work_is_done(monkeypatch, space):
+    monkeypatch.setattr(gate, "DOOR", gate.DOOR)
+    gate.open_door(True)
+    if space:
+        monkeypatch.setenv("SPACE_ID", "someone/studio")
+    else:
+        monkeypatch.delenv("SPACE_ID", raising=False)
+    parts = list(blocks_with(page._for_strangers).blocks.values())
+    note = next(part.value for part in parts if isinstance(part, gr.HTML))
+    assert "deleted after 24 hours" in note and "at most 15 minutes" in note and caps.PUBLIC.kept_hours == 24 and caps.PUBLIC.minutes == 15
+    assert any(isinstance(part, gr.DuplicateButton) for part in parts) is space
+
+
+@pytest.mark.slow
+def test_pages_that_were_closed_take_no_memory(tmp_path):
+    """Each left half a megabyte behind, a copy of the settings of all its parts, until 200 others had come."""
+    home = tmp_path / "home"
+    home.mkdir()
+    look = [dict.fromkeys(("biased", "reference", "baseline"), "demo"), {}, None]
+    with studio(home, "--public") as address:
+        app, sizes = max(psutil.Process().children(), key=lambda process: process.create_time()), []
+        for number in range(60):
+            with closing(Visitor(address)) as visitor, visitor.page_open():
+                visitor.call(visitor.events["lambda"], *look)
+            if number % 40 == 19:
+                time.sleep(2)
+                sizes.append(app.memory_info().rss / 2**20)
+    assert sizes[1] - sizes[0] < 8, sizes
+
+
+@pytest.mark.slow
+def test_nothing_is_written_outside_of_the_home(tmp_path, monkeypatch):
+    """As on a Space: the app and its run may write below TIW_HOME alone. Both say what they open to write."""
+    home, told = tmp_path / "home", tmp_path / "written"
+    home.mkdir()
+    told.touch()
+    (tmp_path / "sitecustomize.py").write_text(WATCHED)
+    for name, value in (("PYTHONPATH", tmp_path), ("PYTHONDONTWRITEBYTECODE", 1), ("WRITTEN", told), ("HOME", tmp_path / "user")):
+        monkeypatch.setenv(name, str(value))
+    with studio(home, "--public", child="") as address, closing(Visitor(address)) as visitor:
+        run = visitor.api("audit", references=50, scored=200)
+        until(lambda: visitor.api("run_status", run=run)["state"] not in ("queued", "running"))
+        assert visitor.api("run_status", run=run)["state"] == "finished"
+    written = set(told.read_text().splitlines())
+    assert any(path.startswith(str(home)) for path in written), "it listens"
+    assert {path for path in written if not path.startswith((str(home), "/dev/", "/proc/"))} == set()
 
 
 @pytest.mark.slow

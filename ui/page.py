@@ -110,7 +110,23 @@ def build() -> gr.Blocks:
         to_debias.click(lambda: gr.Tabs(selected="debias"), None, tabs, **QUIET)
         to_compare.click(lambda: gr.Tabs(selected="compare"), None, tabs, **QUIET)
         api.register()
+
+    def closed(request: gr.Request) -> None:
+        forget(demo, request.session_hash)
+
+    demo.unload(closed)
     return demo
+
+
+def forget(demo: gr.Blocks, session: str | None) -> None:
+    """What Gradio keeps of a page that was closed, up to 200 of them, and never asks for again: a copy of the settings of all its parts,
+    half a megabyte, and its empty list of messages. A page that comes back, as after a pause of the network, makes them anew."""
+    if session in demo.state_holder:
+        demo.state_holder.session_data[session].config_values.clear()
+    queue = demo._queue
+    if not queue.pending_event_ids_session.get(session):
+        queue.pending_event_ids_session.pop(session, None)
+        queue.pending_messages_per_session.pop(session, None)
 
 
 def _for_strangers() -> None:
