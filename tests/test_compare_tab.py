@@ -4,6 +4,7 @@ import html
 import io
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from tiw.errors import UserInputError
 from tiw.run import names
 from tiw.run.folder import _json
 from tiw.run.spot_check import write_predicted
-from ui import caps, charts, compare_tab, counted, pictures, quality
+from ui import caps, charts, compare_tab, counted, pictures, quality, spot
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +178,22 @@ def test_a_sheet_has_a_row_for_each_model_that_is_shown(tmp_path):
     assert sheet.shape[:2] == (16, 24) and sheet[:8].mean() > 240 and sheet[8:].mean() < 10
     assert all(pictures.pairs_sheet(run, page, shown) == b"" for page, shown in ((2, [0, 1]), (1, [3]), (1, []), (1, [0, 1, 2, 0, 1])))
     assert [m["name"] for m in json.loads(compare_tab._pairs(run))["models"]] == ["baseline", "debiased", "step 1"]
+
+
+def test_of_many_samples_the_page_reads_what_it_shows_and_keeps_nothing(tmp_path):
+    """The samples of four runs stayed in its memory whole, however many they were."""
+    run = SimpleNamespace(path=tmp_path, id="r", result={})
+    many = np.zeros((4000, 64, 64, 3), np.uint8)
+    many[-24:], many[-1] = 99, 200
+    np.savez(tmp_path / "samples.npz", seeds=np.arange(4000), baseline=many, debiased=many)
+    tracemalloc.start()
+    sheet = pictures.pairs_sheet(run, 167, [0, 1])
+    picture = np.asarray(Image.open(io.BytesIO(spot.picture(run, 3999))))
+    assert json.loads(compare_tab._pairs(run))["pages"][-1][-1] == 3999 and spot.picture(run, 4000) == b""
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert abs(np.asarray(Image.open(io.BytesIO(sheet))).mean() - 105) < 5 and (picture == 200).all()
+    assert kept < 2e6 and peak < 20e6 < many.nbytes
 
 
 def point(name, discrepancy, **more):

@@ -4,9 +4,11 @@ import io
 import json
 import os
 import struct
+import time
 import unicodedata
 import zipfile
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ import pytest
 from conftest import written, zipped
 from PIL import Image
 
-from tiw.data import Limits, load_images, tidy_path, trees
+from tiw.data import Limits, decode, load_images, memory, npz_rows, tidy_path, trees
 from tiw.data.folders import class_folders
 from tiw.data.sniff import kind_of
 from tiw.errors import UserInputError
@@ -115,6 +117,66 @@ def test_a_member_larger_than_any_image_and_a_folder_without_end_are_refused_bef
         load_images(tmp_path / "a.zip")
     with pytest.raises(UserInputError, match="holds more than 3 files; check for links"):
         load_images(written(tmp_path / "set", {f"{k}.png": saved(k) for k in range(4)}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "resolution", "sentence"),
+    [
+        (Limits(pixels=190), 0, "its files have more than 0 million pixels together"),
+        (Limits(result_bytes=570), 0, "3 images of 8 pixels a side take 1 KiB, more than the 1 KiB allowed here"),
+        (Limits(result_bytes=2300), 16, "3 images of 16 pixels a side take 2 KiB"),
+    ],
+)
+def test_pixels_that_come_as_numbers_are_bounded_as_files_are(tmp_path, limits, resolution, sentence):
+    np.savez(tmp_path / "a.npz", images=np.stack([picture(k) for k in range(3)]))
+    np.save(tmp_path / "a.npy", np.stack([picture(k) for k in range(3)]))
+    for name in ("a.npz", "a.npy"):
+        with pytest.raises(UserInputError, match=sentence):
+            load_images(tmp_path / name, resolution, limits=limits)
+        assert len(load_images(tmp_path / name, resolution, limits=Limits(pixels=192, result_bytes=2304))) == 3
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_pixels_of_an_npz_lie_where_there_is_room(tmp_path, monkeypatch, save):
+    save(tmp_path / "a.npz", images=np.stack([picture(k) for k in range(3)]))
+    monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(memory, "IN_MEMORY", 100)
+    assert isinstance(load_images(tmp_path / "a.npz").images, np.memmap)
+    monkeypatch.setattr(memory.shutil, "disk_usage", lambda folder: SimpleNamespace(free=500))
+    with pytest.raises(UserInputError, match=r"its 3 images of 8x8 take 0.0 GiB, .* has 0.0 GiB free"):
+        load_images(tmp_path / "a.npz")
+
+
+def test_no_two_large_images_are_decoded_at_the_same_time(tmp_path, monkeypatch):
+    """Each of 64 million pixels takes 256 MB and more while it is decoded, and four threads decode."""
+    root = written(tmp_path / "set", {f"{k}.png": saved(k) for k in range(8)})
+    decoded, now, most = decode._decoded, [], []
+
+    def slowly(*given):
+        now.append(1)
+        most.append(len(now))
+        time.sleep(0.02)
+        now.pop()
+        return decoded(*given)
+
+    monkeypatch.setattr(decode, "_decoded", slowly)
+    load_images(root)
+    assert max(most) > 1, "small ones are"
+    most.clear()
+    monkeypatch.setattr(decode, "BIG", 63)
+    load_images(root)
+    assert max(most) == 1
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_rows_of_an_array_are_those_of_the_whole(tmp_path, save):
+    images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
+    save(tmp_path / "a.npz", seeds=np.arange(50), images=images)
+    for rows in (slice(None), slice(0, 3), slice(24, 48), slice(48, 72), slice(60, 70), slice(5, 2)):
+        assert np.array_equal(npz_rows(tmp_path / "a.npz", "images", rows), images[rows])
+        assert np.array_equal(npz_rows(tmp_path / "a.npz", "seeds", rows), np.arange(50)[rows])
+    with pytest.raises(KeyError):
+        npz_rows(tmp_path / "a.npz", "others")
 
 
 def test_links_are_followed_and_never_round_in_a_circle(tmp_path):

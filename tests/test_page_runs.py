@@ -131,7 +131,7 @@ def test_every_run_on_screen_has_its_settings(store, sets, monkeypatch):
     from tiw.run.options import EvenOutOptions
     from ui import audit_tab, debias_tab, pictures
 
-    monkeypatch.setattr(pictures, "run_samples", lambda run: {"seeds": [0], "baseline": [], "debiased": []})
+    monkeypatch.setattr(pictures, "samples", lambda run, name: {"seeds": [0], "baseline": [], "debiased": []}[name])
     result = {"strength": 1.2, "strength_match": None, "gap_closed": None}
     preview = put(store, "a", "preview", PreviewOptions(), result)
     fix = put(store, "b", "even-out", EvenOutOptions(), {"steps": ["x"], "left": [], "biased": {"name": "b"}, "reference": {"name": "r"}})

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import gradio as gr
-import numpy as np
 
 from tiw.choices import SLOW_ENCODERS, WITH_RATIO
 from tiw.errors import UserInputError
@@ -227,10 +226,7 @@ def _name(run: store.Run) -> str:
 
 def _groups(run: store.Run) -> str:
     """What the unnamed groups are, by the images in the middle of each."""
-    path = run.path / "examples.npz"
-    if not path.is_file():
-        return ""
-    kept = pictures.samples(path, store.stamp(path))
+    kept = pictures.examples(run)
     sheets = [
         f"<h4>Group {name[6:]}</h4>{pictures.sheet(kept[name], f'images of {name}', 12)}" for name in kept if name.startswith("group ")
     ]
@@ -238,8 +234,7 @@ def _groups(run: store.Run) -> str:
 
 
 def _pairs(run: store.Run) -> str:
-    with np.load(run.path / "samples.npz") as arrays:
-        seeds = arrays["seeds"].tolist()
+    seeds = pictures.samples(run, "seeds").tolist()
     pages = [seeds[part] for part in pictures.slices(len(seeds))]
     shown = {"pages": pages, "models": pictures.models(run), "labels": _called(run, len(seeds))}
     return json.dumps({"base": f"tiw/{run.id}/pairs", **shown})

@@ -266,10 +266,10 @@ def render_preview(run: store.Run | None) -> list:
 
 
 def _guided(run: store.Run) -> str:
-    drawn, result = pictures.run_samples(run), run.result
-    gap, n = result["gap_closed"], len(drawn["seeds"])
+    result = run.result
+    gap, n = result["gap_closed"], len(pictures.samples(run, "seeds"))
     sheets = "".join(
-        f"<div><h4>{html.dot(kind)} {title}</h4>{pictures.sheet(drawn[kind], f'{n} {title.lower()}', 8)}</div>"
+        f"<div><h4>{html.dot(kind)} {title}</h4>{pictures.sheet(pictures.samples(run, kind), f'{n} {title.lower()}', 8)}</div>"
         for kind, title in (("baseline", "As the model is"), ("debiased", "With guidance"))
     )
     text = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tiw.data import ImageSet, load_in_child, load_set
+from tiw.data import ImageSet, load_in_child, load_set, npz_rows
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 from tiw.run.thumbnails import Thumbnails
@@ -102,16 +102,18 @@ def items_sheet(run: store.Run, items: list[tuple[str, int]], alt: str, columns:
         return f'<p class="tiw-note">These images cannot be shown: {escape(reason)}.</p>'
 
 
-@lru_cache(maxsize=4)
-def samples(path: Path, changed: str) -> dict[str, np.ndarray]:
-    """The arrays of a run's samples.npz."""
+def samples(run: store.Run, name: str, rows: slice = slice(None)) -> np.ndarray:
+    """Some of a run's samples of a model, or their "seeds". Read anew each time: there may be a hundred thousand of them."""
+    return npz_rows(run.path / "samples.npz", name, rows)
+
+
+def examples(run: store.Run) -> dict[str, np.ndarray]:
+    """The few images that a comparison shows as examples, by what they are examples of; empty where it kept none."""
+    path = run.path / "examples.npz"
+    if not path.is_file():
+        return {}
     with np.load(path) as arrays:
-        return {name: arrays[name] for name in arrays.files}
-
-
-def run_samples(run: store.Run) -> dict[str, np.ndarray]:
-    path = run.path / "samples.npz"
-    return samples(path, store.stamp(path))
+        return dict(arrays)
 
 
 def sprite(images: list[np.ndarray], side: int) -> bytes:
@@ -132,12 +134,12 @@ def models(run: store.Run) -> list[dict]:
 def pairs_sheet(run: store.Run, page: int, shown: list[int]) -> bytes:
     """A row for each model shown, by its place, the same seed in the same column; WebP. Empty past the last page and for what is not
     there."""
-    drawn, known = run_samples(run), models(run)
-    rows = slices(len(drawn["seeds"]))[page - 1 : page]
+    n, known = len(samples(run, "seeds")), models(run)
+    rows = slices(n)[page - 1 : page]
     if not rows or not 1 <= len(shown) <= MOST_SHOWN or max(shown) >= len(known):
         return b""
-    images = [drawn[known[k]["name"]][rows[0]] for k in shown]
-    return contact_sheet(np.concatenate(images), len(drawn["seeds"][rows[0]]), gap=0)
+    images = [samples(run, known[k]["name"], rows[0]) for k in shown]
+    return contact_sheet(np.concatenate(images), len(images[0]), gap=0)
 
 
 def slices(count: int) -> list[slice]:

@@ -82,8 +82,7 @@ def surest(run: store.Run) -> str:
 
 
 def _sheets(run: store.Run, sides: list[tuple[str, str]]) -> str:
-    path = run.path / "examples.npz"
-    kept = pictures.samples(path, store.stamp(path)) if path.is_file() else {}
+    kept = pictures.examples(run)
     return "".join(
         f"<div><h4>{title}</h4>{pictures.sheet(np.asarray(kept[name][:SHOWN]), title, 6)}</div>"
         for title, name in sides

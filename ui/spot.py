@@ -85,9 +85,9 @@ def zipped(run: store.Run) -> IO[bytes] | None:
 
 def picture(run: store.Run, sample: int) -> bytes:
     """One debiased sample as lossless WebP; empty where there is none."""
-    debiased = pictures.run_samples(run)["debiased"]
-    if sample >= len(debiased):
+    found = pictures.samples(run, "debiased", slice(sample, sample + 1))
+    if not len(found):
         return b""
     out = io.BytesIO()
-    Image.fromarray(debiased[sample]).save(out, "WEBP", lossless=True)
+    Image.fromarray(found[0]).save(out, "WEBP", lossless=True)
     return out.getvalue()

@@ -1,6 +1,6 @@
 """Images in: anyone's, and the embedded demo's."""
 
-from .arrays import write_npz
+from .arrays import npz_rows, write_npz
 from .checks import Problem, check_sets
 from .child import Cancelled, forget_sets, load_in_child
 from .classes import with_classes
@@ -36,6 +36,7 @@ __all__ = [
     "load_set",
     "make_split",
     "noisy_strip",
+    "npz_rows",
     "parse_shares",
     "reference_from_shares",
     "reference_rows",

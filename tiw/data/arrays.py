@@ -82,6 +82,20 @@ def from_npy(path: Path, field: str) -> Listing:
     return Listing(rows_of(len(pixels)), None, pixels=np.array(pixels, order="C") if pixels.nbytes <= IN_MEMORY else pixels)
 
 
+def npz_rows(path: Path, name: str, rows: slice = slice(None)) -> np.ndarray:
+    """Rows [n, ...] of one array of an .npz: what stands before them is passed over and not kept. Raises KeyError where no array has
+    this name."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        shape, dtype, fortran = _header(file)
+        if fortran:
+            raise ValueError(f"{name} lies in columns, which has no rows to read")
+        start, stop, _ = rows.indices(shape[0])
+        each = dtype.itemsize * math.prod(shape[1:])
+        for part in chunks(start, shape[1:]):
+            file.read((part.stop - part.start) * each)
+        return np.frombuffer(file.read(max(stop - start, 0) * each), dtype).reshape(-1, *shape[1:])
+
+
 def shape_of(path: Path, field: str) -> tuple[int, int]:
     """(images, side) of the pixels in an .npz or .npy, from its header alone. Raises UserInputError where they cannot be read."""
     try:
