@@ -2,10 +2,13 @@
 
 import io
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,8 @@ from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
 from tiw.run.inputs import read_set
 from tiw.run.options import AuditOptions
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +133,13 @@ def test_a_child_that_stands_still_is_given_up(folder, home, monkeypatch):
     with pytest.raises(UserInputError, match=r"biased: reading it took more than .* of memory, or broke off"):
         load_in_child(str(folder), "biased", limits=Limits())
     assert time.monotonic() - start < 30 and not list(home.glob(".reading*"))
+
+
+def test_a_child_whose_page_is_gone_is_ended_by_the_system():
+    """Nobody is left then who looks at a clock."""
+    pytest.importorskip("resource", reason="this system has no such bound")
+    code = "from tiw.data import Limits, child\nchild._limit(Limits(seconds=0.2))\nwhile True: pass"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=30).returncode in (-signal.SIGKILL, -signal.SIGXCPU)
 
 
 def test_a_child_that_works_is_waited_for(folder, monkeypatch):

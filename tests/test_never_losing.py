@@ -212,6 +212,24 @@ def test_a_cut_checkpoint_is_a_sentence_and_not_the_loss_of_the_run_without_a_wo
     assert "checkpoint.pt cannot be read" in run.status()["message"] and "from its first step" in run.status()["message"]
 
 
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_checkpoint_runs_no_code(start, tmp_path):
+    run = start("run")
+    with (run.path / "checkpoint.pt").open("wb") as file:
+        torch.save({"step": 1, "model": Hostile(tmp_path / "made")}, file)
+    assert execute(run) == 2
+    assert "checkpoint.pt cannot be read" in run.status()["message"] and not (tmp_path / "made").exists()
+
+
 def test_slow_image_grids_get_a_small_part_of_the_budget(start, clock):
     """1.56 seconds: 15 % of them are time for four grids of 0.05; the rest for steps of 0.05."""
     clock(0.05)
