@@ -84,7 +84,7 @@ def send(http: httpx.Client, method: str, path: str, body: bytes) -> tuple[int, 
             text = b""
             for part in answer.iter_bytes():
                 text += part
-                if len(text) > 4096 or b"heartbeat" in text:
+                if len(text) > 4096 or b"heartbeat" in text or b"ALIVE" in text:  # a stream that is open as long as its page
                     break
     except (httpx.InvalidURL, UnicodeError, httpx.RemoteProtocolError):  # the last: Gradio breaks off where it does not know an event
         return 400, ""
