@@ -11,7 +11,7 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from screenshots import browsed
+from screenshots import PATIENCE, browsed
 
 WIDTHS = ((1440, 900), (1024, 800), (390, 844))
 # Each tab, and what stands there once it is shown.
@@ -25,7 +25,6 @@ TABS = {
 SERIOUS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .filter((found) => ["serious", "critical"].includes(found.impact))
   .map((found) => `${found.id}: ${found.nodes.length} times, first ${found.nodes[0].html.slice(0, 160)}`)"""
-PATIENCE = 120_000  # milliseconds
 
 
 def main() -> int:

@@ -186,6 +186,32 @@ def test_no_group_hides_another_on_the_map():
         assert [name["name"] for name in names] == legend and all(name["x"] == [None] for name in names)
 
 
+WAITING = """
+const map = { classes: new Set(), innerHTML: "", setAttribute() {}, removeAttribute() {} };
+map.classList = { contains: (name) => map.classes.has(name), remove: (name) => map.classes.delete(name) };
+const Plotly = {
+  purge: (at) => { delete at.plot; },
+  react: (at) => { if (!at.plot) at.innerHTML = "dots"; at.plot = true; at.classes.add("js-plotly-plot"); },
+};
+const $ = () => map, PLAIN = {}, map_traces = () => [], level_name = (s) => s, level = 0, layout = "-1", mode = "lasso", colour = "set";
+let drawn = 0, data = { points: { item: [] }, levels: [{ sigma: 1 }], map_coming: true };
+PART
+const shown = [{ "-1": {} }, {}, { "-1": {} }].map((maps) => { data.maps = maps; draw_map(); map.wired ??= true; return map.innerHTML; });
+console.log(JSON.stringify([...shown, map.wired]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_a_map_is_drawn_where_another_audits_map_was_before():
+    """Every first audit: the shipped one's map was on screen, “being drawn” took its place, and stayed for ever."""
+    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_draw.js").read_text()
+    start = source.index("function draw_map()")
+    script = WAITING.replace("PART", source[start : source.index("\n}\n", start) + 3])
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
+    first, between, last, wired = json.loads(done.stdout)
+    assert (first, last) == ("dots", "dots") and "being drawn" in between and not wired  # its events are to be wired again
+
+
 FETCHES = """
 const fresh = { run: "r", points: { item: [] }, start: 0 };
 const hidden = {}, waiting = [], answers = [null, { ok: false }, { ok: true, json: async () => fresh }];

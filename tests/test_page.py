@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -252,6 +253,10 @@ def _audit(page: Any, home: Path) -> dict:
     panel.get_by_label("Tags").press("Enter")
     page.get_by_role("button", name="Tagged (1)").wait_for()
     panel.get_by_role("button", name="Close the panel").click()
+    page.locator("#explorer [data-histogram]").evaluate("chart => chart.emit('plotly_click', { points: [{ pointIndex: 9 }] })")
+    assert panel.is_visible() and page.get_by_role("button", name=re.compile(r"Selection \([1-9]")).get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert not panel.is_visible()
     _select(page, home)
     return result
 

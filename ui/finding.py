@@ -7,6 +7,7 @@ from html import escape
 from . import explorer, html, pictures, store, words
 
 SHOWN = 3  # differences of either kind that get pictures; the others are in the chart below
+AXIS = "<i>0\u00a0%</i><i>50\u00a0%</i><i>100\u00a0%</i>"
 FEW = 10  # images of a value in a set: a share that small a count cannot pin down
 
 
@@ -67,6 +68,7 @@ def shares(rows: list[dict], finding: dict | None) -> str:
     ordered = sorted(both, key=lambda key: (" x " in key[0], -abs(both[key]["biased"]["share"] - both[key]["reference"]["share"])))
     sure = {(d["attribute"], d["value"]) for part in ("too_rare", "too_frequent", "crossings") for d in (finding or {}).get(part, [])}
     lines = "".join(_line(key, both[key], key in sure) for key in ordered)
+    lines += f'<div class="dotline axis" aria-hidden="true"><span></span><span class="ends">{AXIS}</span><span></span></div>'
     legend = "".join(f"<span>{html.dot(name)} {title}</span>" for name, title in words.SHARE_SETS.items())
     text = (
         "The largest difference first, crossings of two labels last. Lines are 95 % intervals. ● marks a difference that chance does not "

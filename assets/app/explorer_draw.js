@@ -264,6 +264,9 @@ function map_traces() {
 function draw_map() {
   const axis = { showgrid: false, zeroline: false, showticklabels: false, ticks: "" };
   if (!Object.keys(data.maps).length) {
+    Plotly.purge($("map")); // of an audit that was on screen before: into what is left of it nothing would be drawn
+    $("map").classList.remove("js-plotly-plot");
+    $("map").wired = false;
     $("map").removeAttribute("role");
     $("map").innerHTML =
       `<p class="tiw-note ex-wait">${data.map_coming ? "The map is being drawn. It appears here by itself." : "This audit has no map."}</p>`;

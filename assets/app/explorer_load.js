@@ -257,6 +257,11 @@ if (!document.copies) {
     }
   });
 }
+document.addEventListener("keydown", (e) => {
+  if (e.key !== "Escape" || !data || current === null) return;
+  current = null;
+  draw();
+});
 new ResizeObserver(() =>
   element.querySelectorAll(".js-plotly-plot").forEach((p) => p.offsetWidth && Plotly.Plots.resize(p)),
 ).observe(element);
