@@ -81,7 +81,7 @@ def test_what_was_left_out_and_every_pictures_files_are_in_the_report_and_a_tabl
     rows = list(csv.DictReader(io.StringIO((run.path / "left_out.csv").read_text())))
     assert rows == [{"set": "biased", "file": "'=odd.heic (format: cannot be read)"}]
     page, most = (run.path / "report.html").read_text(), run.result()["over_represented"]
-    assert "Files left out: 1 of the biased set, 0 of the reference set." in page and "=odd.heic" in page
+    assert "Files left out: 1 of the large set, 0 of the reference set." in page and "=odd.heic" in page
     listed = "".join(f"<li>a/{item} &lt;i&gt;.png</li>" for item in most)
     assert listed in page and page.count("Their files") == page.count("<img")
 

@@ -1,6 +1,7 @@
 """The example that ships with the app is what the code makes: its numbers counted again from the files it keeps."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tiw.data import load_demo
 from tiw.intervals import wilson
 from tiw.run.options import OPTIONS
+from tiw.run.report import audit_html
 
 EXAMPLE = Path(__file__).parents[1] / "assets" / "example"
 RUNS = {json.loads(config.read_text())["kind"]: config.parent for config in EXAMPLE.glob("*/config.json")}
@@ -69,6 +71,15 @@ def test_its_histograms_and_auc_are_those_of_its_scores():
         ranks = pd.Series(np.concatenate([of["biased"], of["reference"]])).rank().to_numpy()[len(of["biased"]) :]
         n, m = len(of["biased"]), len(of["reference"])
         assert level["auc"]["value"] == pytest.approx((ranks.sum() - m * (m + 1) / 2) / (n * m), abs=1e-3)
+
+
+def test_its_report_is_what_the_code_makes_of_its_numbers():
+    """But for the pictures, whose bytes are another encoder's elsewhere, and the day."""
+    demo = load_demo()
+    made = audit_html(result("audit"), demo.biased, demo.reference)
+    kept = (RUNS["audit"] / "report.html").read_text()
+    words = [re.sub(r'src="data:[^"]+"|TIW Studio [\d.]+, [\d-]+', "", text) for text in (made, kept)]
+    assert words[0] == words[1]
 
 
 def test_it_opens_for_every_visitor_and_nobody_can_change_it(tmp_path, monkeypatch):

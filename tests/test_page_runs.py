@@ -33,6 +33,8 @@ def test_steps_that_are_done_get_a_tick(store, sets):
     assert "tab-id=data" in said and "tab-id=audit" in said and "tab-id=debias" not in said and "✓" in said
     stopped = put(store, "b", "debias", DebiasOptions(), state="stopped")
     assert "debias" not in page.ticked(sets, {**none, "audit": run.id, "debias": stopped.id})
+    rest = put(store, "c", "audit", AuditOptions(**sets), AUDITED, state="stopped")  # “Stop the rest”: its charts are there
+    assert "tab-id=audit" in page.ticked(sets, {**none, "audit": rest.id})
 
 
 def test_stop_says_what_stays(store, sets):

@@ -70,6 +70,7 @@ def build() -> DataTab:
                     label="Diffusion model trained on the large set (folder with a diffusers checkpoint)",
                     info="Its features drive the audit; debiasing starts from it. Empty: a weaker audit, of the pixels alone.",
                     placeholder="/path/to/model",
+                    max_lines=1,
                     visible=not gate.public(),
                     elem_id="baseline-path",
                 )

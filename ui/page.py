@@ -200,7 +200,7 @@ def _newcomer(current: dict) -> dict:
 def ticked(sets: dict, current: dict) -> str:
     """A tick in place of the number of each step that this visitor has done."""
     done = {
-        TABS[kind] for kind in ("audit", "debias", "compare") if (run := store.open_run(current[kind])) and run.done and not run.shipped
+        TABS[kind] for kind in ("audit", "debias", "compare") if (run := store.open_run(current[kind])) and run.result and not run.shipped
     }
     tabs = ",".join(f"#steps button[data-tab-id={tab}]::before" for tab in sorted(done | ({"data"} if done and sets["biased"] else set())))
     return f'<style>{tabs}{{content:"✓" !important;content:"✓"/"" !important}}</style>' if tabs else ""

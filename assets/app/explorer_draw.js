@@ -150,7 +150,7 @@ function draw_histogram() {
       hovermode: "x",
       dragmode: false,
       xaxis: {
-        ...titled("← shown too often · ratio of the sets · too rare →"),
+        ...titled("← too often · ratio of the sets · too rare →"),
         ...factor_axis(edges),
         gridcolor: COLOUR.line,
         zerolinecolor: COLOUR.ink,

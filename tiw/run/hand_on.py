@@ -169,4 +169,4 @@ def _picture(images: np.ndarray, columns: int, caption: str) -> Picture:
     if images.shape[1] > THUMBNAIL:
         size = (THUMBNAIL, THUMBNAIL)
         images = np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)) for image in images])
-    return Picture(source(images, columns), f"{len(images)} images. {caption}", caption)
+    return Picture(source(images, columns), f"{len(images)} images. {caption}", caption, min(columns, len(images)))

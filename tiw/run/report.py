@@ -28,6 +28,7 @@ class Picture:
     source: str  # data address
     alt: str
     caption: str
+    columns: int = 12  # images a row
     files: tuple[str, ...] = ()  # of its images, in their order
 
 
@@ -87,9 +88,7 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
     verdict, levels = result["verdict"], result["levels"]
     warnings = [found["sentence"] for found in (*result["problems"], *result["camera"])]
     camera = [
-        _picture(
-            found["examples"], biased, reference, f"Most typical in {found['name']}: four of the biased set, four of the reference set"
-        )
+        _picture(found["examples"], biased, reference, f"Most typical in {found['name']}: four of the large set, four of the reference set")
         for found in result["camera"]
     ]
     unlike = [
@@ -98,15 +97,24 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
         if found["kind"] == "unlike"
     ]
     sets = [
-        [role, s["name"], f"{s['n']:,}", f"{s.get('scored', s['n']):,}", f"{s['fingerprint']['resolution']} px", s["fingerprint"]["sha256"]]
+        [
+            CALLED[role],
+            s["name"],
+            f"{s['n']:,}",
+            f"{s.get('scored', s['n']):,}",
+            f"{s['fingerprint']['resolution']} px",
+            s["fingerprint"]["sha256"],
+        ]
         for role, s in (("biased", result["biased"]), ("reference", result["reference"]))
     ]
     tried = ", ".join(f"{name} {value:.4f}" for name, value in result["cross_entropy"].items())
     how = f"Estimator: {result['estimator']}, cross-fitted; held-out cross-entropy of {tried} (a coin has 0.6931)."
-    shares = [[s["attribute"], s["value"], s["set"], Estimate.of(s, "share").percent(1), f"{s['n']:,.0f}"] for s in result["shares"]]
+    shares = [
+        [s["attribute"], s["value"], CALLED[s["set"]], Estimate.of(s, "share").percent(1), f"{s['n']:,.0f}"] for s in result["shares"]
+    ]
     pictures = [
-        _picture(result["over_represented"], biased, reference, "Over-represented in the biased set, most first"),
-        _picture(result["under_represented"], biased, reference, "Under-represented in the biased set, most first"),
+        _picture(result["over_represented"], biased, reference, "Over-represented in the large set, most first"),
+        _picture(result["under_represented"], biased, reference, "Under-represented in the large set, most first"),
     ]
     groups = [_picture(items, biased, reference, f"Group {k}") for k, items in enumerate(result["groups"] or [], 1)]
     finding = result["finding"]
@@ -127,8 +135,8 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
         Block(
             "Density ratio, level by level",
             [
-                "Log density ratio of every scored image, held out. Orange: biased set. Blue: reference set. Left of the dashed line (0) "
-                "lies what the biased set shows too often."
+                "Log density ratio of every scored image, held out. Orange: large set. Blue: reference set. Left of the dashed line (0) "
+                "lies what the large set shows too often."
             ],
             charts=_histograms(levels),
         ),
@@ -149,8 +157,8 @@ def audit_html(result: dict, biased: ImageSet, reference: ImageSet) -> str:
 def _left_out(result: dict) -> Block | None:
     """What of both sets was not used, and what was converted, file by file."""
     roles = ("biased", "reference")
-    rows = [[role, said] for role in roles for said in (*result[role].get("notes", []), *result[role].get("left_out", []))]
-    counted = ", ".join(f"{len(result[role].get('left_out', [])):,} of the {role} set" for role in roles)
+    rows = [[CALLED[role], said] for role in roles for said in (*result[role].get("notes", []), *result[role].get("left_out", []))]
+    counted = ", ".join(f"{len(result[role].get('left_out', [])):,} of the {CALLED[role].lower()}" for role in roles)
     return (
         Block("What was left out or converted", [f"Files left out: {counted}."], head=["Set", "File or note"], rows=rows) if rows else None
     )
@@ -171,7 +179,9 @@ def _finding(finding: dict, biased: ImageSet, reference: ImageSet) -> Block:
         for d in found
     ]
     pictures = [
-        _picture(d[f"examples_{role}"], biased, reference, f"{d['attribute']} {d['value']}, too {d['too']}: images of the {role} set")
+        _picture(
+            d[f"examples_{role}"], biased, reference, f"{d['attribute']} {d['value']}, too {d['too']}: images of the {CALLED[role].lower()}"
+        )
         for d in (*finding["too_rare"][:SHOWN], *finding["too_frequent"][:SHOWN])
         for role in ("biased", "reference")
         if d[f"examples_{role}"]
@@ -198,6 +208,7 @@ def in_words(result: dict) -> list[str]:
     return [auc_sentence(strongest["auc"]["value"]), *worth]
 
 
+CALLED = {"biased": "Large set", "reference": "Reference set", "reweighted": "Large set, reweighted"}
 SHOWN = 3  # values that are shown by their images, too rare and too frequent each
 MENDED = (
     "python -m tiw even-out makes copies of both sets. It changes both in the same way, as mildly as will do, until the camera check no "
@@ -205,7 +216,7 @@ MENDED = (
 )
 DIAGNOSTICS = (
     "For the true ratio the means of r and of 1/r are 1. The gap closed by weighting is how far the weights r move the mean features of "
-    "the biased images towards the reference’s. A ratio learnt from few references stops short, which the strength makes up for."
+    "the large set towards the reference’s. A ratio learnt from few references stops short, which the strength makes up for."
 )
 COLUMNS: dict[str, Callable[[dict], str]] = {
     "Noise level": lambda level: f"{level['sigma']:.2g}",
@@ -234,7 +245,7 @@ def _histograms(levels: list[dict]) -> list[Chart]:
             for k, value in enumerate(level["histogram"][name])
         ]
         text = f"Noise level {level['sigma']:.2g}: held-out AUC {_number(level['auc'])}"
-        alt = f"{text}. Median log density ratio: biased {middle['biased']:.2f}, reference {middle['reference']:.2f}."
+        alt = f"{text}. Median log density ratio: large set {middle['biased']:.2f}, reference {middle['reference']:.2f}."
         zero = float(100 * (0 - edges[0]) / (edges[-1] - edges[0]))
         found.append(Chart(text, alt, (f"{edges[0]:.3g}", f"{edges[-1]:.3g}"), bars=bars, lines=[(zero, 0.0, zero, 60.0)]))
     return found
@@ -264,7 +275,7 @@ def _picture(items: list[int] | np.ndarray, biased: ImageSet, reference: ImageSe
     n = len(biased)
     images = np.stack([biased.images[i] if i < n else reference.images[i - n] for i in items])
     files = tuple(str(biased.sources[i] if i < n else reference.sources[i - n]) for i in items)
-    return Picture(source(images, 12), f"{len(images)} images. {caption}", caption, files)
+    return Picture(source(images, 12), f"{len(images)} images. {caption}", caption, min(12, len(images)), files)
 
 
 def source(images: np.ndarray, columns: int) -> str:
