@@ -184,7 +184,11 @@ function drawing_order() {
 // Which group each point is in, -1 for none, and the groups' names and colours: the sets, or the values of a label.
 function grouped() {
   if (colour === "set")
-    return { of: data.points.set, titles: names.map((name) => TITLES[name]), colours: names.map((name) => COLOUR[name]) };
+    return {
+      of: data.points.set,
+      titles: names.map((name) => TITLES[name]),
+      colours: names.map((name) => COLOUR[name]),
+    };
   const { codes, values } = data.points.attributes[colour];
   return { of: codes, titles: values, colours: values.map((_, c) => CATEGORIES[c % CATEGORIES.length]) };
 }
@@ -372,7 +376,8 @@ function inspect(p) {
   draw_gallery();
   draw_panel();
 }
-// A range of the ratio itself, as the axis has it; an end that is left empty is open, and so are the outer ends of the bars.
+// A range of the ratio itself, as the axis has it. An end that is left empty is open, and so are the outer ends of the
+// bars.
 const within = ([from, to]) => all().filter((p) => Math.exp(ratio(p)) >= from && Math.exp(ratio(p)) <= to);
 function range_of(bar) {
   const { edges } = data.levels[level].histogram;
