@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -290,6 +291,15 @@ def test_every_problem_is_said_at_once_and_nothing_stays_loaded(store, fields, s
     assert "skip_bad" not in message and "set resolution" not in message
 
 
+def test_what_was_converted_or_no_image_is_said_at_load(store, sets, tmp_path):
+    (tmp_path / "mixed").mkdir()
+    for k, image in enumerate(blobs(30, 0.6, 1).images):
+        Image.fromarray(image).convert("CMYK" if k < 2 else "RGB").save(tmp_path / "mixed" / f"{k}.jpg")
+    (tmp_path / "mixed" / "notes.txt").write_text("no image")
+    chosen, message, *_ = choose_own(sets["biased"], str(tmp_path / "mixed"), "", "", 0, False)
+    assert chosen["reference"] and "Reference set: 2 image" in message and "CMYK" in message and "notes.txt" in message
+
+
 def test_sizes_that_differ_are_resized_by_a_button(store, sets, tmp_path):
     from ui.data_tab import to_size
 
@@ -442,8 +452,11 @@ def test_an_upload_keeps_its_name_and_images_become_a_folder(store, tmp_path):
     kept = [keeping.keep_upload(dropped("faces.zip")) for _ in range(2)]
     assert kept[0].endswith("/faces.zip") and kept[0] != kept[1]
     assert keeping.keep_upload(dropped("table.parquet")).endswith("/table.parquet")
-    folder = keeping.keep_upload(dropped("a.png", "b.jpg"))
-    assert folder.endswith("2 uploaded images")
+    odd = ("Ärmel & Co #1.png", "it's 100% =wool;, [x].jpg", "日本.png")
+    folder = store.located(keeping.keep_upload(dropped(*odd)), "")
+    assert folder.endswith("3 uploaded images") and {file.name for file in Path(folder).iterdir()} == set(odd)
+    assert store.is_there(keeping.keep_upload(dropped("it's 50% & more.zip")))
+    assert keeping.NO_NAME.sub("_", 'a:b\\c/d|"e"\x00.png') == "a_b_c_d__e__.png"
     for wrong in ([], dropped("a.zip", "b.zip"), dropped("a.zip", "b.png")):
         with pytest.raises(UserInputError, match="upload"):
             keeping.keep_upload(wrong)

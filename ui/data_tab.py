@@ -75,7 +75,7 @@ def build() -> DataTab:
                     elem_id="baseline-path",
                 )
                 more = gr.Accordion("More: names, classes, resolution, images that cannot be read", open=False)
-                with more, gr.Row(elem_classes="tiw-grid"):
+                with more, gr.Row(elem_classes="tiw-grid wide"):
                     biased_name, reference_name = map(_name, pictures.ROLES)
                     class_label = gr.Textbox(
                         "",

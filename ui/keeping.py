@@ -20,6 +20,7 @@ from . import gate
 from .store import STARTING, home, jobs, named, owner_of
 
 ARCHIVES = (".zip", ".npz", ".parquet")  # an upload that is a set by itself
+NO_NAME = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f]')  # what some file system has no name for; all else of a name is kept
 UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
 
 
@@ -46,7 +47,7 @@ def keep_upload(paths: list[str]) -> str:
     target = folder if archives else folder / f"{len(sources)} uploaded images"
     target.mkdir(exist_ok=True)
     for k, source in enumerate(sources):
-        name = re.sub(r"[^\w. ()-]", "_", source.name)[-80:].lstrip(". ") or "images.zip"
+        name = NO_NAME.sub("_", source.name)[-80:].lstrip(". ") or "images.zip"
         shutil.move(source, target / (f"{k}-{name}" if (target / name).exists() else name))
     gate.log("upload", visitor=gate.short(gate.visitor()), bytes=size)
     return named(target / name if archives else target)

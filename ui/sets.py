@@ -176,7 +176,7 @@ def _classes(column: str, opened: dict[str, ImageSet], model: Glance | None) -> 
 
 
 def warnings(sets: dict) -> list[str]:
-    """What can be used and still deserves a look, and what was left out."""
+    """What can be used and still deserves a look, what was left out, and what was converted."""
     opened = {role: pictures.open_set(sets, role) for role in pictures.ROLES}
     found = [words.roles(str(problem)) for problem in check_sets(*opened.values())]
     for role, images in opened.items():
@@ -184,6 +184,7 @@ def warnings(sets: dict) -> list[str]:
             n, first = len(images.skipped), ", ".join(images.skipped[:3])
             were = "1 file was left out:" if n == 1 else f"{n:,} files were left out, for instance"
             found.append(f"{words.ROLES[role]}: {were} {first}.")
+        found += [f"{words.ROLES[role]}: {note}" for note in images.notes]
     return found
 
 
