@@ -3,7 +3,7 @@
 python benchmarks/residual.py [--repeats 200]
 
 Features are 16 normal numbers. One of them is moved by six standard deviations in the images that have an attribute; painting moves
-another one in all samples. Writes benchmarks/results/residual.json.
+another one in all samples. Writes benchmarks/results/residual.json and the table in docs/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
@@ -20,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from tiw.comparing.residual import SEEN, SMALLER, residual_test  # noqa: E402
 from tiw.intervals import wilson  # noqa: E402
 
-RESULTS = ROOT / "benchmarks" / "results" / "residual.json"
+RESULTS, PAGE = ROOT / "benchmarks" / "results" / "residual.json", ROOT / "docs" / "RESULTS.md"
 SETTINGS = {  # painting, shift left in the debiased samples' share, samples, references
     "nothing left, painting is perfect": (0.0, 0.0, 300, 200),
     "nothing left, painting shows": (0.5, 0.0, 300, 200),
@@ -71,6 +72,25 @@ def setting(painting: float, left: float, samples: int, references: int, repeats
     }
 
 
+def table(rows: dict) -> str:
+    """Markdown: how often a difference is seen, beside what the power that the test prints promises for the excess that there is."""
+    head = ["setting", "samples, references", "excess", "seen at 80 %, as printed", "promised", "seen", "smaller than the margin", "halves seen"]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    normal = NormalDist()
+    for name, row in rows.items():
+        deviation = row["mean_smallest_seen"] / (normal.inv_cdf(0.975) + normal.inv_cdf(0.8))
+        promised = normal.cdf(row["mean_excess"] / deviation - normal.inv_cdf(0.975))
+        shown = [_percent(row[key]) for key in ("a difference is seen", "smaller than the margin", "halves of the reference seen")]
+        numbers = f"{row['samples']:,}, {row['references']:,} | {row['mean_excess']:+.3f} | {row['mean_smallest_seen']:.3f} | {100 * promised:.0f} %"
+        lines.append(f"| {name} | {numbers} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def _percent(share: dict) -> str:
+    low, high = share["interval"]
+    return f"{100 * share['value']:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
@@ -80,6 +100,8 @@ def main() -> None:
         rows[name] = setting(*values, args.repeats if values[2] < 1000 else args.repeats // 4)
         print(name, {key: value if isinstance(value, float) else value["value"] for key, value in list(rows[name].items())[5:]}, flush=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    before, after = PAGE.read_text(encoding="utf-8").split("<!-- residual -->\n")
+    PAGE.write_text(f"{before}<!-- residual -->\n{table(rows)}\n{after[after.index('<!-- end -->') :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from tiw.comparing.classifier import fit_attribute_classifier
 from tiw.comparing.compare import measure
 from tiw.data import ImageSet
 from tiw.errors import UserInputError
+from tiw.files import write_atomic
 from tiw.run import card, fields, hand_on, names, report
 from tiw.run.about import ABOUT, kept, read_about
 from tiw.run.folder import RunFolder
@@ -208,6 +209,51 @@ def test_a_replay_says_what_differs(tmp_path):
     assert differences({"a": 1.0}, {"a": 1.0 + 1e-12}) == [] and differences([1], [1, 2]) == [" was [1], is [1, 2]"]
     with pytest.raises(UserInputError, match="failed this time"):
         replay(run, tmp_path / "third", lambda again: 1)
+
+
+def test_a_replay_elsewhere_or_of_an_old_run_says_so(tmp_path):
+    old = RunFolder.create(tmp_path / "old", "debias", DebiasOptions())
+    write_atomic(old.path / names.RESULT, b'{"schema_version": 1, "kind": "debias", "steps": 3, "machine": "an abacus"}')
+
+    def execute(again):
+        again.write_result({"steps": 3})
+        return 0
+
+    found = replay(old, tmp_path / "again", execute)
+    assert found.versions is None and found.machine == "an abacus"
+    said = "The numbers are the same. The first run has not said its versions. The first run was on another machine (an abacus)"
+    assert found.sentence.startswith(said)
+    assert replay(found_run(found.path), tmp_path / "third", execute).sentence == "The numbers are the same. The versions are the same."
+
+
+def found_run(path):
+    return RunFolder.open(path)
+
+
+def test_the_design_the_machine_and_the_weights_stand_in_the_report():
+    """What field 8 and 15 ask for; a group that is painted worse is flagged, and the distances stand with their floor."""
+    value = {"value": 0.1, "interval": [0.05, 0.2]}
+    three = {"baseline": value, "debiased": value, "floor": value, "of": "hair"}
+    near, far = ({"value": v, "interval": [v - 0.1, v + 0.1]} for v in (0.2, 0.9))
+    groups = [{"group": name, "n": 50, "counts": {}, "baseline": near, "debiased": d} for name, d in (("long", far), ("short", near))]
+    used = {"seed": 5, "solver": "heun", "sampling_steps": 9}
+    compare = {"n": 100, "used": used, "weights": {"debiased": "abc"}, "machine": "an abacus", "versions": {"torch": "1"}, "shares": []}
+    compare |= {
+        "fairness_discrepancy": three,
+        "kernel_distance": {**three, "n": 9, "encoder": "e"},
+        "frechet_distance": three,
+        "groups": groups,
+    }
+    found = fields.findings({"compare": compare}, {}, {"torch": "2"}, [], "a loom")
+    text = {f.number: " ".join(f.texts) for f in found.fields}
+    assert "Seeds 5 to 104, sampler heun with 9 steps." in text[8]
+    assert "computed on an abacus" in text[15] and "debiased model: SHA-256 abc" in text[15] and "made on a loom" in text[15]
+    assert found.fields[14].table.head[-1] == "At the time of compare" and found.fields[14].table.rows == [["torch", "2", "1"]]
+    assert "Discrepancy of hair, raw: baseline 0.100" in text[9] and "the target itself would give 0.100" in text[9]
+    assert [flag for flag in found.fields[10].flags if "worse" in flag] == [
+        "The debiased model paints long worse than the baseline does. Its kernel distance rose from 0.2 [0.1, 0.3] to 0.9 [0.8, 1]."
+    ]
+    assert re.search(r"made on \d{4}-\d\d-\d\d", text[2])
 
 
 def test_nothing_is_pushed_without_a_card_or_a_yes(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,6 +143,14 @@ class Denoiser(nn.Module):
         finally:
             handle.remove()
         raise AssertionError("the middle block was not reached")
+
+    def sha256(self) -> str:
+        """Fingerprint of the weights, whatever file they came from."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.unet.state_dict().items()):
+            digest.update(f"{name} {list(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write a diffusers-style folder: unet/ (safetensors and JSON) and denoiser.json; a wrapped pipeline as that pipeline again."""

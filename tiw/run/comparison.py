@@ -40,6 +40,7 @@ NEAR = {  # in examples.npz: the samples, and what lies nearest to them
 }
 MOST_LABELLED = 2000  # labelled images of which an encoder that takes long is asked
 FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
+DESIGN = ("seed", "sampling_steps", "solver", "encoder", "margin")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
 ROLES = ("baseline", "biased", "reference")  # "demo", where neither the options nor a run name them
 
@@ -96,8 +97,9 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     write_predicted(run.path / names.PREDICTED, list(seeds), {} if classifier is None else classifier.classes, found.predicted)
     examples = [seen[list(rows)] for rows in classifier.examples] if isinstance(classifier, Groups) else []
     write_examples(run.path / names.EXAMPLES, found, both[1], reference, biased, examples)
-    used = {name: getattr(o, name) for name in FROM_RUN}
+    used = {name: getattr(o, name) for name in (*FROM_RUN, *DESIGN)}
     result = {**found.to_json(), "used": used, "sets": {"reference": reference.about(), "heldout": heldout and heldout.about()}}
+    result["weights"] = {name: model.sha256() for name, model in models.items()}
     result["notes"] += notes
     titles = {"baseline": ("the baseline", None, None), "debiased": (title_of(o.debiased), _steps(trained, o.debiased), None)}
     titles |= {other.name: (other.title, other.step, other.strength) for other in others}

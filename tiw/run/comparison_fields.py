@@ -176,6 +176,11 @@ def quality(compare: dict) -> tuple[list[str], list[str], Table | None]:
             else:
                 rows.append([f"Kernel distance, only {group['group']}", set_, f"too few ({group['counts'].get(set_, 0):,} samples)"])
     flags = []
+    for group in compare.get("groups", []):
+        if group["baseline"] and group["debiased"] and group["debiased"]["interval"][0] > group["baseline"]["interval"][1]:
+            before, after = (Estimate.of(group[set_]).text("{:.3g}") for set_ in ("baseline", "debiased"))
+            rose = f"Its kernel distance rose from {before} to {after}."
+            flags.append(f"The debiased model paints {group['group']} worse than the baseline does. {rose}")
     for key, title, images in COPIES:
         for set_, found in (compare.get(key) or {}).items():
             rows.append([f"Nearer to {title} than to a held-out image (n {found['n']:,})", set_, Estimate.of(found).percent()])

@@ -24,7 +24,6 @@ from ..files import sweep
 from ..model import processes
 from . import folder, names
 from .folder import RunFolder, Stopped, now
-from .versions import package_versions
 
 APP = "TIW_APP"  # environment variable: the app's process, with which this one ends
 IN_SLICES = (*TRAINING, "audit")  # kinds of run that keep what they have done when they stop
@@ -107,7 +106,7 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
             raise Stopped
         found = EXECUTE[run.kind](run, run.options)
         fetched = {"hub_models": dict(FETCHED)} if FETCHED else {}
-        run.write_result({**found, **fetched, "versions": package_versions()})
+        run.write_result({**found, **fetched})
     except (Stopped, processes.FirstEnded):
         if time.monotonic() > folder.SLICE_ENDS and not run.stop_asked():
             return 0, {"state": "queued", "stage": "Waiting for its next slice of time"}

@@ -6,6 +6,7 @@ What only the user knows comes from `about`; where that is empty, the report say
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from ..intervals import Estimate
 from . import comparison_fields as of_comparison
@@ -36,8 +37,8 @@ class Findings:
         return asdict(self)
 
 
-def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str, str], commands: list[str]) -> Findings:
-    """From result.json of `audit`, `debias` and `compare`, as far as they are there."""
+def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str, str], commands: list[str], machine: str = "") -> Findings:
+    """From result.json of `audit`, `debias` and `compare`, as far as they are there; versions and machine are those of the report."""
     audit, debias, compare = (results.get(kind) or {} for kind in ("audit", "debias", "compare"))
 
     def said(*keys: str) -> list[str]:
@@ -50,7 +51,7 @@ def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str
     verdict = _verdict(compare, left, audit)
     fields_ = [
         ReportField(1, "Purpose and use", said("purpose", "intended_use", "out_of_scope")),
-        ReportField(2, "Who audited", said("auditor", "independence")),
+        ReportField(2, "Who audited, and when", [*said("auditor", "independence"), f"This report was made on {date.today().isoformat()}."]),
         ReportField(3, "Origin, licence and consent of the images", said("origin", "licence", "consent")),
         ReportField(4, "Preparation", said("preparation"), [p["sentence"] for p in audit.get("problems", [])], _sets(audit, compare)),
         ReportField(5, "The reference set", [*said("reference_chosen_by", "reference_reason", "reference_gaps"), REFERENCE]),
@@ -63,7 +64,9 @@ def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str
             of_comparison.confusion(compare),
         ),
         ReportField(8, "Design", _design(audit, debias, compare)),
-        ReportField(9, "Shares and differences", [of_comparison.RAW, *differences["words"]], differences["flags"], shares),
+        ReportField(
+            9, "Shares and differences", [of_comparison.RAW, *_distances(compare), *differences["words"]], differences["flags"], shares
+        ),
         ReportField(10, "What a test without labels still sees", *of_comparison.residual(residual)),
         ReportField(11, "Quality and copying", *of_comparison.quality(compare)),
         ReportField(12, "Crossings and unnamed groups", *_crossings(compare, audit)),
@@ -71,7 +74,7 @@ def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str
         ReportField(
             14, "Limits", [*LIMITS, *compare.get("notes", []), *said("next_audit")], [s["sentence"] for s in audit.get("camera", [])]
         ),
-        ReportField(15, "Reproduction", commands, [], _versions(versions)),
+        ReportField(15, "Reproduction", [*commands, *_made_on(results, machine)], [], _versions(versions, results)),
     ]
     return Findings(_finding(compare, audit), verdict, about.get("reliance") or RELIANCE, _next(left, residual, compare), fields_)
 
@@ -146,10 +149,29 @@ def _design(audit: dict, debias: dict, compare: dict) -> list[str]:
         against = f" and {reference['n']:,} references" if reference else ""
         texts.append(f"The comparison has {compare['n']:,} samples of each model from the same seeds{against}.")
         smallest = {row["from"]: row["smallest"] for row in compare.get("differences", [])}
+        if "solver" in (used := compare.get("used") or {}):
+            last = used["seed"] + compare["n"] - 1
+            texts.append(f"Seeds {used['seed']:,} to {last:,}, sampler {used['solver']} with {used['sampling_steps']} steps.")
         texts += [f"Against the {name} it shows a difference of {100 * s:.0f} points in 80 % of cases." for name, s in smallest.items()]
         if compare.get("residual"):
             texts.append(f"The margin of the test without labels was set to an AUC of {compare['residual']['margin']:g} before.")
     return texts or [NOT_STATED]
+
+
+def _distances(compare: dict) -> list[str]:
+    """The discrepancy, raw and corrected, with its floor; total variation."""
+    texts = []
+    for key, how in (("fairness_discrepancy_corrected", "corrected"), ("fairness_discrepancy", "raw")):
+        if found := compare.get(key):
+            before, after = (Estimate.of(found[name]).text("{:.3f}") for name in ("baseline", "debiased"))
+            floor = (
+                f" As many images of the target itself would give {Estimate.of(found['floor']).text('{:.3f}')}." if "floor" in found else ""
+            )
+            texts.append(f"Discrepancy of {found['of']}, {how}: baseline {before}, debiased {after}.{floor}")
+    if found := compare.get("total_variation"):
+        before, after = (Estimate.of(found[name]).text("{:.3f}") for name in ("baseline", "debiased"))
+        texts.append(f"Total variation, raw: baseline {before}, debiased {after}.")
+    return texts
 
 
 def _crossings(compare: dict, audit: dict) -> tuple[list[str], list[str], Table | None]:
@@ -190,5 +212,16 @@ def _lineup(compare: dict) -> Table | None:
     return Table(["Model", "Discrepancy", "Kernel distance"], rows)
 
 
-def _versions(versions: dict[str, str]) -> Table:
-    return Table(["Part", "Version"], [[name, version] for name, version in versions.items()])
+def _made_on(results: dict[str, dict], machine: str) -> list[str]:
+    """The machine of each run, and the fingerprints of the weights."""
+    texts = [f"The {kind} run was computed on {result['machine']}." for kind, result in results.items() if result.get("machine")]
+    weights = (results.get("compare") or {}).get("weights") or {}
+    texts += [f"Weights of the {name} model: SHA-256 {found}." for name, found in weights.items()]
+    return texts + ([f"The report was made on {machine}."] if machine else [])
+
+
+def _versions(versions: dict[str, str], results: dict[str, dict]) -> Table:
+    """Of the report, and of each run where they were others."""
+    kinds = [kind for kind, result in results.items() if result.get("versions") not in (None, versions)]
+    rows = [[name, version, *(results[kind]["versions"].get(name, "") for kind in kinds)] for name, version in versions.items()]
+    return Table(["Part", "Version", *(f"At the time of {kind}" for kind in kinds)], rows)

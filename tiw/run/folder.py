@@ -20,6 +20,7 @@ from ..files import Unreadable, held, read_json, write_atomic
 from . import names
 from .options import OPTIONS, validate
 from .status import BLANK, LOST, STATES, made, now, sound
+from .versions import machine, package_versions
 
 SCHEMA_VERSION = 1
 LONGEST_NAME, LONGEST_NOTE = 80, 2000  # characters
@@ -193,10 +194,12 @@ class RunFolder:
         return [parsed for line in lines if (parsed := _object(line)) is not None]
 
     def write_result(self, result: dict) -> None:
-        """Write result.json; schema version, kind and the seconds since the start are added. May be called before the end, too."""
+        """Write result.json; schema version, kind, the seconds since the start, versions and machine are added where it has none of its
+        own. May be called before the end, too."""
         started = self.written_status()["started"]
         seconds = started and (datetime.now(timezone.utc) - datetime.fromisoformat(started)).total_seconds()
         about = {"schema_version": SCHEMA_VERSION, "kind": self.kind, "seconds": seconds}
+        about |= {"versions": package_versions(), "machine": machine()}
         write_atomic(self.path / names.RESULT, _json({**about, **result}))
 
     def result(self) -> dict | None:

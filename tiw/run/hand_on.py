@@ -21,11 +21,12 @@ from .card import write_card
 from .fields import GLOSSARY, Findings, findings
 from .folder import RunFolder
 from .report import Block, Picture, page, source
-from .versions import package_versions
+from .versions import machine, package_versions
 
 SCHEMA_VERSION = 1
 PARTS = ("audit", "debias", "compare")
 THUMBNAIL = 64  # pixels, at most
+PASSING = ("seconds", "versions", "machine")  # of a result: of the day it was made on
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ def make_report(runs: dict[str, RunFolder], about: dict[str, str] | None = None)
     results = {kind: run.result() for kind, run in runs.items()}
     versions = package_versions()
     commands = [f"python -m tiw replay {run.path.name}" for run in runs.values()]
-    solid = {kind: {k: v for k, v in result.items() if k != "seconds"} for kind, result in results.items()}
+    solid = {kind: {k: v for k, v in result.items() if k not in PASSING} for kind, result in results.items()}
     text = json.dumps([solid, about or {}, versions], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return Report(findings(results, about or {}, versions, commands), results, versions, digest)
+    return Report(findings(results, about or {}, versions, commands, machine()), results, versions, digest)
 
 
 def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | None = None, images: bool | None = None) -> Report:

@@ -17,6 +17,8 @@ UNLIKE = (
     "debias_seconds",
     "compare_seconds",
     "versions",
+    "machine",
+    "images_per_second",
     "speed",
     "spot_check",
 )  # of machine or person
@@ -29,13 +31,20 @@ class Replayed:
 
     path: Path
     different: tuple[str, ...]  # numbers that differ: place in result.json, before and now
-    versions: tuple[str, ...]  # parts whose version differs
+    versions: tuple[str, ...] | None  # parts whose version differs; None: the first run has not said its versions
+    machine: str = ""  # that of the first run, where it was another one
 
     @property
     def sentence(self) -> str:
         n = len(self.different)
-        same = "The numbers are the same." if not n else "1 number differs." if n == 1 else f"{n} numbers differ."
-        return f"{same} {'Versions that differ: ' + ', '.join(self.versions) + '.' if self.versions else 'The versions are the same.'}"
+        said = ["The numbers are the same." if not n else "1 number differs." if n == 1 else f"{n} numbers differ."]
+        if self.versions is None:
+            said.append("The first run has not said its versions.")
+        else:
+            said.append(f"Versions that differ: {', '.join(self.versions)}." if self.versions else "The versions are the same.")
+        if self.machine:
+            said.append(f"The first run was on another machine ({self.machine}), where sums are rounded in another way.")
+        return " ".join(said)
 
 
 def replay(run: RunFolder, out: Path, execute) -> Replayed:
@@ -51,13 +60,13 @@ def replay(run: RunFolder, out: Path, execute) -> Replayed:
         shutil.copyfile(run.path / names.BUDGET, again.path / names.BUDGET)
     if execute(again) != 0:
         raise UserInputError("run", f"it failed this time ({again.status()['message']})", f"see {out / names.LOG}")
-    now = again.result()
-    versions = [
-        f"{name} {then} then, {now.get('versions', {}).get(name)} now"
-        for name, then in before.get("versions", {}).items()
-        if now.get("versions", {}).get(name) != then
-    ]
-    return Replayed(again.path, tuple(differences(before, now)), tuple(versions))
+    if again.status()["state"] == "stopped":
+        raise UserInputError("run", "the second run was stopped", "give the same command to go on with it")
+    now = again.result() or {}
+    then, versions = before.get("versions"), now.get("versions") or {}
+    other = then and tuple(f"{name} {then[name]} then, {versions.get(name)} now" for name in then if versions.get(name) != then[name])
+    elsewhere = before.get("machine", "") if before.get("machine") != now.get("machine") else ""
+    return Replayed(again.path, tuple(differences(before, now)), None if then is None else tuple(other or ()), elsewhere)
 
 
 def differences(before: object, now: object, place: str = "") -> list[str]:
