@@ -74,14 +74,24 @@ def setting(painting: float, left: float, samples: int, references: int, repeats
 
 def table(rows: dict) -> str:
     """Markdown: how often a difference is seen, beside what the power that the test prints promises for the excess that there is."""
-    head = ["setting", "samples, references", "excess", "seen at 80 %, as printed", "promised", "seen", "smaller than the margin", "halves seen"]
+    head = [
+        "setting",
+        "samples, references",
+        "excess",
+        "seen at 80 %, as printed",
+        "promised",
+        "seen",
+        "smaller than the margin",
+        "halves seen",
+    ]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     normal = NormalDist()
     for name, row in rows.items():
         deviation = row["mean_smallest_seen"] / (normal.inv_cdf(0.975) + normal.inv_cdf(0.8))
         promised = normal.cdf(row["mean_excess"] / deviation - normal.inv_cdf(0.975))
         shown = [_percent(row[key]) for key in ("a difference is seen", "smaller than the margin", "halves of the reference seen")]
-        numbers = f"{row['samples']:,}, {row['references']:,} | {row['mean_excess']:+.3f} | {row['mean_smallest_seen']:.3f} | {100 * promised:.0f} %"
+        of_each, excess, smallest = f"{row['samples']:,}, {row['references']:,}", row["mean_excess"], row["mean_smallest_seen"]
+        numbers = f"{of_each} | {excess:+.3f} | {smallest:.3f} | {100 * promised:.0f} %"
         lines.append(f"| {name} | {numbers} | {' | '.join(shown)} |")
     return "\n".join(lines)
 

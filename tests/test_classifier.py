@@ -1,8 +1,10 @@
 """Attribute classifiers behind one interface, their error counts, and labels of every kind."""
 
 import json
+import shutil
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -159,6 +161,18 @@ def test_an_onnx_file_speaks_through_its_list(tmp_path, monkeypatch):
     assert plugins.plugin("folder/of/images") is None
     with pytest.raises(UserInputError, match="no file"):
         plugins.plugin(str(tmp_path / "none.onnx"))
+
+
+def test_the_example_of_a_contract_is_one_and_its_limits_are_told(tmp_path, monkeypatch):
+    """The gender model of a package: never without saying who perceives, in how many images it errs, and what it cannot know."""
+    module = types.ModuleType("onnxruntime")
+    module.__spec__ = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    shutil.copy(Path(__file__).parents[1] / "docs" / "examples" / "gender-v1.json", tmp_path)
+    (tmp_path / "gender-v1.onnx").write_bytes(b"x")
+    found = plugins.open_onnx(tmp_path / "gender-v1.onnx")
+    assert list(found.classes) == ["gender as perceived by gender-v1"] and "not what a person is" in found.notes[0]
+    assert found._input(np.full((1, 64, 64, 3), 255, np.uint8)).shape == (1, 3, 32, 32)
 
 
 def test_encoders_have_names_and_say_what_is_missing(monkeypatch, tmp_path):

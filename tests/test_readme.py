@@ -48,6 +48,19 @@ def test_the_tables_of_the_methods_are_the_committed_results(monkeypatch):
     assert benchmark("figures").with_tables(page, rows) == page
 
 
+def test_the_tables_of_the_comparison_are_the_committed_results():
+    page = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+    for name, result, marks in (
+        ("interval_coverage", "coverage", {"coverage": "table", "outside": "table_outside"}),
+        ("residual", "residual", {"residual": "table"}),
+    ):
+        found = json.loads((ROOT / "benchmarks" / "results" / f"{result}.json").read_text(encoding="utf-8"))
+        for mark, function in marks.items():
+            shown = page.split(f"<!-- {mark} -->")[1].split("<!-- end -->")[0].strip()
+            assert shown == getattr(benchmark(name), function)(found), f"run benchmarks/{name}.py"
+    assert len(json.loads((ROOT / "benchmarks" / "results" / "coverage.json").read_text())["cells"]) == 120
+
+
 def test_links_and_pictures_lead_somewhere():
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -2,15 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import blobs
 from test_comparison_run import saved
 from typer.testing import CliRunner
 
 from tiw.__main__ import app
 from tiw.errors import UserInputError
+from tiw.model.denoiser import Denoiser
+from tiw.model.networks import PRESETS
 from tiw.run import names
 from tiw.run.execute import execute
 from tiw.run.folder import RunFolder
@@ -22,24 +26,17 @@ from tiw.run.replay import replay
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory):
     """(audit, debias, compare): real runs with the smallest network."""
-    from dataclasses import replace
-
-    import torch
-
-    from tiw.model.denoiser import Denoiser
-    from tiw.model.networks import PRESETS
-
     home = tmp_path_factory.mktemp("loop")
     torch.manual_seed(0)
-    Denoiser.new(replace(PRESETS["tiny"])).save_pretrained(home / "baseline")
+    Denoiser.new(PRESETS["tiny"]).save_pretrained(home / "baseline")
     sets = {
         "biased": saved(home / "biased.npz", blobs(120, 0.2, 0)),
         "reference": saved(home / "reference.npz", blobs(60, 0.6, 1)),
-        "baseline": str(home / "baseline"),
         "device": "cpu",
     }
-    audit = AuditOptions(**sets, scored=60, levels=2, folds=2, map=False, score_all=False)
-    debias = DebiasOptions(**sets, audit=str(home / "audit"), steps=3, batch_size=8, strength="1", keep=1)
+    model = {**sets, "baseline": str(home / "baseline")}
+    audit = AuditOptions(**sets, baseline="none", scored=60, levels=2, folds=2, map=False, score_all=False)
+    debias = DebiasOptions(**model, objective="dsm-ref", steps=3, batch_size=8, keep=1)
     compare = CompareOptions(debiased=str(home / "debias" / names.MODEL), count=40, sampling_steps=2, device="cpu")
     runs = []
     for kind, options in (("audit", audit), ("debias", debias), ("compare", compare)):
@@ -60,6 +57,14 @@ def test_the_same_numbers_again(loop, tmp_path, monkeypatch, k):
     if k == 2:
         with np.load(found.path / names.SAMPLES) as again, np.load(loop[k].path / names.SAMPLES) as first:
             assert all((again[name] == first[name]).all() for name in first)
+
+
+@pytest.mark.slow
+def test_a_run_with_a_ratio_gives_the_same_numbers_again(loop, tmp_path):
+    """The default: baseline check, ratio, matched strength, training, meter and search for what lags."""
+    run = RunFolder.create(tmp_path / "run", "debias", replace(loop[1].options, objective="tiw-dsm"))
+    assert execute(run) == 0
+    assert replay(run, tmp_path / "again", execute).different == ()
 
 
 def test_a_replay_that_is_stopped_goes_on_with_the_same_command(loop, tmp_path):

@@ -21,6 +21,7 @@ from tiw.errors import UserInputError
 from tiw.files import write_atomic
 from tiw.run import card, fields, hand_on, names, report
 from tiw.run.about import ABOUT, kept, read_about
+from tiw.run.comparison_fields import as_perceived
 from tiw.run.folder import RunFolder
 from tiw.run.options import CompareOptions, DebiasOptions
 from tiw.run.replay import differences, replay
@@ -101,6 +102,39 @@ def test_report_json_is_what_its_schema_says_and_carries_every_number(written, r
     broken["results"]["compare"]["residual"]["verdict"] = "fair"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, SCHEMA)
+
+
+def test_gender_never_stands_without_who_perceives_it():
+    """In the report's own sentences and tables; the numbers' file keeps the name that the labels have."""
+    rows = [
+        {"attribute": name, "set": "debiased", "value": "a"}
+        for name in ("gender", "Male x hair", "hair", "gender as perceived by X", "sexy")
+    ]
+    shown = as_perceived({"shares": rows, "fairness_discrepancy": {"of": "hair x sex"}, "values": ["gender"]})
+    by = "(perceived by the classifier)"
+    assert [row["attribute"] for row in shown["shares"]] == [
+        f"gender {by}",
+        f"Male {by} x hair",
+        "hair",
+        "gender as perceived by X",
+        "sexy",
+    ]
+    assert shown["fairness_discrepancy"]["of"] == f"hair x sex {by}" and shown["values"] == ["gender"] and rows[0]["attribute"] == "gender"
+    value = {"value": 0.1, "interval": [0.05, 0.2]}
+    compare = {"n": 100, "shares": [], "fairness_discrepancy": {"baseline": value, "debiased": value, "of": "gender"}}
+    assert f"shares of gender {by} from the target" in fields.findings({"compare": compare}, {}, {}, []).finding
+
+
+def test_every_number_of_every_run_is_in_one_table_unrounded(written):
+    """Cells of the other tables are text with one digit; a spreadsheet wants the number."""
+    table = pd.read_csv(written[0] / names.REPORT_NUMBERS)
+    result = written[1].results["compare"]
+    row = next(r for r in result["shares"] if r["set"] == "debiased")
+    name = f"shares[debiased, {row['attribute']}, {row['value']}].corrected.interval[1]"
+    assert table[table["number"] == name]["value"].item() == row["corrected"]["interval"][1]
+    assert set(table["run"]) == {"debias", "compare"}
+    auc = table[(table["run"] == "compare") & (table["number"] == "residual.debiased.auc")]["value"].item()
+    assert auc == result["residual"]["debiased"]["auc"]
 
 
 def test_worst_comes_first_and_flags_are_explained(written):

@@ -11,6 +11,7 @@ import gradio as gr
 from tiw.choices import SLOW_ENCODERS, WITH_RATIO
 from tiw.errors import UserInputError
 from tiw.files import read_json
+from tiw.run.comparison_fields import as_perceived
 
 from . import caps, charts, cite, counted, gate, headline, html, learn_words, pictures, quality, spot, stated, store, theme, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
@@ -135,7 +136,7 @@ def build(current: gr.BrowserState) -> CompareTab:
         if not done:
             blank = NOTHING if run is None else ""
             return [state_of(run), stop_button(run), blank, "", "", "", "", "", ""]
-        result = run.result
+        result = as_perceived(run.result)
         drawn = charts.shares(result["shares"]) if result["shares"] else ""
         found = [counted.lineup(run), counted.shares(result), counted.differences(result), counted.residual(run), quality.details(run)]
         cards = [*found, _groups(run), counted.classifier(result), cite.fold(run), settings(run)]

@@ -53,7 +53,7 @@ def _discrepancy(measure: dict, variation: dict | None, n: int) -> str:
         else ""
     )
     return html.card(
-        f"<h3>Fairness discrepancy</h3>{_big(measure, 3)}<small>Distance between the joint shares of the samples and the target; 0 is "
+        f"<h3>Discrepancy of the shares</h3>{_big(measure, 3)}<small>Distance between the joint shares of the samples and the target; 0 is "
         f"equal.{fell} {least}{also} n = {n:,} each.</small>"
     )
 

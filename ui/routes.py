@@ -26,6 +26,7 @@ CHUNK = 1 << 20
 # What has too many items for an address, and what changes something.
 METHODS = {"selection.zip": ["POST"], "spot.json": ["GET", "POST"], "stated.json": ["GET", "POST"]}
 SHARE_FIELDS = ["attribute", "value", "set", "count", "n", "share", "low", "high"]
+CORRECTED_FIELDS = ["corrected", "corrected_low", "corrected_high", "all_values_low", "all_values_high"]
 
 
 def routes() -> list[Route]:
@@ -165,8 +166,14 @@ def _result(run: store.Run, params: dict[str, str]) -> Response | None:
 def _shares(run: store.Run, params: dict[str, str]) -> Response | None:
     if not run.result or "shares" not in run.result:
         return None
-    rows = [{**row, **dict(zip(("low", "high"), row.get("interval") or (None, None), strict=True))} for row in run.result["shares"]]
-    return _download(as_csv(pd.DataFrame(rows, columns=SHARE_FIELDS)), f"{run.kind}-shares.csv", "text/csv")
+    rows = []
+    for row in run.result["shares"]:
+        fixed = row.get("corrected") or {}
+        ends = row.get("interval") or (None, None)
+        more = (fixed.get("share"), *fixed.get("interval", (None, None)), *fixed.get("simultaneous", (None, None)))
+        rows.append({**row, **dict(zip(("low", "high"), ends, strict=True)), **dict(zip(CORRECTED_FIELDS, more, strict=True))})
+    head = SHARE_FIELDS + (CORRECTED_FIELDS if run.kind == "compare" else [])
+    return _download(as_csv(pd.DataFrame(rows, columns=head)), f"{run.kind}-shares.csv", "text/csv")
 
 
 def _model(run: store.Run, params: dict[str, str]) -> Response | None:

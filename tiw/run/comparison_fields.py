@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from ..intervals import Estimate
@@ -14,6 +15,7 @@ COPIES = (  # of result.json: where copies would show, one image and all
     ("closer_to_reference", "a reference", "references"),
     ("closer_to_training", "a training image", "images that the baseline was trained on"),
 )
+GENDER = re.compile(r"(?<![^\W_])(gender|sex|male|female)(?![^\W_])", re.IGNORECASE)  # CelebA has a column Male
 WITHOUT_LABELS = (  # the rows of that test: keys of result.json["residual"], and what is compared
     ("baseline", "Baseline samples against the reference (must be seen)"),
     ("debiased", "Debiased samples against the reference"),
@@ -39,6 +41,24 @@ class ReportField:
     texts: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)  # each explained in itself
     table: Table | None = None
+
+
+def as_perceived(found: object) -> object:
+    """A result for people to read: an attribute called gender or sex never stands without saying who perceives it."""
+    if isinstance(found, list):
+        return [as_perceived(part) for part in found]
+    if isinstance(found, dict):
+        return {
+            key: _named(part) if key in ("attribute", "of") and isinstance(part, str) else as_perceived(part) for key, part in found.items()
+        }
+    return found
+
+
+def _named(attribute: str) -> str:
+    parts = attribute.split(" x ")
+    return " x ".join(
+        f"{part} (perceived by the classifier)" if GENDER.search(part) and "perceived" not in part else part for part in parts
+    )
 
 
 def by_size(row: dict) -> float:

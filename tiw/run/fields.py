@@ -40,6 +40,7 @@ class Findings:
 def findings(results: dict[str, dict], about: dict[str, str], versions: dict[str, str], commands: list[str], machine: str = "") -> Findings:
     """From result.json of `audit`, `debias` and `compare`, as far as they are there; versions and machine are those of the report."""
     audit, debias, compare = (results.get(kind) or {} for kind in ("audit", "debias", "compare"))
+    compare = of_comparison.as_perceived(compare)
 
     def said(*keys: str) -> list[str]:
         return [f"{ABOUT[key]}. {about.get(key) or NOT_STATED}" for key in keys]

@@ -97,7 +97,7 @@ def make_report(runs: dict[str, RunFolder], about: dict[str, str] | None = None)
 
 
 def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | None = None, images: bool | None = None) -> Report:
-    """OUT/report.html, report.json, the tables as report-*.csv, and the card of the debiased pipeline.
+    """OUT/report.html, report.json, the tables as report-*.csv, every number as report-numbers.csv, and the card of the debiased pipeline.
 
     about, images: None: as when the report was made before.
     """
@@ -113,9 +113,39 @@ def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | 
         if field_.table is not None:
             frame = pd.DataFrame(field_.table.rows, columns=field_.table.head)
             write_atomic(out / f"report-{field_.number:02d}.csv", as_csv(frame))
+    write_atomic(out / names.REPORT_NUMBERS, as_csv(pd.DataFrame(every_number(report.results), columns=["run", "number", "value"])))
     if "debias" in runs and (model := runs["debias"].path / names.MODEL).is_dir():
         write_card(model, report.findings, said, report.hash)
     return report
+
+
+def every_number(results: dict[str, dict]) -> list[tuple[str, str, float]]:
+    """(run, place in its result.json, number), unrounded."""
+    found = []
+
+    def walk(run: str, place: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, part in value.items():
+                walk(run, f"{place}.{key}".lstrip("."), part)
+        elif isinstance(value, list):
+            for k, part in enumerate(value):
+                walk(run, f"{place}[{_called(part, k)}]", part)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append((run, place, value))
+
+    for run, result in results.items():
+        walk(run, "", result)
+    return found
+
+
+def _called(part: object, k: int) -> str:
+    """What stands in a list, by what it says of itself, else by its place."""
+    said = [
+        str(part[key])
+        for key in ("from", "set", "attribute", "value", "group", "name")
+        if isinstance(part, dict) and isinstance(part.get(key), str)
+    ]
+    return ", ".join(said) or str(k)
 
 
 def report_html(report: Report, pictures: dict[int, list[Picture]]) -> str:

@@ -57,6 +57,7 @@ SAMPLES = "samples.npz"
 SHEET = "sheet.webp"
 PAIRS = "pairs.csv"
 EXAMPLES = "examples.npz"
+REPORT_NUMBERS = "report-numbers.csv"
 REPORT_JSON = "report.json"
 STATED = "stated.json"  # what its user said for the report
 SPOT_CHECK = "spot_check.csv"
