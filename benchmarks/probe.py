@@ -43,7 +43,8 @@ def rows_of(name: str, pool: object, heldout: object, encoders: dict[str, object
                     counts[1] += of
             for attribute, (k, of) in right.items():
                 found = {"set": name, "labels": n, "features": features, "attribute": attribute}
-                rows.append({**found, "accuracy": k / of, "interval": wilson(k, of), "n": of})
+                n_images = of // seeds  # the same ones for every draw of labels
+                rows.append({**found, "accuracy": k / of, "interval": wilson(round(k / seeds), n_images), "n": n_images})
                 print(rows[-1], flush=True)
     return rows
 

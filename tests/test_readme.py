@@ -53,6 +53,7 @@ def test_the_tables_of_the_comparison_are_the_committed_results():
     for name, result, marks in (
         ("interval_coverage", "coverage", {"coverage": "table", "outside": "table_outside"}),
         ("residual", "residual", {"residual": "table"}),
+        ("probe", "probe", {"probe": "table"}),
     ):
         found = json.loads((ROOT / "benchmarks" / "results" / f"{result}.json").read_text(encoding="utf-8"))
         for mark, function in marks.items():
