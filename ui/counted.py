@@ -23,7 +23,8 @@ def lineup(run: store.Run) -> str:
         far = words.interval(m["discrepancy"], lambda value: words.number(value, 3)) if m["discrepancy"] else ""
         near = f"<b>{words.number(m['discrepancy']['value'], 3)}</b> <small>{far}{'' if m['corrected'] else ', raw'}</small>" if far else ""
         image = words.interval(m["kernel_distance"], lambda value: words.number(value, 3))
-        taken = f'<a class="button" href="tiw/{trained.id}/kept/{m["step"]}.zip" download>Take this one (zip)</a>' if trained and _kept(m) else ""
+        address = f"tiw/{trained.id}/kept/{m['step']}.zip" if trained and _kept(m) else ""
+        taken = f'<a class="button" href="{address}" download>Take this one (zip)</a>' if address else ""
         rows.append([escape(m["title"]), near, f"<b>{words.number(m['kernel_distance']['value'], 3)}</b> <small>{image}</small>", taken])
     text = "Discrepancy says how far the shares lie from the target, kernel distance how far the images lie from real ones. Less is better."
     table = html.table(["Model", "Discrepancy", "Kernel distance", ""], rows, "Every model", cards=True)
