@@ -546,6 +546,20 @@ def test_what_lags_is_said_beside_the_gap_closed(store, sets):
     assert _lagging(without) == "" and _beside(without) == "judged without labels"
 
 
+@pytest.mark.parametrize(("low", "said"), [(0.9, False), (1.2, False), (1.6, True)])
+def test_a_gap_closed_past_the_reference_is_no_success(store, sets, low, said):
+    """References of another crop: the meter read 1.92 [1.60, 2.24], and the page showed 192 % without a word."""
+    from tiw.run.fields import _measures
+    from ui import training_view, words
+
+    gap = {"value": low + 0.3, "interval": [low, low + 0.6]}
+    run = put(store, "a", "debias", DebiasOptions(), {"steps": 2, "gap_closed": gap})
+    steps = [{"step": 2, "steps": 2, "images_per_second": 1.0}]
+    shown = training_view._numbers(run, steps, [{"step": 2, "file": "x", "gap_closed": gap}], "")
+    report = " ".join(_measures({"objective": "tiw-dsm", "steps": 2, "gap_closed": gap}))
+    assert [("past the reference" in text) for text in (shown, words.gap_closed(gap), report)] == [said] * 3
+
+
 def test_a_run_that_cannot_be_read_is_listed_and_can_be_deleted(store, sets, monkeypatch):
     """Its folder took room for ever, and nobody saw it."""
     from types import SimpleNamespace

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from .intervals import Estimate
+
+PAST = 1.2  # of the gap closed: 1 is the reference itself, and a meter that reads a little more is not wrong
 
 
 def percent(share: float) -> str:
@@ -44,6 +47,16 @@ def power_sentence(share: float, shift: float | None) -> str:
     if shift is None:
         return "No difference that was tried is found 4 times in 5. Add reference images."
     return f"A difference such as {percent(share)} against {percent(share + shift)} is found 4 times in 5."
+
+
+def too_far(gap: Mapping | None) -> str:
+    """Of a gap closed, {value, interval}, that lies beyond the reference whatever its error; "" for any other.
+
+    The meter projects on one line. Where the sets also differ in how their images were made, samples can go past its end (docs/RESULTS.md).
+    """
+    if not gap or gap["interval"][0] <= PAST:
+        return ""
+    return "That is past the reference: the sets differ in something else too. See what the audit says of them."
 
 
 def about_time(seconds: float) -> str:

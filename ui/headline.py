@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tiw.sentences import too_far
+
 from . import html, quality, store, words
 
 
@@ -66,7 +68,7 @@ def _memory(result: dict) -> str:
                 html.term("gap closed", "Gap closed"),
                 words.percent(gap["value"]),
                 words.interval(gap, words.percent),
-                "judged without labels",
+                too_far(gap) or "judged without labels",
                 "debiased",
             )
         )

@@ -8,6 +8,7 @@ import gradio as gr
 
 from tiw.choices import WITH_RATIO
 from tiw.run.queue import RESUMABLE
+from tiw.sentences import too_far
 
 from . import charts, html, store, theme, words
 from .panel import QUIET, Panel, resume, settings, state_of, state_row, stop, stop_button
@@ -55,7 +56,7 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
     ]
     if at:
         closed, kind = words.interval(at["gap_closed"], words.percent), "debiased" if at["step"] else "baseline"
-        beside = _beside(run) if at["step"] else "of the baseline, before the first step"
+        beside = too_far(at["gap_closed"]) or _beside(run) if at["step"] else "of the baseline, before the first step"
         tiles.insert(0, html.tile(html.term("gap closed", "Gap closed"), words.percent(at["gap_closed"]["value"]), closed, beside, kind))
     elif previews and run.options.get("objective") in WITH_RATIO:
         tiles.insert(0, html.tile(html.term("gap closed", "Gap closed"), "–", "too few reference images to measure it"))

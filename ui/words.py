@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tiw.errors import UserInputError
+from tiw.sentences import too_far
 
 STATES = {
     "queued": "waiting",
@@ -182,7 +183,7 @@ def gap_closed(gap: dict | None) -> str:
     """A sentence, as HTML."""
     if gap is None:
         return "How much of the gap it closes cannot be measured with so few reference images."
-    return f"Gap closed <b>{percent(gap['value'])}</b> ({interval(gap, percent)})."
+    return f"Gap closed <b>{percent(gap['value'])}</b> ({interval(gap, percent)}). {too_far(gap)}".rstrip()
 
 
 def size(bytes_: int) -> str:

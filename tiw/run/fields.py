@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 from ..intervals import Estimate
+from ..sentences import too_far
 from . import comparison_fields as of_comparison
 from .about import ABOUT, NOT_STATED
 from .comparison_fields import ReportField, Table
@@ -191,7 +192,7 @@ def _measures(debias: dict) -> list[str]:
     if not debias:
         return ["Nothing was changed in the model by this tool."]
     gap = debias.get("gap_closed")
-    closed = f" It closed {Estimate.of(gap).percent()} of the gap, judged without labels." if gap else ""
+    closed = f" It closed {Estimate.of(gap).percent()} of the gap, judged without labels. {too_far(gap)}".rstrip() if gap else ""
     strength = f" at strength {debias['strength']:.2f}" if debias.get("strength") is not None else ""
     return [f"The model was fine-tuned with {debias['objective']}{strength} for {debias['steps']:,} steps.{closed}"]
 
