@@ -119,17 +119,18 @@ def test_attributes_are_picked_from_the_labels_that_are_there(monkeypatch):
     options = {"biased": "large.zip", "references": 0, "resolution": 0, "skip_bad": False}
     monkeypatch.setattr(compare_tab.store, "open_run", lambda run: SimpleNamespace(kind="debias", options=options) if run else None)
     monkeypatch.setattr(compare_tab.pictures, "open_set", opened)
-    assert compare_tab.columns("r", "")["choices"] == [f"a{k}" for k in range(40)] and asked == ["large.zip"]
-    assert len(compare_tab.columns("r", " own.zip ")["choices"]) == 40 and asked[-1] == "own.zip"
+    shown = compare_tab.columns("r", "", ["a3", "gone"])  # what was picked stays where it is still there
+    assert shown["choices"] == [f"a{k}" for k in range(40)] and shown["value"] == ["a3"] and asked == ["large.zip"]
+    assert len(compare_tab.columns("r", " own.zip ", [])["choices"]) == 40 and asked[-1] == "own.zip"
     for labels in ("groups", "ita", "x.onnx", "y.prompts.json"):
-        assert compare_tab.columns("r", labels)["choices"] == []
-    assert compare_tab.columns("", "")["choices"] == [] and len(asked) == 2
+        assert compare_tab.columns("r", labels, ["typed"])["choices"] == []
+    assert compare_tab.columns("", "", [])["choices"] == [] and len(asked) == 2
 
     def gone(sets, role):
         raise UserInputError("labels", "gone", "x")
 
     monkeypatch.setattr(compare_tab.pictures, "open_set", gone)
-    assert compare_tab.columns("r", "")["choices"] == []
+    assert compare_tab.columns("r", "", ["typed"])["value"] == ["typed"]
     monkeypatch.setattr(compare_tab.store, "named", str)
     made = compare_tab.fields(SimpleNamespace(path=Path("r")), 100, attributes=["a1", "a2"], encoder="denoiser")
     assert made["attributes"] == "a1,a2" and made["encoder"] == "denoiser"

@@ -163,6 +163,10 @@ def test_without_images_and_from_the_command(run_folders, tmp_path):
     assert "The editors" in page and "<img" not in page
     written_card = (run_folders[0].path / names.MODEL / card.CARD).read_text()
     assert written_card.startswith("---\n") and "library_name: diffusers" in written_card and EVIL not in written_card
+    assert "\n# Debiased model\n" in written_card  # it had been the folder's name, a run's id
+    run_folders[0].describe(EVIL)
+    hand_on.write_report(tmp_path / "out", hand_on.collect([run_folders[1].path]))
+    assert "\n# &lt;script" in (run_folders[0].path / names.MODEL / card.CARD).read_text()
 
 
 def test_what_was_said_once_is_said_again(run_folders, tmp_path):

@@ -119,7 +119,7 @@ def build(current: gr.BrowserState) -> CompareTab:
     )
 
     runs.change(_also_choices, runs, also, **QUIET)
-    gr.on([runs.change, labels.blur], columns, [runs, labels], attributes, trigger_mode="always_last", **QUIET)
+    gr.on([runs.change, labels.blur], columns, [runs, labels, attributes], attributes, trigger_mode="always_last", **QUIET)
 
     def begin(
         current: dict, chosen: str, count: int, labels: str, attributes: list[str], heldout: str, seed: int, also: list[str], encoder: str
@@ -169,7 +169,7 @@ def fields(
     return {"debiased": store.named(run.path / "model"), "count": count, "encoder": encoder, **chosen}
 
 
-def columns(chosen: str, labels: str) -> dict:
+def columns(chosen: str, labels: str, picked: list[str]) -> dict:
     """The attributes that may be picked: labels of the images that are named, else of the run's biased set; none where they are gone."""
     run, sets = store.open_run(chosen), {}
     if run is not None and run.kind == "debias":
@@ -182,7 +182,8 @@ def columns(chosen: str, labels: str) -> dict:
         with suppress(UserInputError, OSError):
             images = pictures.open_set(sets, "biased")
             names = [] if images.attributes is None else [str(name) for name in images.attributes.columns]
-    return gr.update(choices=[name for name in names if "," not in name], value=[])
+    names = [name for name in names if "," not in name]
+    return gr.update(choices=names, value=[name for name in picked or [] if name in names or not names])
 
 
 def uses_of(run: store.Run | None) -> str:

@@ -12,8 +12,11 @@ from .fields import Findings
 CARD = "README.md"
 
 
-def write_card(model: Path, found: Findings, about: dict[str, str], digest: str) -> None:
-    """MODEL/README.md. Intervals stand in the text: the card's own metrics have no field for them."""
+def write_card(model: Path, found: Findings, about: dict[str, str], digest: str, title: str = "") -> None:
+    """MODEL/README.md; title: the name that a person gave the run.
+
+    Intervals stand in the text, since the card's own metrics have no field for them.
+    """
     data = ModelCardData(
         library_name="diffusers",
         pipeline_tag="unconditional-image-generation",
@@ -21,7 +24,18 @@ def write_card(model: Path, found: Findings, about: dict[str, str], digest: str)
         license="other",
         license_name=about.get("licence") or "not-stated",
     )
-    lines = ["---", data.to_yaml(), "---", "", f"# {model.parent.name}", "", _plain(found.finding), "", _plain(found.verdict), ""]
+    lines = [
+        "---",
+        data.to_yaml(),
+        "---",
+        "",
+        f"# {_plain(title) or 'Debiased model'}",
+        "",
+        _plain(found.finding),
+        "",
+        _plain(found.verdict),
+        "",
+    ]
     lines += ["Who may rely on it. " + _plain(found.reliance), ""]
     for field in found.fields:
         if field.number in (1, 3, 5, 9, 10, 11, 13, 14):

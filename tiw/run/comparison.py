@@ -108,7 +108,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     run.write_result(result)
     told = write_report(run.path, collect([run.path]))
     if trained is not None:
-        write_card(Path(o.debiased), told.findings, {}, told.hash)
+        write_card(Path(o.debiased), told.findings, {}, told.hash, trained.about()[0])
     return result
 
 

@@ -115,7 +115,7 @@ def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | 
             write_atomic(out / f"report-{field_.number:02d}.csv", as_csv(frame))
     write_atomic(out / names.REPORT_NUMBERS, as_csv(pd.DataFrame(every_number(report.results), columns=["run", "number", "value"])))
     if "debias" in runs and (model := runs["debias"].path / names.MODEL).is_dir():
-        write_card(model, report.findings, said, report.hash)
+        write_card(model, report.findings, said, report.hash, runs["debias"].about()[0])
     return report
 
 
