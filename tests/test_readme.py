@@ -38,6 +38,7 @@ def test_the_tables_of_the_made_sets_are_the_committed_results(monkeypatch):
     assert text.split("<!-- defaults -->")[1].split("<!-- end -->")[0].strip() == benchmark("defaults").table()
     assert text.split("<!-- summary -->")[1].split("<!-- end -->")[0].strip() == benchmark("defaults").summary()
     assert text.split("<!-- large images -->")[1].split("<!-- end -->")[0].strip() == benchmark("large_images").table()
+    assert text.split("<!-- imperfect -->")[1].split("<!-- end -->")[0].strip() == benchmark("imperfect").table()
     assert text.split("<!-- own images -->")[1].split("<!-- end -->")[0].strip() == benchmark("own_images").table()
 
 
