@@ -110,8 +110,11 @@ function answer() {
 let asked = false,
   touched = false; // the address is left alone until somebody sets something
 function follow() {
-  generation++; // whatever is being worked out for the settings of before stops
+  generation++; // whatever is being worked out for the settings of before stops, and what was answers nothing any more
+  curves = null;
+  models = {};
   models_are_stale();
+  ready_to_reveal();
   if (!asked) {
     asked = true;
     requestAnimationFrame(() => {

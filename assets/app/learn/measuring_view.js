@@ -135,8 +135,9 @@ function intervals(studies, title) {
   });
   const step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((s) => (high - low) / s < 6) || 0.2,
     ticks = [];
+  const anchor = (at) => (at < 20 ? "start" : at > width - 20 ? "end" : "middle"); // none is cut at the edge
   for (let v = Math.ceil(low / step) * step; v <= high; v += step)
-    ticks.push(`<text x="${x(v)}" y="${height - 6}" text-anchor="middle">${percent(v, step < 0.01 ? 1 : 0)}</text>`);
+    ticks.push(`<text x="${x(v)}" y="${height - 6}" text-anchor="${anchor(x(v))}">${percent(v, step < 0.01 ? 1 : 0)}</text>`);
   const missed = studies.filter((s) => s.interval[0] > setting.truth || s.interval[1] < setting.truth).length;
   return `<svg viewBox="0 0 ${width} ${height}" width="100%" role="img" aria-label="${title}: ${studies.length} studies, ${missed} of whose intervals miss the true share of ${percent(setting.truth)}.">
     <path d="M${x(setting.truth)} 0V${height - 20}" stroke="var(--reference)" stroke-width="2"/>${lines.join("")}<g font-size="12" fill="var(--muted)">${ticks.join("")}</g></svg>`;

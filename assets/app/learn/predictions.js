@@ -86,9 +86,6 @@ function reveal(guess) {
   draw_curves();
   show_game();
 }
-function models_are_ready() {
-  ready_to_reveal();
-}
 function ready_to_reveal() {
   const button = $("reveal");
   if (!button) return;

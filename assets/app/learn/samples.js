@@ -63,12 +63,12 @@ async function train(own) {
     }
     models[name] = judged(sample_ode(denoiser_of(name, trained), LEVELS, SAMPLES, 5));
     draw_panels(name);
+    ready_to_reveal();
     await pause();
     if (own !== generation) return;
   }
   $("training").textContent =
     `Trained and sampled in ${((performance.now() - started) / 1000).toFixed(1)} s, n = ${SAMPLES} each`;
-  models_are_ready();
 }
 
 const fit_level = (name, l) => fit_denoiser(name, sets.biased, sets.reference, LEVELS[l], fits[l], fits[0], 300 + l);

@@ -16,7 +16,7 @@ const STEPS = [
   {
     tab: "Debias",
     title: "Preview without training",
-    text: "Press “Preview”. The audit's ratio steers the model as it is, at the strength that was matched without any label.",
+    text: "Press “Preview now”. The audit's ratio steers the model as it is, at the strength that was matched without any label.",
     at: "#preview-go",
   },
   {
@@ -35,7 +35,7 @@ const STEPS = [
     tab: "Compare",
     title: "Take the report with you",
     text: "The report below the numbers holds all of it: what was compared, how it was measured, and what it cannot say.",
-    at: "#compare-numbers",
+    at: '#compare-numbers a[href$="report.html"]',
   },
 ];
 let bar = null;
@@ -63,7 +63,7 @@ function go(step) {
   press("end", end);
   bar.querySelector("[data-next]").focus({ preventScroll: true });
   setTimeout(() => {
-    const part = document.querySelector(at);
+    const part = document.querySelector(at) || document.querySelector(at.split(" ")[0]); // before there is a report
     if (part) {
       part.scrollIntoView({ block: "center", behavior: "smooth" });
       part.classList.add("tour-here");
@@ -76,7 +76,8 @@ function end() {
   bar = null;
 }
 element.querySelector("[data-steps]").innerHTML = STEPS.map(
-  (s, i) => `<li><button type="button" class="link" data-step="${i}">${s.title}</button> <span>${s.tab}</span></li>`,
+  (s, i) =>
+    `<li><button type="button" class="link" data-step="${i}">${s.title}</button> <span>${s.tab === s.title ? "" : s.tab}</span></li>`,
 ).join("");
 element.querySelectorAll("[data-step]").forEach((b) => {
   b.onclick = () => go(Number(b.dataset.step));
