@@ -105,7 +105,7 @@ def test_the_zip_holds_the_chosen_images_and_their_scores(audited):
 def test_an_image_in_the_zip_has_the_name_of_its_own_file():
     from ui.explorer import _file
 
-    assert _file("biased", 3, "people/anna <b>.JPG") == "biased-000003 anna _b_.png"
+    assert _file("biased", 3, "people/anna's <b>.JPG") == "biased-000003 anna's _b_.png"
     assert _file("reference", 5, "row 5") == "reference-000005.png" and _file("biased", 3, "../../x") == "biased-000003 x.png"
 
 
@@ -210,6 +210,25 @@ def test_a_map_is_drawn_where_another_audits_map_was_before():
     done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
     first, between, last, wired = json.loads(done.stdout)
     assert (first, last) == ("dots", "dots") and "being drawn" in between and not wired  # its events are to be wired again
+
+
+TABLE = """
+const data = { points: { attributes: { set: {}, file: {} }, index: [4], item: [4], log_ratio: [[0.5]] }, levels: [{ sigma: 0.03 }] };
+const set_of = () => "biased", file_of = () => "a.png", tags_of = () => ["odd"], label_of = (p, name) => `of ${name}`, level_name = String;
+PART
+console.log(JSON.stringify(table([0])));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_labels_called_set_or_file_have_columns_of_their_own_in_the_pages_tables():
+    """Two columns were called “set”, and two “file”."""
+    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_load.js").read_text()
+    start = source.index("function table(")
+    script = TABLE.replace("PART", source[start : source.index("\n}\n", start) + 3])
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
+    head, row = json.loads(done.stdout)
+    assert len(set(head)) == len(head) == len(row) and dict(zip(head, row, strict=True))["label: set"] == "of set"
 
 
 FETCHES = """

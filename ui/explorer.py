@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tempfile
 import zipfile
 from functools import lru_cache
@@ -190,7 +189,7 @@ def zipped(run: store.Run, items: list[int]) -> IO[bytes]:
 
 def _file(role: str, index: int, source: str) -> str:
     """Set, row and the name that the image's own file has, without its folders: 'biased-000003 anna.png'."""
-    own = "" if source == f"row {index}" else re.sub(r"[^\w. ()-]", "_", PurePosixPath(source).stem)[:80].strip()
+    own = "" if source == f"row {index}" else keeping.NO_NAME.sub("_", PurePosixPath(source).stem)[:80].strip()
     return f"{role}-{index:06d}{f' {own}' if own else ''}.png"
 
 

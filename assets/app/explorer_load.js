@@ -16,7 +16,7 @@ function table(points, more = [], values = () => []) {
     "row",
     "item",
     "tags",
-    ...attributes,
+    ...attributes.map((name) => `label: ${name}`), // as in scores.csv: one may be called “set” or “file”
     ...data.levels.map((l) => `log_ratio_at_${level_name(l.sigma)}`),
     ...more,
   ];
