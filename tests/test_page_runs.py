@@ -117,6 +117,15 @@ def test_the_verdict_says_its_numbers_in_words_and_names_the_sets_as_the_page_do
     assert "51 % of the images of the large set still count, 3 of them are in the large set too." in text
 
 
+def test_the_finding_says_of_which_images_it_is(store, sets):
+    """Other sets may have been loaded since: above it stand those of the next run."""
+    from ui import finding
+
+    found = {"tested": 3, "labelled": True, "too_rare": [], "too_frequent": [], "crossings": [], "sentence": "Nothing differs."}
+    text = finding.card(put(store, "a", "audit", AuditOptions(**sets), {**AUDITED, "finding": found}))
+    assert "3 values of “b” and “r” were compared" in text
+
+
 def test_shares_stand_in_numbers_below_their_chart(store, sets):
     """The chart alone has them in its hover, which a phone has not; a value that a set lacks altogether was not marked as few."""
     from ui import finding

@@ -113,8 +113,8 @@ def build() -> DataTab:
 
     source.input(switch, [source, references], [demo_box, own_box, *loaded[:-1], view], **QUIET)
     references.input(choose_demo, references, sets, **QUIET)
-    for field in own:
-        field.input(edited, [sets, *own], loaded, **quiet)
+    changes = [field.input for field in own[:-2]] + [event for name in own[-2:] for event in (name.blur, name.submit)]
+    gr.on(changes, edited, [sets, *own], loaded, **quiet)
     for upload, path in ((from_biased, biased), (from_reference, reference)):
         upload.upload(take_upload, upload, [path, upload, message], api_visibility="private").then(edited, [sets, *own], loaded, **QUIET)
     built.click(reference_builder.from_labels, [biased, *built.inputs], [biased, reference, message], api_visibility="private").then(

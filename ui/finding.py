@@ -17,11 +17,15 @@ def card(run: store.Run) -> str:
     if not found:
         return ""
     shown = [*found["too_rare"][:SHOWN], *found["too_frequent"][:SHOWN]] or found["crossings"][:SHOWN]
-    about = f"{found['tested']:,} {'values' if found['labelled'] else 'groups'} were compared; p-values are adjusted for all of them."
+    compared = f"{found['tested']:,} {'values' if found['labelled'] else 'groups'} of {_sets(run)} were compared."
+    about = f"{compared} p-values are adjusted for all of them, {html.term('interval', 'intervals')} are 95 %."
     rows = "".join(_difference(run, difference) for difference in shown)
-    return html.card(
-        f'<h3 class="finding">{_sentence(found)}</h3>{rows}<small>{about} {html.term("interval", "Intervals")} are 95 %.</small>', "found"
-    )
+    return html.card(f'<h3 class="finding">{_sentence(found)}</h3>{rows}<small>{about}</small>', "found")
+
+
+def _sets(run: store.Run) -> str:
+    """Which images it is about: others may have been loaded since."""
+    return " and ".join(f"“{escape(run.result[role]['name'])}”" for role in pictures.ROLES)
 
 
 def _sentence(found: dict) -> str:
