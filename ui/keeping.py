@@ -20,7 +20,8 @@ from . import gate
 from .store import STARTING, home, jobs, named, owner_of
 
 ARCHIVES = (".zip", ".npz", ".parquet")  # an upload that is a set by itself
-NO_NAME = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f-\x9f]')  # what some file system has no name for; all else of a name is kept
+# What some file system has no name for, or a spreadsheet takes for its own; all else of a name is kept.
+NO_NAME = re.compile(r'[\\/:*?"<>|;=\x00-\x1f\x7f-\x9f]')
 UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
 
 
