@@ -88,6 +88,17 @@ def test_what_the_page_on_serving_tells_of_faults_and_load_is_what_was_measured(
     assert f"{soak[0]['megabytes']:.0f} MB before and {soak[-1]['megabytes']:.0f} MB after" in text
 
 
+def test_what_the_page_on_security_tells_of_random_input_is_what_was_measured():
+    text, results = (ROOT / "docs" / "SECURITY.md").read_text(), ROOT / "benchmarks" / "results"
+    files, runs = json.loads((results / "fuzz_data.json").read_text()), json.loads((results / "fuzz_http.json").read_text())
+    assert files["passed"] and f"read {files['inputs']:,} altered files" in text and f"held {files['peak_bytes'] >> 20} MB" in text
+    assert f"sent {sum(run['inputs'] for run in runs):,} requests" in text
+    assert f"took {max(run['slowest_seconds'] for run in runs):.1f} s" in text.replace("\n", " ")
+    assert f"held {max(run['peak_bytes'] for run in runs) >> 20} MB" in text.replace("\n", " ")
+    failures = [failure for run in runs for failure in run["failures"]]
+    assert [failure["found"] for failure in failures] == ["status 500"] and failures[0]["request"].startswith("('GET', '/', ")
+
+
 def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are(monkeypatch):
     studio = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["studio"]
     steps = instructions((ROOT / "Dockerfile").read_text())
