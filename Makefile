@@ -56,8 +56,8 @@ example: $(VENV)/dev  ## compute the finished example that ships with the app (W
 screenshots: $(VENV)/dev  ## the README's pictures, from the real page
 	$(BIN)/python docs/screenshots.py
 
-walk: $(VENV)/dev  ## every tab at three widths, light and dark: pictures, and what is wrong (WORK=folder)
-	$(BIN)/python docs/walk.py $(or $(WORK),/tmp/tiw-walk)
+walk: $(VENV)/dev  ## every tab at three widths, light and dark: pictures, and what is wrong (WORK=folder, KEEP=--keep for docs/screens)
+	$(BIN)/python docs/walk.py $(or $(WORK),/tmp/tiw-walk) $(KEEP)
 
 $(VENV)/app: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -65,7 +65,7 @@ function go(step) {
   setTimeout(() => {
     const part = document.querySelector(at) || document.querySelector(at.split(" ")[0]); // before there is a report
     if (part) {
-      part.scrollIntoView({ block: "center", behavior: "smooth" });
+      part.scrollIntoView({ block: part.offsetHeight > innerHeight / 2 ? "start" : "center", behavior: "smooth" });
       part.classList.add("tour-here");
       setTimeout(() => part.classList.remove("tour-here"), 2500);
     }
