@@ -36,9 +36,8 @@ def build(chosen: list[gr.components.Component], current: gr.BrowserState) -> De
     theme.html(
         html.lead(
             "Teach the model what the reference set knows",
-            "A reference image is its own training target. For an image of the large set the target is the original model's prediction, "
-            "corrected by the density ratio, which also says how much the image counts. Trained on the reference set alone, a model "
-            "would begin to memorise it.",
+            "A reference image is its own training target. For an image of the large set the density ratio shifts the target towards the "
+            "reference, and says how much the image counts. Trained on the reference set alone, a model would begin to memorise it.",
         )
         + learn_words.what("debias")
     )

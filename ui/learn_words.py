@@ -14,11 +14,10 @@ WHAT = {
         "log r(x<sub>t</sub>, σ) = logit d(x<sub>t</sub>, σ), &nbsp; x<sub>t</sub> = x<sub>0</sub> + σ·noise",
     ),
     "debias": (
-        "A reference image x<sub>0</sub> is its own target, and for a biased image it is the original model's prediction D<sub>0</sub>, "
-        "corrected by the slope of log r and weighted by r. The pictures come from fixed seeds, so that each shows what the same noise "
-        "becomes.",
+        "A reference image x<sub>0</sub> is its own target; for a biased image the slope of log r corrects the target, and r weights the "
+        "loss. The pictures come from fixed seeds, so that each shows what the same noise becomes.",
         "min<sub>D</sub> &nbsp; π E<sub>ref</sub> [ λ(σ) ‖ D(x<sub>t</sub>; σ) − x<sub>0</sub> ‖² ] + "
-        "(1 − π) E<sub>bias</sub> [ r λ(σ) ‖ D(x<sub>t</sub>; σ) − ( D<sub>0</sub>(x<sub>t</sub>; σ) + σ² ∇ log r(x<sub>t</sub>, σ) ) ‖² ]",
+        "(1 − π) E<sub>bias</sub> [ r λ(σ) ‖ D(x<sub>t</sub>; σ) − ( x<sub>0</sub> + σ² ∇ log r(x<sub>t</sub>, σ) ) ‖² ]",
     ),
     "compare": (
         "Both models start from the same seeds, and a classifier counts each attribute among their samples. "
