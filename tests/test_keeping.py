@@ -201,6 +201,21 @@ def test_few_runs_wait_whoever_asked_for_them(store, monkeypatch):
         store._check_waiting()
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_is_compiled_for_the_map_is_kept_where_one_may_write(store, monkeypatch, writable):
+    """Without such a place numba refuses, and an audit would end without its map."""
+    from ui import app
+
+    for name in ("GRADIO_TEMP_DIR", "TMPDIR", "NUMBA_CACHE_DIR"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(app.tempfile, "tempdir", None)
+    monkeypatch.setattr(app.os, "access", lambda path, mode: writable)
+    app.write_only_at_home()
+    assert ("NUMBA_CACHE_DIR" in os.environ) is not writable
+    assert writable or os.environ.pop("NUMBA_CACHE_DIR") == str(store.home() / "cache" / "numba")
+
+
 @pytest.mark.parametrize("public", [True, False])
 def test_an_app_starts_with_every_door_of_gradios_shut(store, monkeypatch, capsys, public):
     """Its own addresses are not let in at all (`ui/entrance.py`); these are the second lock. A public one says what it allows."""

@@ -185,6 +185,7 @@ def test_nothing_is_written_outside_of_the_home(tmp_path, monkeypatch):
     written = set(told.read_text().splitlines())
     assert any(path.startswith(str(home)) for path in written), "it listens"
     elsewhere = {path for path in written if not path.startswith((str(home), "/dev/", "/proc/"))}
+    elsewhere -= {path for path in elsewhere if "__pycache__" in path}  # numba's, only where it may: test_keeping.py
     assert {path for path in elsewhere if path.startswith(str(tmp_path)) or not path.startswith(tempfile.gettempdir())} == set()
 
 

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: the app calls nobody
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # nor does it keep statistics after every event
@@ -132,6 +133,8 @@ def write_only_at_home() -> None:
         folder.mkdir(exist_ok=True)
         os.environ[variable] = str(folder)
     tempfile.tempdir = os.environ["TMPDIR"]
+    if not os.access(Path(str(find_spec("umap").origin)).parent, os.W_OK):  # numba keeps what it compiles beside its source
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(store.home() / "cache" / "numba"))
 
 
 def _sweep_for_ever() -> None:
