@@ -89,7 +89,7 @@ def summary() -> str:
         "copies less, up to 100 references": (lambda a, b: a["closer_to_reference"] < b["closer_to_reference"], few),
     }
     lines = [f"| {name} | {sum(holds(a, b) for _, a, b in of)} of {len(of)} |" for name, (holds, of) in kinds.items()]
-    return "\n".join(["| TIW-DSM against the reference alone | cells |", "|---|---|", *lines])
+    return "\n".join(["| TIW-DSM against the reference alone | draws |", "|---|---|", *lines])
 
 
 def _no_further(one: dict, other: dict) -> bool:

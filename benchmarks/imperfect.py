@@ -126,8 +126,8 @@ def _samples(run: Path) -> np.ndarray:
 
 def table() -> str:
     """The committed rows, as docs/RESULTS.md has them."""
-    head = "| 200 references | the sets | unlike any biased image | camera | discrepancy from them | from even shares | Frechet distance |"
-    lines = [head, "|---" * (head.count("|") - 1) + "|"]
+    head = ("200 references", "verdict", "unlike", "camera", "discrepancy from the references", "from even shares", "Frechet distance")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for case, row in json.loads(RESULT.read_text())["cases"].items():
         says = [row["verdict"]["level"], str(row["unlike"] or "none named"), ", ".join(row["camera"]) or "nothing"]
         numbers = [

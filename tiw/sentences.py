@@ -50,13 +50,13 @@ def power_sentence(share: float, shift: float | None) -> str:
 
 
 def too_far(gap: Mapping | None) -> str:
-    """Of a gap closed, {value, interval}, that lies beyond the reference whatever its error; "" for any other.
+    """A warning for a gap closed, {value, interval}, whose whole interval lies past `PAST`; "" for any other.
 
     The meter projects on one line. Where the sets also differ in how their images were made, samples can go past its end (docs/RESULTS.md).
     """
     if not gap or gap["interval"][0] <= PAST:
         return ""
-    return "That is past the reference: the sets differ in something else too. See what the audit says of them."
+    return "That is past the reference. The sets may also differ in how their images were made. See the audit's camera check."
 
 
 def about_time(seconds: float) -> str:

@@ -16,7 +16,7 @@ BY_CHANCE = 0.01, 0.001  # so large a share of the references may lie beyond tha
 
 
 def unlike_references(features: RatioFeatures, ratio: DensityRatio, reference: ImageSet, seed: int = 0) -> list[Problem]:
-    """The references whose nearest biased image is too far away, farthest first; empty where there are no more than chance leaves.
+    """The references whose nearest biased image is too far away, farthest first; empty if there are no more than chance would give.
 
     Too far: beyond the usual distances of the biased images from their nearest neighbours. These count by the ratio, so that a rare kind,
     whose neighbours are few, counts as often as in the reference. Distances are Euclidean in whitened principal components of
@@ -36,8 +36,8 @@ def unlike_references(features: RatioFeatures, ratio: DensityRatio, reference: I
         return []
     shown = rows[np.argsort(-from_reference[rows], kind="stable")][:EXAMPLES]
     sentence = (
-        f"{len(rows):,} of {len(reference):,} reference images look unlike every scored image of the biased set, for instance "
+        f"{len(rows):,} of {len(reference):,} reference images look unlike all {len(own):,} biased images that were compared, for instance "
         f"{', '.join(reference.sources[shown])}. Remove them if they are there by mistake. "
-        "If they belong there, the biased set has nothing of their kind to learn from."
+        "If they belong there, the biased set may lack their kind."
     )
     return [Problem("reference", "unlike", len(rows), tuple(map(int, shown)), sentence)]
