@@ -190,7 +190,7 @@ def test_what_is_kept_is_not_computed_again(tiny_denoiser, tmp_path):
     assert list(parts(PreviewOptions(), tiny_denoiser, tmp_path)) == ["sampling"]
     assert parts(PreviewOptions(count=5, sampling_steps=3), tiny_denoiser, tmp_path)["sampling"] == 5 * 3 * 4
     trained = parts(DebiasOptions(steps=2, batch_size=8), tiny_denoiser, tmp_path)
-    assert trained["training"] == 2 * 8 * 6 and trained["image grids"] == 3 * 64 * 12
+    assert trained["training"] == 2 * (8 * 3 + 1) and trained["image grids"] == 3 * 64 * 12
     assert list(parts(DebiasOptions(steps=2, objective="dsm-ref"), tiny_denoiser, tmp_path)) == ["training", "image grids"]
     compared = CompareOptions(debiased="x", count=10, sampling_steps=2, solver="heun")
     assert parts(compared, tiny_denoiser, tmp_path) == {"sampling the models": 10 * 2 * 2 * 2}

@@ -51,3 +51,11 @@ def test_a_rare_kind_counts_as_often_as_the_ratio_says():
     features, ratio, reference, _ = drawn(0)
     ratio.log_ratio_biased = np.zeros_like(ratio.log_ratio_biased)
     assert unlike_references(features, ratio, reference)[0].count > 15
+
+
+def test_of_a_few_biased_images_nothing_is_said():
+    """Three copies of one image make a component of their own there, and looked like another kind."""
+    features, ratio, reference, _ = drawn(0, 40)
+    ratio.log_ratio_biased = ratio.log_ratio_biased[:, :100]
+    few = RatioFeatures(np.arange(100), features.biased[:, :100], features.reference, N_BIASED)
+    assert unlike_references(few, ratio, reference) == []

@@ -11,17 +11,22 @@ from ..data.checks import EXAMPLES
 from ..ratio.density_ratio import DensityRatio, whitening
 from ..ratio.features import RatioFeatures, clear_level
 
+FEWEST = 200  # biased images: of fewer nobody knows what is usual
 BEYOND = 3.0  # standard deviations above the mean distance
 BY_CHANCE = 0.01, 0.001  # so large a share of the references may lie beyond that for no reason; how rarely chance then names any
 
 
 def unlike_references(features: RatioFeatures, ratio: DensityRatio, reference: ImageSet, seed: int = 0) -> list[Problem]:
-    """The references whose nearest biased image is too far away, farthest first; empty if there are no more than chance would give.
+    """The references whose nearest biased image is too far away, farthest first.
+
+    Empty if there are no more than chance would give, and for fewer than FEWEST scored images.
 
     Too far: beyond the usual distances of the biased images from their nearest neighbours. These count by the ratio, so that a rare kind,
     whose neighbours are few, counts as often as in the reference. Distances are Euclidean in whitened principal components of
     both sets together.
     """
+    if len(features.scored) < FEWEST:
+        return []
     level = clear_level(ratio.sigmas)
     both = torch.cat([features.biased[level], features.reference[level, 0]])  # what is new in the reference has components of its own
     own, theirs = (both @ whitening(both, seed)).split([len(features.scored), len(reference)])
