@@ -155,6 +155,15 @@ def test_labels_of_any_name_reach_the_charts(audited):
     }
 
 
+def in_node(script: str, file: str, first: str, before: str = ""):
+    """What a script prints as JSON, with a part of the page's own source at PART: from `first` to `before`, else to its function's end."""
+    source = (Path(__file__).parents[1] / "assets" / "app" / file).read_text()
+    start = source.index(first)
+    end = source.index(before, start) if before else source.index("\n}\n", start) + 3
+    done = subprocess.run(["node", "-e", script.replace("PART", source[start:end])], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 MAP = """
 const plain = (name) => name, data = { levels: [{ histogram: { edges: [-1, 1] } }], maps: { "-1": { x: [0, 1, 2, 3], y: [0, 0, 0, 0] } } };
 data.points = { item: [0, 1, 2, 3], set: [0, 0, 1, 1], attributes: { hair: { codes: [1, 0, 1, -1], values: ["<i>", "short"] } } };
@@ -163,7 +172,7 @@ const COLOUR = { biased: "b", reference: "r", middle: "m" }, CATEGORIES = ["one"
 const set_of = (p) => names[data.points.set[p]], file_of = plain, factor = plain, ratio = () => 0, passes = () => true, count = plain;
 const escaped = (text) => String(text).replace("<", "&lt;");
 let shuffled = null, colour;
-PARTS
+PART
 console.log(JSON.stringify(["set", "hair"].map((name) => { colour = name; return map_traces(); })));
 """
 
@@ -171,11 +180,8 @@ console.log(JSON.stringify(["set", "hair"].map((name) => { colour = name; return
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_no_group_hides_another_on_the_map():
     """Coloured by a label, the last of its values had lain over all others: one trace in random order, as for the sets."""
-    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_draw.js").read_text()
-    parts = source[source.index("function drawing_order") : source.index("function draw_map()")]
-    done = subprocess.run(["node", "-e", MAP.replace("PARTS", parts)], capture_output=True, text=True, check=True)
     for traces, legend, colours in zip(
-        json.loads(done.stdout),
+        in_node(MAP, "explorer_draw.js", "function drawing_order", "function draw_map()"),
         (["Large (2)", "Reference (2)"], ["&lt;i> (1)", "short (2)"]),
         ({0: "b", 1: "b", 2: "r", 3: "r"}, {0: "two", 1: "one", 2: "two", 3: "m"}),
         strict=True,
@@ -204,11 +210,7 @@ console.log(JSON.stringify([...shown, map.wired]));
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_a_map_is_drawn_where_another_audits_map_was_before():
     """Every first audit: the shipped one's map was on screen, “being drawn” took its place, and stayed for ever."""
-    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_draw.js").read_text()
-    start = source.index("function draw_map()")
-    script = WAITING.replace("PART", source[start : source.index("\n}\n", start) + 3])
-    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
-    first, between, last, wired = json.loads(done.stdout)
+    first, between, last, wired = in_node(WAITING, "explorer_draw.js", "function draw_map()")
     assert (first, last) == ("dots", "dots") and "being drawn" in between and not wired  # its events are to be wired again
 
 
@@ -223,11 +225,7 @@ console.log(JSON.stringify(table([0])));
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_labels_called_set_or_file_have_columns_of_their_own_in_the_pages_tables():
     """Two columns were called “set”, and two “file”."""
-    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_load.js").read_text()
-    start = source.index("function table(")
-    script = TABLE.replace("PART", source[start : source.index("\n}\n", start) + 3])
-    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
-    head, row = json.loads(done.stdout)
+    head, row = in_node(TABLE, "explorer_load.js", "function table(")
     assert len(set(head)) == len(head) == len(row) and dict(zip(head, row, strict=True))["label: set"] == "of set"
 
 
@@ -238,7 +236,7 @@ let data = null, everything = false, links, selection = [], current = null, gall
 const element = { querySelector: () => hidden }, props = { value: { run: "r", url: "u?v=1", sprite: "s?v=1" } }, $ = () => hidden;
 const controls = () => {}, draw = controls, wire = controls, read_tags = controls, setTimeout = (again) => waiting.push(again);
 const fetch = async () => { const answer = answers.shift(); if (!answer) throw new Error("gone"); return answer; };
-LOAD
+PART
 (async () => {
   await load();
   const tries = [data];
@@ -251,8 +249,4 @@ LOAD
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_an_explorer_that_could_not_be_fetched_is_fetched_again():
     """No answer, then an error, then the data: the first failure used to be the last try."""
-    source = (Path(__file__).parents[1] / "assets" / "app" / "explorer_load.js").read_text()
-    start = source.index("let loading = null")
-    script = FETCHES.replace("LOAD", source[start : source.index("\n}\n", start) + 3])
-    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [[None, None, "r"], "s?v=1"]
+    assert in_node(FETCHES, "explorer_load.js", "let loading = null") == [[None, None, "r"], "s?v=1"]
