@@ -86,6 +86,7 @@ def test_what_the_page_on_serving_tells_of_faults_and_load_is_what_was_measured(
     assert f"for {load['minutes']:.0f} minutes" in text and f"{load['soak']['sessions']:,} visitors" in text
     speed, soak = load["steps_a_second"], load["soak"]["before_every_500_and_after"]
     assert f"{1 - 2 * speed['beside'] / (speed['alone'] + speed['alone_again']):.0%}".replace("%", " %") in text
+    assert len({(part["file_descriptors"], part["disk_beside_runs"]) for part in soak}) == 1
     assert f"{soak[0]['megabytes']:.0f} MB before and {soak[-1]['megabytes']:.0f} MB after" in text
 
 
