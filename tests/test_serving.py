@@ -97,8 +97,7 @@ def test_what_the_page_on_security_tells_of_random_input_is_what_was_measured():
     assert f"sent {sum(run['inputs'] for run in runs):,} requests" in text
     assert f"took {max(run['slowest_seconds'] for run in runs):.1f} s" in text.replace("\n", " ")
     assert f"held {max(run['peak_bytes'] for run in runs) >> 20} MB" in text.replace("\n", " ")
-    failures = [failure for run in runs for failure in run["failures"]]
-    assert [failure["found"] for failure in failures] == ["status 500"] and failures[0]["request"].startswith("('GET', '/', ")
+    assert all(run["passed"] and not run["failures"] for run in runs)
 
 
 def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are(monkeypatch):
