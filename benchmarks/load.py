@@ -2,10 +2,10 @@
 
     python benchmarks/load.py --clients 30 --minutes 10 --sessions 2000
 
-Each client opens the page, reads the demo, then looks at the page and asks for its runs as often as an open page does: once a second where
-a run of its visitor works, which is one of them, and at the slower pace of a run that waits for all others. Then SESSIONS visitors open the
-page, look once and close it, one after the other. Memory, file descriptors and disk of the app are read all along. How fast a run trains is
-measured before the clients come, beside them, and after they have gone.
+Each client opens the page as a browser does, with the demo and the shipped example on it, then looks at the page and asks for its runs. One of
+them is the browser of whoever started the run: it looks at the training once a second. The others look at the pace of a page whose run waits,
+which is more than they would do. Then SESSIONS visitors open the page and close it, one after the other. Memory, file descriptors and disk
+of the app are read all along. How fast a run trains is measured before the clients come, beside them, and after they have gone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import numpy as np
 import psutil
 
@@ -64,8 +65,8 @@ def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: 
         found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
         failed: list[str] = []
         end = time.monotonic() + 60 * minutes
-        paces = [SECONDS] + [WAITING_SECONDS] * (clients - 1)
-        threads = [threading.Thread(target=client, args=(address, pace, found, failed, end)) for pace in paces]
+        who = [(SECONDS, teacher.http.cookies)] + [(WAITING_SECONDS, None)] * (clients - 1)
+        threads = [threading.Thread(target=client, args=(address, pace, found, failed, end, cookies)) for pace, cookies in who]
         for thread in threads:
             thread.start()
         spent = busy(app), busy(psutil.Process())
@@ -93,30 +94,44 @@ def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: 
 
 
 def soak(address: str, home: Path, app: psutil.Process, sessions: int) -> dict:
-    """Visitors who open the page, look once and close it, one after the other."""
+    """Visitors who open the page, see it whole and close it, one after the other."""
     found = []
     for number in range(sessions + 1):  # the first one has the demo read, which stays
         with closing(Visitor(address)) as visitor, visitor.page_open():
-            visitor.call(visitor.events["lambda"], DEMO, EMPTY, None)
+            seen(visitor, EMPTY)
         if number % 500 == 0:
             time.sleep(5)
             found.append(cost(app, home))
     return {"sessions": sessions, "before_every_500_and_after": found}
 
 
-def client(address: str, pace: float, found: dict[str, list[float]], failed: list[str], end: float) -> None:
+def seen(visitor: Visitor, runs: dict) -> dict:
+    """The page's own events when it opens, to its first look: the runs that it shows then. RuntimeError where one of them fails."""
+    shown = answer(visitor, "_reattach", runs)["data"][0]
+    answer(visitor, "restore_2", DEMO, [])  # the third event of this handler is that of the page
+    answer(visitor, "follow_sets", DEMO)
+    answer(visitor, "look", DEMO, shown, None)
+    return shown
+
+
+def answer(visitor: Visitor, event: str, *data: object) -> dict:
+    found = visitor.call(event, *data)
+    if "error" in found:
+        raise RuntimeError(f"{event}: {str(found)[:200]}")
+    return found
+
+
+def client(address: str, pace: float, found: dict[str, list[float]], failed: list[str], end: float, cookies: httpx.Cookies | None) -> None:
     """One browser: the page, then a look and a status every `pace` seconds."""
     try:
-        with closing(Visitor(address)) as visitor, visitor.page_open():
-            found["page"].append(visitor.page.elapsed.total_seconds())
-            look = visitor.events["lambda"]
+        began = time.perf_counter()
+        with closing(Visitor(address, cookies)) as visitor, visitor.page_open():
+            runs = seen(visitor, EMPTY)
+            found["page"].append(time.perf_counter() - began)
             while time.monotonic() < end:
                 began = time.monotonic()
-                answers = [
-                    timed(found["look"], lambda: visitor.call(look, DEMO, EMPTY, None)),
-                    timed(found["status"], lambda: visitor.call("runs")),
-                ]
-                failed.extend(str(answer)[:200] for answer in answers if isinstance(answer, dict) and "error" in answer)
+                timed(found["look"], lambda: answer(visitor, "look", DEMO, runs, None))
+                timed(found["status"], lambda: answer(visitor, "runs"))
                 time.sleep(max(0.0, pace - (time.monotonic() - began)))
     except Exception as error:  # a client that is gone counts as failed, the others go on
         failed.append(f"{type(error).__name__}: {error}"[:200])

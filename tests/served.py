@@ -78,14 +78,15 @@ def free_port() -> int:
 class Visitor:
     """One browser: its cookie, and the page's events by the names of their handlers."""
 
-    def __init__(self, address: str, **headers: str):
-        self.http = httpx.Client(base_url=address, headers=headers, timeout=60)
+    def __init__(self, address: str, cookies: httpx.Cookies | None = None, **headers: str):
+        self.http = httpx.Client(base_url=address, headers=headers, cookies=cookies, timeout=60)
         self.session = uuid.uuid4().hex[:10]  # of the open page: Gradio makes a copy of the page's settings for each
         self.page = self.http.get("/")
         self.config = self.http.get("/config").json()
-        self.events = {}
+        self.events, self.inputs = {}, {}
         for event in self.config["dependencies"]:
             self.events.setdefault(event["api_name"], event["id"])
+            self.inputs[event["id"]] = len(event["inputs"])
 
     def close(self) -> None:
         self.http.close()
@@ -106,6 +107,7 @@ class Visitor:
     def call(self, event: str | int, *data: object, event_data: object = None) -> dict:
         """Fire an event: what it answers, as the browser gets it. {"error": ...} where it was refused."""
         number = self.events.get(event, event)
+        assert len(data) == self.inputs[number], f"{event} takes {self.inputs[number]} inputs"  # Gradio drops those that are too many
         body = {"data": list(data), "fn_index": number, "session_hash": self.session, "event_data": event_data, "trigger_id": None}
         joined = self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code != 200:

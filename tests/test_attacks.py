@@ -115,6 +115,15 @@ def current_of(**given):
     return dict.fromkeys(("audit", "even-out", "train", "preview", "debias", "compare"), "") | given
 
 
+def press(visitor, event, sets, current):
+    """One of the page's own buttons, with all fields as they are but for what the browser keeps."""
+    parts = {part["id"]: part["props"] for part in visitor.config["components"]}
+    kept = {"tiw-sets": sets, "tiw-runs": current}
+    number = visitor.events.get(event, event)
+    (inputs,) = (found["inputs"] for found in visitor.config["dependencies"] if found["id"] == number)
+    return visitor.call(number, *(kept.get(parts[k].get("storage_key"), parts[k].get("value")) for k in inputs))
+
+
 def everything(home):
     """Files and states: what an attack must leave as it was."""
     return {str(f.relative_to(home)): f.read_bytes() for part in ("runs", "uploads") for f in (home / part).rglob("*") if f.is_file()}
@@ -163,9 +172,11 @@ def test_a_newcomer_is_shown_no_run_of_anyone(mallory, hers):
     assert not any(hers[letter] in text for letter in "12345" for text in (found, forged))
 
 
-def test_another_run_is_not_shown_by_naming_it_in_the_browsers_state(mallory, hers):
-    found = json.dumps(mallory.call("lambda", sets_of(), current_of(audit=hers["1"], debias=hers["3"]), None))
-    assert "Nothing to see." not in found and "is ready" not in found
+def test_another_run_is_not_shown_by_naming_it_in_the_browsers_state(alice, mallory, hers):
+    """The page gives its runs' addresses and files; it has them of whoever owns them."""
+    named = sets_of(), current_of(audit=hers["1"], debias=hers["3"]), None
+    own, found = (json.dumps(visitor.call("look", *named)) for visitor in (alice, mallory))
+    assert f"tiw/{hers['1']}/" in own and f"tiw/{hers['1']}/" not in found and f"tiw/{hers['3']}/" not in found
 
 
 def test_another_run_is_not_opened(mallory, hers):
@@ -228,9 +239,10 @@ def test_her_models_and_sets_are_no_input_of_anothers_run(mallory, hers, home, u
 def servers(tmp_path_factory):
     """Images on the server that are nobody's business."""
     folder = tmp_path_factory.mktemp("server") / "photos"
-    folder.mkdir()
+    for kind in ("rose", "tulip"):
+        (folder / kind).mkdir(parents=True)
     for k, image in enumerate(blobs(20, 0.5, 3).images):
-        Image.fromarray(image).save(folder / f"{k}.png")
+        Image.fromarray(image).save(folder / ("rose", "tulip")[k % 2] / f"{k}.png")
     return str(folder)
 
 
@@ -248,15 +260,12 @@ def test_no_path_hub_id_or_known_set_is_opened(mallory, servers, home, hers, pla
         assert "20</b> images" not in shown
     loaded = json.dumps(mallory.call("choose_own", path, path, "", "", 0, False, "", ""))
     assert "20</b> images" not in loaded
-    from_labels = json.dumps(mallory.call("from_labels", path, "", "a=50,b=50", 10))
-    assert "biased.json" not in from_labels
+    assert "rose" not in json.dumps(mallory.call("read_labels", path))
+    built = mallory.api("reference_from_labels", biased=path, attribute="label", shares="rose=50, tulip=50", count=10)
+    assert "error" in built and "label" not in built["error"] and "rose" not in built["error"], built
     begun = [event for event in mallory.config["dependencies"] if (event["api_name"] or "").startswith("begin")]
-    usual = {part["id"]: part["props"].get("value") for part in mallory.config["components"]}
-    kept = {part["id"] for part in mallory.config["components"] if part["type"] == "browserstate"}
-    for event in begun:  # the page's own buttons, with all fields as they are but for the browser's state
-        state = [sets_of(biased=path, reference=path), current_of()]
-        data = [state.pop(0) if part in kept else usual[part] for part in event["inputs"]]
-        mallory.call(event["id"], *data)
+    for event in begun:
+        press(mallory, event["id"], sets_of(biased=path, reference=path), current_of())
     assert not [run for run in (home / "runs").iterdir() if servers in (run / "config.json").read_text()]
     assert len(begun) >= 5
 
@@ -307,14 +316,14 @@ def test_the_secret_and_the_places_of_things_are_in_no_answer(alice, mallory, he
     texts += [alice.http.get(f"/tiw/{hers['1']}/{name}").text for name in ("result.json", "report.html", "levels.csv")]
     assert all("biased.parquet" in text for text in texts[-3:])
     texts += [json.dumps(alice.api("run_status", run=hers[number])) for number in "15"]
-    texts += [json.dumps(alice.call("lambda", sets_of(), current_of(audit=hers["1"], debias=hers["5"]), None))]
+    texts += [json.dumps(alice.call("look", sets_of(), current_of(audit=hers["1"], debias=hers["5"]), None))]
     texts += [json.dumps(mallory.api("audit", biased=str(home))), json.dumps(alice.call("_reattach", current_of()))]
     for text in texts:
         assert secret not in text and str(home) not in text and '"pid"' not in text and "site-packages" not in text
 
 
 def test_a_file_that_lies_elsewhere_is_no_upload(mallory, servers, home):
-    for path in ("http://127.0.0.1:1/x.zip", "/etc/passwd", f"{servers}/0.png", str(home / "secret"), "../../secret"):
+    for path in ("http://127.0.0.1:1/x.zip", "/etc/passwd", f"{servers}/rose/0.png", str(home / "secret"), "../../secret"):
         file = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "x.zip"}
         found = json.dumps(mallory.call("take_upload", [file]))
         assert "upload:" not in found and "error" in found, path
@@ -413,8 +422,10 @@ def test_one_more_than_a_stranger_may_ask_for_is_refused(mallory, kind, given, h
 def test_fields_smuggled_in_with_the_sets_reach_no_run(mallory, home, hers):
     smuggled = sets_of(device="cuda", count=10**9, sampling_steps=10**9, precision="bfloat16")
     known = set((home / "runs").iterdir())
-    mallory.call("begin_preview", smuggled, current_of(), True, 1)
-    for run in set((home / "runs").iterdir()) - known:
+    press(mallory, "begin_preview", smuggled, current_of())
+    begun = set((home / "runs").iterdir()) - known
+    assert len(begun) == 1
+    for run in begun:
         options = json.loads((run / "config.json").read_text())["options"]
         assert (options["device"], options["count"], options["sampling_steps"]) == ("auto", 64, 12)
         mallory.api("stop_run", run=run.name)

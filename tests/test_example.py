@@ -100,3 +100,29 @@ def test_it_opens_for_every_visitor_and_nobody_can_change_it(tmp_path, monkeypat
     finally:
         store.jobs().close()
         store.jobs.cache_clear()
+
+
+def test_it_is_drawn_once_for_a_whole_class(tmp_path, monkeypatch):
+    """Thirty who opened the page at once had each their own drawn, half a second of a core for every one."""
+    monkeypatch.setenv("TIW_HOME", str(tmp_path))
+    from concurrent.futures import ThreadPoolExecutor
+
+    import gradio as gr
+
+    from ui import page, store
+    from ui.panel import Panel
+
+    store.jobs.cache_clear()
+    drawn = []
+    panel = Panel("audit", [gr.HTML(), gr.HTML()], lambda run: drawn.append(run.id) or [run.id, gr.update(value="x")])
+    monkeypatch.setattr(page, "_DRAWN", {})
+    try:
+        run_id = store.examples()["audit"]
+        with ThreadPoolExecutor(8) as visitors:
+            found = [look.result() for look in [visitors.submit(page._look_at, panel, run_id, (None, [])) for _ in range(30)]]
+        assert drawn == [run_id] and all(values[0] == run_id for values, _, _ in found)
+        found[0][0][1].pop("value")  # as Gradio does with what it is given
+        assert all(values[1]["value"] == "x" for values, _, _ in found[1:])
+    finally:
+        store.jobs().close()
+        store.jobs.cache_clear()

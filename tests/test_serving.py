@@ -161,7 +161,7 @@ def test_pages_that_were_closed_take_no_memory(tmp_path):
         app, sizes = max(psutil.Process().children(), key=lambda process: process.create_time()), []
         for number in range(60):
             with closing(Visitor(address)) as visitor, visitor.page_open():
-                visitor.call(visitor.events["lambda"], *look)
+                visitor.call(visitor.events["look"], *look)
             if number % 40 == 19:
                 time.sleep(2)
                 sizes.append(app.memory_info().rss / 2**20)
