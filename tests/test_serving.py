@@ -113,6 +113,18 @@ def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are
     assert set(studio["environment"]) == {"TIW_PUBLIC", "TIW_AUTH", "TIW_HOSTS"}
 
 
+@pytest.mark.parametrize("space", [False, True])
+@pytest.mark.parametrize(("said", "public"), [("1", True), ("0", False), ("off", False), ("", None), ("perhaps", None)])
+def test_the_environment_makes_an_app_public_or_private(monkeypatch, said, public, space):
+    """Without a word that can be understood it is what it is anyway, and the command line has the last one."""
+    monkeypatch.setenv("TIW_PUBLIC", said)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    if space:
+        monkeypatch.setenv("SPACE_ID", "someone/studio")
+    assert arguments([]).public is (space if public is None else public)
+    assert arguments(["--public"]).public is True and arguments(["--private"]).public is False
+
+
 def blocks_with(fill) -> gr.Blocks:
     """A page with what this function puts there."""
 
