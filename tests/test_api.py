@@ -7,8 +7,11 @@ import json
 import time
 import zipfile
 from contextlib import closing
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
+import gradio as gr
 import gradio_client
 import httpx
 import numpy as np
@@ -16,6 +19,14 @@ import pytest
 from conftest import blobs
 from PIL import Image
 from served import QUICK, ROOT, Visitor, studio
+
+from tiw.run.options import OPTIONS
+from ui import api, caps, store
+
+OTHERS = {  # texts that an option takes, and what is not the next number
+    **{"objective": "dsm-ref", "strength": "1.5", "estimator": "network", "preset": "tiny", "fix": "noise"},
+    **{"scored": 1000, "folds": 3, "sigma_max": 10.0, "reference_share": 0.5},
+}
 
 
 def test_every_end_point_is_documented_and_none_else(tmp_path):
@@ -29,6 +40,38 @@ def test_every_end_point_is_documented_and_none_else(tmp_path):
         for name, about in named.items():
             for parameter in about["parameters"]:
                 assert parameter["parameter_name"] in text, (name, parameter["parameter_name"])
+
+
+def test_every_call_is_documented_with_its_arguments():
+    text = (ROOT / "docs" / "API.md").read_text()
+    for function in (*api.READ, *api.WRITE, api.upload):
+        assert f"| `{function.__name__}({', '.join(signature(function).parameters)})` |" in text
+
+
+@pytest.mark.parametrize(
+    ("start", "not_asked_for"),
+    [
+        (api.audit, {"levels"}),
+        (api.even_out, {"seed"}),
+        (api.preview, {"audit", "sampling_steps", "solver"}),
+        (api.debias, {"audit"}),
+        (api.train, {"learning_rate"}),
+    ],
+)
+def test_a_call_takes_what_the_page_takes_and_every_value_reaches_the_run(monkeypatch, start, not_asked_for):
+    """All but what the page does not ask for either. The values pass the caps of an app for strangers."""
+    monkeypatch.setattr(store, "submit", lambda kind, **given: caps.options(kind, given, caps.PUBLIC, lambda name, field: name))
+    monkeypatch.setattr(store, "matching_audit", lambda sets: "")
+    options = {field.name: field.default for field in fields(OPTIONS[start.__name__.replace("_", "-")])}
+    taken = {name: usual for name, usual in options.items() if name not in (*caps.INTERNAL, *not_asked_for)}
+    assert set(signature(start).parameters) == set(taken)
+    given = {name: OTHERS.get(name, "other" if type(usual) is str else type(usual)(not usual)) for name, usual in taken.items()}
+    given = {name: value or 1 if type(value) in (int, float) else value for name, value in given.items()}
+    made = start(**given)
+    assert {name: getattr(made, name) for name in given} == given and all(given[name] != options[name] for name in given)
+    for name in {"folds", "keep", "sigma_max", "learning_rate"} & set(given):
+        with pytest.raises(gr.Error, match=f"{name}: .* more than this app allows"):
+            start(**{name: type(given[name])(getattr(caps.PUBLIC, name) + 1)})
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from conftest import blobs
 from served import Visitor, studio
 
 from tiw.run.folder import RunFolder
-from ui import api, caps, gate, page, routes
+from ui import api, caps, gate, page, routes, zero
 from ui.app import arguments
 
 ROOT = Path(__file__).parents[1]
@@ -110,7 +110,27 @@ def test_the_compose_file_speaks_of_this_container_and_of_options_that_there_are
         monkeypatch.setenv(name, "1" if name == "TIW_PUBLIC" else "a:b")
     given = vars(arguments([]))
     assert given["public"] is True and given["auth"] == [("a", "b")] and given["hosts"] == "a:b"
-    assert set(studio["environment"]) == {"TIW_PUBLIC", "TIW_AUTH", "TIW_HOSTS"}
+    assert set(studio["environment"]) == {"TIW_PUBLIC", "TIW_AUTH", "TIW_HOSTS", "FORWARDED_ALLOW_IPS"}
+
+
+def test_the_page_on_serving_tells_the_limits_that_a_class_meets():
+    text = " ".join((ROOT / "docs" / "SERVING.md").read_text().split())
+    assert f"The {caps.PUBLIC.waiting_all + 1}th is refused" in text
+    assert f"{caps.PUBLIC.waiting_all} may be unfinished in all, {caps.PUBLIC.waiting} of one visitor" in text
+    assert f"{caps.PUBLIC.newcomers:g} a second and {30 * caps.PUBLIC.newcomers:g} at once" in text
+    assert f"the GPU for {zero.DURATION} seconds at a time" in text
+
+
+@pytest.mark.parametrize("space", [False, True])
+@pytest.mark.parametrize(("said", "public"), [("1", True), ("0", False), ("off", False), ("", None), ("perhaps", None)])
+def test_the_environment_makes_an_app_public_or_private(monkeypatch, said, public, space):
+    """Without a word that can be understood it is what it is anyway, and the command line has the last one."""
+    monkeypatch.setenv("TIW_PUBLIC", said)
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    if space:
+        monkeypatch.setenv("SPACE_ID", "someone/studio")
+    assert arguments([]).public is (space if public is None else public)
+    assert arguments(["--public"]).public is True and arguments(["--private"]).public is False
 
 
 def blocks_with(fill) -> gr.Blocks:

@@ -13,19 +13,21 @@ from .api_starts import audit, compare, debias, even_out, preview, train
 from .wire import checked, opened, said
 
 
-def load_images(biased: str = "demo", reference: str = "demo", references: int = 0) -> dict:
+def load_images(biased: str = "demo", reference: str = "demo", references: int = 0, resolution: int = 0, skip_bad: bool = False) -> dict:
     """Read and check two image sets.
 
     Args:
         biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
         reference: name of the reference set, or "demo".
         references: use this many of the demo's references; 0 for all.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+        skip_bad: whether to leave out files that cannot be used, instead of stopping.
 
     Returns:
         For each set its number of images, width, height and attributes; and the problems found, all together.
     """
     with said():
-        named = {"biased": biased, "reference": reference, "references": references}
+        named = {"biased": biased, "reference": reference, "references": references, "resolution": resolution, "skip_bad": skip_bad}
         caps.options("audit", named, gate.limits(), store.located)
         sets = {role: pictures.open_set(named, role) for role in ("biased", "reference")}
         found = check_sets(*sets.values())
@@ -68,7 +70,7 @@ def reference_from_labels(biased: str, attribute: str, shares: str, count: int =
 
 
 def upload(source: list[str] | None) -> str:
-    """Keep an image set: one zip (a private app takes npz and parquet too), or several images.
+    """Keep an image set: one zip. A private app also takes one npz or parquet file, or several images.
 
     Args:
         source: the files, by gradio_client's handle_file.

@@ -19,6 +19,11 @@ def audit(
     resolution: int = 0,
     map: bool = True,
     score_all: bool = True,
+    folds: int = 5,
+    estimator: str = "auto",
+    skip_bad: bool = False,
+    biased_name: str = "",
+    reference_name: str = "",
 ) -> str:
     """Start an audit of a biased set against a reference set.
 
@@ -33,17 +38,32 @@ def audit(
         resolution: pixels per side to crop and resize images to; 0 as they are.
         map: whether to draw the map.
         score_all: whether to score the biased images that the charts do not show too.
+        folds: folds of the cross-fit; every image is scored by those that did not see it.
+        estimator: auto, convex or network.
+        skip_bad: whether to leave out files that cannot be used, instead of stopping.
+        biased_name: what tables and reports call the biased set; empty for the name of its file.
+        reference_name: what they call the reference set.
 
     Returns:
         The run's id, for run_status, downloads and ratio_histogram.
     """
+    sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
+    sets |= {"resolution": resolution, "skip_bad": skip_bad, "biased_name": biased_name, "reference_name": reference_name}
+    rest = {"scored": scored, "seed": seed, "map": map, "score_all": score_all, "folds": folds, "estimator": estimator}
     with said():
-        sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
-        rest = {"scored": scored, "seed": seed, "resolution": resolution, "map": map, "score_all": score_all}
         return store.submit("audit", **sets, **rest)
 
 
-def even_out(biased: str = "demo", reference: str = "demo", references: int = 0, fix: str = "") -> str:
+def even_out(
+    biased: str = "demo",
+    reference: str = "demo",
+    references: int = 0,
+    fix: str = "",
+    resolution: int = 0,
+    skip_bad: bool = False,
+    biased_name: str = "",
+    reference_name: str = "",
+) -> str:
     """Start making copies of both sets, changed in the same way until the camera check is silent.
 
     Args:
@@ -51,12 +71,18 @@ def even_out(biased: str = "demo", reference: str = "demo", references: int = 0,
         reference: name of the reference set, or "demo".
         references: use this many of the reference images; 0 for all.
         fix: properties of the camera check that may be mended, with commas between; empty for all that it names.
+        resolution: pixels per side to crop and resize images to; 0 as they are.
+        skip_bad: whether to leave out files that cannot be used, instead of stopping.
+        biased_name: what tables and reports call the biased set; empty for the name of its file.
+        reference_name: what they call the reference set.
 
     Returns:
         The run's id, for run_status.
     """
+    sets = {"biased": biased, "reference": reference, "references": references}
+    sets |= {"resolution": resolution, "skip_bad": skip_bad, "biased_name": biased_name, "reference_name": reference_name}
     with said():
-        return store.submit("even-out", biased=biased, reference=reference, references=references, fix=fix)
+        return store.submit("even-out", **sets, fix=fix)
 
 
 def debias(
@@ -72,6 +98,14 @@ def debias(
     seed: int = 0,
     resolution: int = 0,
     batch_size: int = 48,
+    learning_rate: float = 0.0,
+    reference_share: float = 0.85,
+    sigma_min: float = 0.0,
+    sigma_max: float = 0.0,
+    keep: int = 0,
+    skip_bad: bool = False,
+    biased_name: str = "",
+    reference_name: str = "",
 ) -> str:
     """Start debiasing a diffusion model; a finished audit of the same inputs is used if there is one.
 
@@ -88,13 +122,23 @@ def debias(
         seed: random seed.
         resolution: pixels per side to crop and resize images to; 0 as they are.
         batch_size: images a step.
+        learning_rate: at the start, decaying to the end; 0 for the usual one of the model's size.
+        reference_share: share of reference images in a batch, 0 to below 1.
+        sigma_min: lowest noise level; 0 for the model's own.
+        sigma_max: highest noise level; 0 for the model's own.
+        keep: models to keep on the way, for compare's also.
+        skip_bad: whether to leave out files that cannot be used, instead of stopping.
+        biased_name: what tables and reports call the biased set; empty for the name of its file.
+        reference_name: what they call the reference set.
 
     Returns:
         The run's id, for run_status, stop_run, resume_run, compare and downloads.
     """
     sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
-    rest = {"objective": objective, "strength": strength, "minutes": minutes, "steps": steps, "seed": seed}
-    sets["resolution"], rest["batch_size"] = resolution, batch_size
+    sets |= {"resolution": resolution, "skip_bad": skip_bad, "biased_name": biased_name, "reference_name": reference_name}
+    rest = {"objective": objective, "strength": strength, "minutes": minutes, "steps": steps, "seed": seed, "batch_size": batch_size}
+    rest |= {"learning_rate": learning_rate, "reference_share": reference_share, "keep": keep}
+    rest |= {"sigma_min": sigma_min, "sigma_max": sigma_max}
     with said():
         return store.submit("debias", **sets, **rest, audit=store.matching_audit(sets))
 
@@ -109,6 +153,9 @@ def preview(
     count: int = 64,
     seed: int = 0,
     resolution: int = 0,
+    skip_bad: bool = False,
+    biased_name: str = "",
+    reference_name: str = "",
 ) -> str:
     """Start drawing guided samples beside plain ones: what debiasing would do, without training.
 
@@ -122,12 +169,15 @@ def preview(
         count: samples of each kind.
         seed: first seed.
         resolution: pixels per side to crop and resize images to; 0 as they are.
+        skip_bad: whether to leave out files that cannot be used, instead of stopping.
+        biased_name: what tables and reports call the biased set; empty for the name of its file.
+        reference_name: what they call the reference set.
 
     Returns:
         The run's id, for run_status and downloads.
     """
     sets = {"biased": biased, "reference": reference, "references": references, "baseline": baseline, "class_label": class_label}
-    sets["resolution"] = resolution
+    sets |= {"resolution": resolution, "skip_bad": skip_bad, "biased_name": biased_name, "reference_name": reference_name}
     with said():
         return store.submit("preview", **sets, strength=strength, count=count, seed=seed, audit=store.matching_audit(sets))
 
@@ -140,6 +190,7 @@ def train(
     batch_size: int = 0,
     seed: int = 0,
     resolution: int = 0,
+    skip_bad: bool = False,
 ) -> str:
     """Start training a baseline from scratch on one set. Afterwards "run:ID/model" is its name wherever a baseline is asked for.
 
@@ -151,13 +202,14 @@ def train(
         batch_size: images a step; 0: 128 on a GPU and 32 elsewhere.
         seed: random seed.
         resolution: pixels per side to crop and resize images to; 0 as they are.
+        skip_bad: whether to leave out files that cannot be used, instead of stopping.
 
     Returns:
         The run's id, for run_status, stop_run, resume_run and downloads.
     """
     given = {"data": data, "preset": preset, "minutes": minutes, "steps": steps, "batch_size": batch_size, "seed": seed}
     with said():
-        return store.submit("train", **given, resolution=resolution)
+        return store.submit("train", **given, resolution=resolution, skip_bad=skip_bad)
 
 
 def compare(

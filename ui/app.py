@@ -1,6 +1,7 @@
 """TIW Studio in the browser, what `python app.py` and `tiw app` start: `python app.py --host 0.0.0.0 --port 7860 --auth ada:secret`.
 
-Every option can be given by the environment too: TIW_HOST, TIW_PORT, TIW_AUTH, TIW_SHARE=1, TIW_PUBLIC=1, TIW_MCP=1 and so on.
+Every option can be given by the environment too: TIW_HOST, TIW_PORT, TIW_AUTH, TIW_SHARE=1, TIW_PUBLIC=1 (or 0 for --private), TIW_MCP=1
+and so on.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     def on(name: str) -> bool:
         return env.get(name, "").lower() in ("1", "true", "yes", "on")
 
+    private = env.get("public", "").lower() in ("0", "false", "no", "off")  # said, and not only left out
+
     parser = argparse.ArgumentParser(
         prog=None if given is None else "tiw app", description="TIW Studio: audit image sets and debias diffusion models, in the browser."
     )
@@ -55,10 +58,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     both.add_argument(
         "--public",
         action="store_true",
-        default=on("public") or gate.on_space(),
-        help="for strangers: caps, and everyone sees only what is theirs (TIW_PUBLIC=1; always on a Space)",
+        default=on("public") or (gate.on_space() and not private),
+        help="for strangers: caps, and everyone sees only what is theirs (TIW_PUBLIC=1; the default on a Space)",
     )
-    both.add_argument("--private", dest="public", action="store_false", help="for one person, without these limits (the default elsewhere)")
+    both.add_argument(
+        "--private", dest="public", action="store_false", help="for one person, without these limits (TIW_PUBLIC=0; the default elsewhere)"
+    )
     parser.add_argument("--no-browser", action="store_true", default=on("no_browser"), help="open no browser window")
     parser.add_argument("--mcp", action="store_true", default=on("mcp"), help="serve what only reads as MCP tools too (TIW_MCP=1)")
     args = parser.parse_args(given)

@@ -24,7 +24,7 @@ def build() -> None:
         html.lead(
             "Learn how it works, where the truth is known",
             "Move points, weights and noise, and see what a density ratio is worth, why it is learnt at every noise level, and what each "
-            "method makes of it. Nothing here needs a run or a network.",
+            "method makes of it. Only the tour needs runs, and nothing here needs a network.",
         )
         + learn_words.what("learn")
     )

@@ -1,4 +1,4 @@
-"""The page: four tabs in the order of the work, one timer that reads run folders, nothing kept but ids."""
+"""The page: four tabs in the order of the work and one to learn, one timer that reads run folders, nothing kept but ids."""
 
 from __future__ import annotations
 
