@@ -2,10 +2,11 @@
 
     python benchmarks/load.py --clients 30 --minutes 10 --sessions 2000
 
-Each client opens the page as a browser does, with the demo and the shipped example on it, then looks at the page and asks for its runs. One of
-them is the browser of whoever started the run: it looks at the training once a second. The others look at the pace of a page whose run waits,
-which is more than they would do. Then SESSIONS visitors open the page and close it, one after the other. Memory, file descriptors and disk
-of the app are read all along. How fast a run trains is measured before the clients come, beside them, and after they have gone.
+Each client opens the page as a browser does, with the demo and the shipped example on it, then looks at the page and asks for its runs.
+One of them is the browser of whoever started the run: it looks at the training once a second. The others look at the pace of a page whose
+run waits, which is more than they would do. Then SESSIONS visitors open the page and close it, one after the other. Memory, file
+descriptors and disk of the app are read all along. How fast a run trains is measured before the clients come, beside them, and after they
+have gone.
 """
 
 from __future__ import annotations
