@@ -201,6 +201,15 @@ def test_few_runs_wait_whoever_asked_for_them(store, monkeypatch):
         store._check_waiting()
 
 
+def test_who_may_not_start_a_run_has_no_sets_read(store, monkeypatch):
+    """Refused after a minute of reading, ten requests kept ten processes busy for it."""
+    monkeypatch.setattr(store, "load_in_child", lambda *_, **__: pytest.fail("a set was read"))
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, waiting=0)))
+    monkeypatch.setattr(store, "located", lambda name, field: name)
+    with acting("visitor a"), pytest.raises(UserInputError, match="have not finished"):
+        store.submit("audit", biased="upload:x/a.zip", reference="upload:x/b.zip")
+
+
 @pytest.mark.parametrize("writable", [True, False])
 def test_what_is_compiled_for_the_map_is_kept_where_one_may_write(store, monkeypatch, writable):
     """Without such a place numba refuses, and an audit would end without its map."""

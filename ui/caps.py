@@ -60,6 +60,7 @@ class Caps:
     images: int = 10_000_000  # of a set
     pixels: int = 1 << 40  # of a set, all its images together
     reading: float = 1800.0  # seconds that a set may take to be read
+    run_minutes: float = math.inf  # that a run may work, whatever it does
     kept_hours: float = math.inf  # of runs and uploads
 
     def of_sets(self) -> Limits:
@@ -96,6 +97,7 @@ PUBLIC = Caps(
     images=20_000,
     pixels=100_000_000,
     reading=60.0,
+    run_minutes=30.0,
     kept_hours=24.0,
 )
 

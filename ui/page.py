@@ -141,7 +141,8 @@ def _for_strangers() -> None:
     with gr.Row(elem_classes="tiw-actions"):
         theme.html(
             '<p class="tiw-note">A public app: you see only what is yours. Uploads and runs are deleted after '
-            f"{gate.limits().kept_hours:g} hours, and a run trains for at most {gate.limits().minutes:g} minutes. "
+            f"{gate.limits().kept_hours:g} hours. A run trains for at most {gate.limits().minutes:g} minutes "
+            f"and is stopped after {gate.limits().run_minutes:g}. "
             "For real work run it on a machine of your own.</p>"
         )
         if gate.on_space():

@@ -33,7 +33,7 @@ EXAMPLE = shipped("assets") / "example"  # finished runs of the demo, of assets/
 @lru_cache(maxsize=1)
 def jobs() -> Jobs:
     """The one queue of this process. Its worker runs one child process at a time; on a ZeroGPU Space the page does."""
-    return Jobs(worker=not gate.zero_gpu())
+    return Jobs(worker=not gate.zero_gpu(), allowed=gate.limits().run_minutes)
 
 
 def home() -> Path:
@@ -186,6 +186,7 @@ def submit(kind: str, **fields: object) -> str:
     """Queue a run with these options (those not named keep their defaults); its id at once. Raises UserInputError for what this visitor
     may not ask for: nothing has been done then."""
     options = caps.options(kind, fields, gate.limits(), located)
+    _check_waiting()  # before the sets are read, which takes time
     _check_sets(options)
     with STARTING:
         _check_waiting()

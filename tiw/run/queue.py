@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import re
 import secrets
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,14 +41,21 @@ class Jobs:
 
     Only one app on a home works there (`owner`); another shows its runs, and takes over once the first is gone and it is asked to work.
     `command(run)` is the child's command line. Without `worker` nothing is worked off but by
-    `work_on`. Raises UserInputError for a home that cannot be written.
+    `work_on`. A run that has worked for `allowed` minutes is stopped. Raises UserInputError for a home that cannot be written.
     """
 
-    def __init__(self, home: str | Path | None = None, command: Callable[[RunFolder], list[str]] | None = None, worker: bool = True):
+    def __init__(
+        self,
+        home: str | Path | None = None,
+        command: Callable[[RunFolder], list[str]] | None = None,
+        worker: bool = True,
+        allowed: float = math.inf,
+    ):
         home = Path(home or os.environ.get("TIW_HOME") or Path.home() / ".tiw").expanduser().resolve()
         self.folder = home / "runs"
         self.index = RunIndex(self.folder, RUN_ID.fullmatch, self._waits)
         self.owner = False
+        self._allowed = allowed
         self._command = command or (lambda run: [sys.executable, "-m", "tiw", run.kind, "--out", str(run.path)])
         self._queue: list[str] = []
         self._current: tuple[str, subprocess.Popen | None] | None = None  # None: a slice, in a process of somebody else's
@@ -267,10 +276,13 @@ class Jobs:
 
     def _finish(self, run: RunFolder, child: subprocess.Popen) -> None:
         """Wait for the end of a run's child, and close its account."""
-        silent = supervise(run, child, lambda: self._let_pass(run, child))
+        began = time.monotonic()
+        silent = supervise(run, child, lambda: self._let_pass(run, child), 60 * self._allowed)
         with self._changed:
             with suppress(OSError):  # a full disk must not end the worker
                 close_account(run, child.returncode, silent, self._closed)
+                if time.monotonic() - began > 60 * self._allowed and run.written_status()["state"] == "stopped":
+                    run.write_status(message=f"It was stopped after {self._allowed:g} minutes: here no run takes longer.")
             self._current = None
             self._changed.notify_all()
 

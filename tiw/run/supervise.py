@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -40,12 +41,15 @@ def spawn(run: RunFolder, command: list[str]) -> subprocess.Popen:
     return child
 
 
-def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False) -> float:
+def supervise(
+    run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False, allowed: float = math.inf
+) -> float:
     """Wait for the end of the child. One that was asked to stop is let finish while it gives signs of work; ended when it has given none
     for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0.
 
-    meanwhile: called now and then; yes where the child has slept."""
-    signs, seen, longest = None, time.monotonic(), 0.0
+    meanwhile: called now and then; yes where the child has slept. allowed: seconds after which the child is asked to stop."""
+    signs, began, longest = None, time.monotonic(), 0.0
+    seen = began
     while True:
         try:
             child.wait(0.5)
@@ -54,6 +58,8 @@ def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], b
             if meanwhile():
                 seen = time.monotonic()
             now, latest = time.monotonic(), _signs(run.path)
+            if now - began > allowed:
+                run.request_stop()
             if latest != signs:
                 longest = 0.0 if signs is None else max(longest, now - seen)
                 signs, seen = latest, now
