@@ -341,6 +341,51 @@ def test_who_keeps_many_requests_open_gets_no_more_and_others_do(opened):
     assert asyncio.run(attack()) == ({200}, 429, 200, {})
 
 
+def test_bodies_that_come_slowly_count_as_open_and_are_given_up(opened, monkeypatch):
+    most = opened(True).caps.at_once
+    a, b = ({"cookie": f"{entrance.COOKIE}={gate.signed(letter * 32)}"} for letter in "ab")
+    monkeypatch.setattr(entrance, "BODY_SECONDS", 0.5)
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def attack():
+        door = entrance.Gate(reading)
+        upload = ("POST", "/gradio_api/upload", {**b, "content-length": "1"}, door)
+        slow = [ask("POST", "/gradio_api/queue/join", a, door, coming=never) for _ in range(most)]
+        held = [asyncio.create_task(one) for one in (*slow, ask(*upload, coming=never))]
+        await asyncio.sleep(0.05)
+        refused, welcome = [(await ask("GET", "/config", who, door))["status"] for who in (a, b)]
+        answers = await asyncio.wait_for(asyncio.gather(*held), 5)
+        return refused, welcome, {answer["status"] for answer in answers}, door._open
+
+    assert asyncio.run(attack()) == (429, 200, {408}, {})
+
+
+def test_who_has_sent_their_body_is_waited_for(opened, monkeypatch):
+    """An event's stream stays open for hours, and hears by the same way that its page has gone."""
+    opened(True)
+    monkeypatch.setattr(entrance, "BODY_SECONDS", 0.05)
+    cookie = {"cookie": f"{entrance.COOKIE}={gate.signed('a' * 32)}", "content-length": "1"}
+
+    async def listening(scope, receive, send):
+        heard = [await receive(), await receive()]
+        await (ok if heard[1]["type"] == "http.disconnect" else None)(scope, receive, send)
+
+    async def ask_and_leave():
+        parts = [{"type": "http.request", "body": b"1", "more_body": False}]
+
+        async def coming():
+            if parts:
+                return parts.pop()
+            await asyncio.sleep(0.2)
+            return {"type": "http.disconnect"}
+
+        return (await ask("POST", "/gradio_api/upload", cookie, entrance.Gate(listening), coming=coming))["status"]
+
+    assert asyncio.run(ask_and_leave()) == 200
+
+
 def test_an_address_that_is_a_new_visitor_again_and_again_is_slowed_down_and_others_are_not(opened):
     """A visitor's share of the server is worth nothing where everyone is as many visitors as they like."""
     opened(True)
@@ -475,7 +520,7 @@ async def many(count, *request):
     return [await ask(*request) for _ in range(count)]
 
 
-async def ask(method, path, headers, door=None, body=b"", **scope):
+async def ask(method, path, headers, door=None, body=b"", coming=None, **scope):
     sent, parts = {}, [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
@@ -486,7 +531,7 @@ async def ask(method, path, headers, door=None, body=b"", **scope):
 
     about = {"type": "http", "method": method, "path": path, "client": ("1.2.3.4", 5), **scope}
     about["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await (door or entrance.Gate(ok))(about, receive, send)
+    await (door or entrance.Gate(ok))(about, coming or receive, send)
     if sent["status"] >= 400 and sent["body"]:
         assert set(json.loads(sent["body"])) == {"detail", "error"}
     return sent

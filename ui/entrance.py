@@ -8,12 +8,13 @@ import secrets
 import shutil
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from . import caps, gate
-from .bodies import Refused, again, check_json, counted, whole
+from .bodies import BODY_SECONDS, SLOWEST, Refused, again, check_json, counted, in_time, whole
 
 COOKIE = "tiw-visitor"
 HEADER = b"x-tiw-visitor"  # the cookie's value, for clients that keep no cookies
@@ -78,12 +79,11 @@ class Gate:
                 await _answer(_with_headers(send, "", begun), 200, "")
                 return
             who, cookie = self._identify(scope, headers)
-            if who and self._open[who] >= gate.DOOR.caps.at_once:
-                raise Refused(429, "Too many requests of yours are open: close some pages.")
-            if not FREE.match(scope["path"]) and not self._requests.take(who):
-                raise Refused(429, "That was too fast: wait a moment.")
-            receive = await self._checked_body(scope, headers, receive, who)
-            await self._pass_on(scope, receive, _with_headers(send, cookie, begun), who)
+            with self._counted_as_open(who):
+                if not FREE.match(scope["path"]) and not self._requests.take(who):
+                    raise Refused(429, "That was too fast: wait a moment.")
+                receive = await self._checked_body(scope, headers, receive, who)
+                await self._pass_on(scope, receive, _with_headers(send, cookie, begun), who)
         except Refused as no:
             if not begun:
                 await _answer(_with_headers(send, "", begun), no.status, no.sentence)
@@ -96,11 +96,20 @@ class Gate:
     async def _pass_on(self, scope: dict, receive: Callable, send: Callable, who: str) -> None:
         scope[gate.KEY] = who
         token = gate.HERE.set(who)
-        self._open[who] += 1
         try:
             await self.app(scope, receive, send)
         finally:
             gate.HERE.reset(token)
+
+    @contextmanager
+    def _counted_as_open(self, who: str) -> Iterator[None]:
+        """From before its body is read, so that a slow body counts, to the end of its answer."""
+        if self._open[who] >= gate.DOOR.caps.at_once:
+            raise Refused(429, "Too many requests of yours are open: close some pages.")
+        self._open[who] += 1
+        try:
+            yield
+        finally:
             self._open[who] -= 1
             if not self._open[who]:
                 del self._open[who]
@@ -138,10 +147,10 @@ class Gate:
             _check_upload(said)
             if not self._bytes.take(who, said):
                 raise Refused(429, f"That is more than {gate.DOOR.caps.disk // caps.MB:,} MB in an hour: wait, or use the demo.")
-            return counted(receive, said)
+            return counted(in_time(receive, BODY_SECONDS + said / SLOWEST), said)
         if (said or 0) > gate.DOOR.caps.body:
             raise Refused(413, f"The request is larger than {gate.DOOR.caps.body:,} bytes.")
-        body = await whole(receive, gate.DOOR.caps.body)
+        body = await whole(in_time(receive, BODY_SECONDS), gate.DOOR.caps.body)
         if scope["path"] != "/login" and body:
             self._check_sessions(scope, check_json(body), who)
         return again(body, receive)
