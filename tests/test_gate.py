@@ -362,6 +362,32 @@ def test_bodies_that_come_slowly_count_as_open_and_are_given_up(opened, monkeypa
     assert asyncio.run(attack()) == (429, 200, {408}, {})
 
 
+def test_a_stranger_without_a_cookie_takes_no_other_strangers_place_and_health_is_always_told(opened):
+    most = opened(True).caps.at_once
+
+    async def attack():
+        end = asyncio.Event()
+
+        async def slow(scope, receive, send):
+            if scope["client"][0] == "6.6.6.6" and scope["path"] != "/tiw/health":
+                await end.wait()
+            await ok(scope, receive, send)
+
+        async def get(path, address):
+            return (await asyncio.wait_for(ask("GET", path, {}, door, client=(address, 9)), 5))["status"]
+
+        door = entrance.Gate(slow)
+        held = [asyncio.create_task(get("/assets/x.js", "6.6.6.6")) for _ in range(most)]
+        await asyncio.sleep(0)
+        found = [
+            await get(path, address) for path in ("/assets/x.js", "/favicon.ico", "/tiw/health") for address in ("6.6.6.6", "5.6.7.8")
+        ]
+        end.set()
+        return found, set(await asyncio.gather(*held)), door._open
+
+    assert asyncio.run(attack()) == ([429, 200, 429, 200, 200, 200], {200}, {})
+
+
 def test_who_has_sent_their_body_is_waited_for(opened, monkeypatch):
     """An event's stream stays open for hours, and hears by the same way that its page has gone."""
     opened(True)

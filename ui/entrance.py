@@ -79,7 +79,7 @@ class Gate:
                 await _answer(_with_headers(send, "", begun), 200, "")
                 return
             who, cookie = self._identify(scope, headers)
-            with self._counted_as_open(who):
+            with self._counted_as_open(scope, who):
                 if not FREE.match(scope["path"]) and not self._requests.take(who):
                     raise Refused(429, "That was too fast: wait a moment.")
                 receive = await self._checked_body(scope, headers, receive, who)
@@ -102,17 +102,18 @@ class Gate:
             gate.HERE.reset(token)
 
     @contextmanager
-    def _counted_as_open(self, who: str) -> Iterator[None]:
-        """From before its body is read, so that a slow body counts, to the end of its answer."""
-        if self._open[who] >= gate.DOOR.caps.at_once:
+    def _counted_as_open(self, scope: dict, who: str) -> Iterator[None]:
+        """From before its body is read, so that a slow body counts, to the end of its answer. Whoever has no name counts by address."""
+        key = f"address {_address(scope)}" if who == gate.NOBODY else who
+        if self._open[key] >= gate.DOOR.caps.at_once and not _asks_health(scope):
             raise Refused(429, "Too many requests of yours are open: close some pages.")
-        self._open[who] += 1
+        self._open[key] += 1
         try:
             yield
         finally:
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
 
     def _identify(self, scope: dict, headers: dict[bytes, bytes]) -> tuple[str, str]:
         """The visitor, and a cookie to give them. A private app has one; a public one knows its visitors by their login, or by a cookie."""
@@ -129,8 +130,7 @@ class Gate:
             return gate.NOBODY, ""
         if scope["method"] == "POST" and not scope["path"].startswith(("/login", "/gradio_api/mcp")):
             raise Refused(401, "No visitor is known by this request: open the page first, and let it keep its cookie.")
-        address = (scope.get("client") or ("", 0))[0]
-        if not self._newcomers.take(address):
+        if not self._newcomers.take(_address(scope)):
             raise Refused(429, "Too many new visitors from this address: wait a moment.")
         name = secrets.token_hex(16)
         return f"visitor {name}", _cookie(gate.signed(name))
@@ -169,6 +169,15 @@ class Gate:
             self._sessions.move_to_end(session)
         while len(self._sessions) > 10_000:
             self._sessions.popitem(last=False)
+
+
+def _address(scope: dict) -> str:
+    return (scope.get("client") or ("", 0))[0]
+
+
+def _asks_health(scope: dict) -> bool:
+    """Whoever watches over the app starts it anew where this is refused."""
+    return scope["path"] == "/tiw/health" and scope["method"] != "POST"
 
 
 def _check_host(headers: dict[bytes, bytes]) -> None:
