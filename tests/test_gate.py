@@ -3,7 +3,11 @@
 import asyncio
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import fields
+from threading import Event, current_thread, main_thread
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -41,6 +45,51 @@ def test_the_secret_is_made_once_and_readable_by_its_user_alone(tmp_path):
     assert gate.read_secret(tmp_path) == first and mode() == 0o600
     (tmp_path / "secret").write_text("")  # the disk was full
     assert len(gate.read_secret(tmp_path)) == 32
+
+
+def test_apps_that_start_at_the_same_moment_have_one_secret(tmp_path, monkeypatch):
+    """The slower one found the file of the other still empty, and put its own in the place of what was there a moment later."""
+    begun, goes_on, draw, remove = Event(), Event(), gate.secrets.token_hex, gate.Path.unlink
+
+    def slowly(size):
+        if current_thread() is not main_thread():
+            begun.set()
+            assert goes_on.wait(20)
+        return draw(size)
+
+    def when_the_first_is_done(path, **how):
+        if path.name == "secret":
+            goes_on.set()
+            first.result(20)
+        remove(path, **how)
+
+    monkeypatch.setattr(gate.secrets, "token_hex", slowly)
+    monkeypatch.setattr(gate.Path, "unlink", when_the_first_is_done)
+    with ThreadPoolExecutor(1) as app:
+        first = app.submit(gate.read_secret, tmp_path)
+        assert begun.wait(20)
+        second = gate.read_secret(tmp_path)
+        goes_on.set()
+        assert first.result(20) == second == gate.read_secret(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_login_is_offered_on_a_space_alone(opened, monkeypatch):
+    """Elsewhere Gradio logs every visitor in as whoever this machine belongs to."""
+    from ui import page
+
+    opened(True)
+    offered = []
+    drawn = {"Row": lambda **how: nullcontext(), "DuplicateButton": lambda *given, **how: None}
+    monkeypatch.setattr(page, "gr", SimpleNamespace(LoginButton=lambda **how: offered.append(how), **drawn))
+    monkeypatch.setattr(page.theme, "html", lambda text: None)
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "x")
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    page._for_strangers()
+    assert not offered
+    monkeypatch.setenv("SPACE_ID", "a/b")
+    page._for_strangers()
+    assert len(offered) == 1
 
 
 def test_a_cookie_is_ours_or_nobodys(opened):
