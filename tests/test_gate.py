@@ -5,7 +5,7 @@ import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from threading import Event, current_thread, main_thread
 from types import SimpleNamespace
 
@@ -428,9 +428,7 @@ def test_a_stranger_without_a_cookie_takes_no_other_strangers_place_and_health_i
         door = entrance.Gate(slow)
         held = [asyncio.create_task(get("/assets/x.js", "6.6.6.6")) for _ in range(most)]
         await asyncio.sleep(0)
-        found = [
-            await get(path, address) for path in ("/assets/x.js", "/favicon.ico", "/tiw/health") for address in ("6.6.6.6", "5.6.7.8")
-        ]
+        found = [await get(path, address) for path in ("/assets/x.js", "/favicon.ico", "/tiw/health") for address in ("6.6.6.6", "5.6.7.8")]
         end.set()
         return found, set(await asyncio.gather(*held)), door._open
 
@@ -536,6 +534,41 @@ def test_an_upload_leaves_room_on_the_disk(opened, monkeypatch):
     for free, wanted in ((door.caps.reserve + 999, 507), (door.caps.reserve + 1001, 200)):
         monkeypatch.setattr(entrance.shutil, "disk_usage", lambda _path, free=free: type("Usage", (), {"free": free}))
         assert status("POST", "/gradio_api/upload", cookie, body=b"x") == wanted
+
+
+def test_a_crowd_of_new_visitors_uploads_no_more_than_the_app_keeps(opened, monkeypatch, tmp_path):
+    """Each has a quota of their own, and what is on its way was counted for each alone."""
+    monkeypatch.setattr(entrance.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 40))
+    monkeypatch.setattr(gate, "DOOR", replace(opened(True), caps=replace(gate.DOOR.caps, disk_all=3000)))
+    for place in ("uploads/of-one", "incoming"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a.zip").write_bytes(bytes(500))
+    door, taken = entrance.Gate(reading), []
+    end = asyncio.Event()
+
+    def upload(who, size):
+        cookie = gate.signed(f"{who:032x}")
+
+        async def coming():
+            taken.append(who)
+            await end.wait()
+            return {"type": "http.request", "body": b"x", "more_body": False}
+
+        headers = {"cookie": f"{entrance.COOKIE}={cookie}", "content-length": str(size)}
+        return asyncio.create_task(ask("POST", "/gradio_api/upload", headers, door, coming=coming))
+
+    async def crowd():
+        held = [upload(who, 900) for who in (1, 2)]
+        while len(taken) < 2:
+            await asyncio.sleep(0.01)
+        refused = await asyncio.wait_for(upload(3, 900), 5)
+        small = upload(4, 100)
+        end.set()
+        answers = [(await one)["status"] for one in (*held, small)]
+        return refused["status"], answers, (await upload(5, 1900))["status"], door._coming
+
+    assert asyncio.run(crowd()) == (507, [200, 200, 200], 200, 0)
+    assert 3 not in taken, "no byte of it was read"
 
 
 @pytest.mark.parametrize("public", [True, False])

@@ -82,6 +82,22 @@ def test_old_runs_and_uploads_go_and_what_is_needed_or_new_stays(store, tmp_path
     assert not new.exists() and not (uploads / used).exists()
 
 
+@pytest.mark.parametrize("place", ["incoming", "temporary"])
+def test_what_was_left_on_its_way_goes_and_what_is_in_use_stays(store, place):
+    """A file that broke off, a folder that a process which was killed has left; a folder whose newest file lies deep in it."""
+    folder = store.home() / place
+    for name in ("left/deep", "used/deep"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a").write_text("x")
+    for name in ("broken-off", "coming"):
+        (folder / name).write_text("x")
+    aged(folder, 2)
+    os.utime(folder / "used" / "deep" / "a")
+    os.utime(folder / "coming")
+    keeping.sweep()
+    assert {path.name for path in folder.iterdir()} == {"used", "coming"}
+
+
 def test_a_run_at_work_is_never_swept(store, tmp_path):
     from filelock import FileLock
 
