@@ -60,6 +60,7 @@ class Caps:
     images: int = 10_000_000  # of a set
     pixels: int = 1 << 40  # of a set, all its images together
     reading: float = 1800.0  # seconds that a set may take to be read
+    readers: int = 1000  # sets that a public app reads at once, one of a visitor's
     kept_hours: float = math.inf  # of runs and uploads
 
     def of_sets(self) -> Limits:
@@ -96,6 +97,7 @@ PUBLIC = Caps(
     images=20_000,
     pixels=100_000_000,
     reading=60.0,
+    readers=3,
     kept_hours=24.0,
 )
 
