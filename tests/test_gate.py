@@ -3,7 +3,11 @@
 import asyncio
 import json
 import stat
-from dataclasses import fields
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from threading import Event, current_thread, main_thread
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -41,6 +45,51 @@ def test_the_secret_is_made_once_and_readable_by_its_user_alone(tmp_path):
     assert gate.read_secret(tmp_path) == first and mode() == 0o600
     (tmp_path / "secret").write_text("")  # the disk was full
     assert len(gate.read_secret(tmp_path)) == 32
+
+
+def test_apps_that_start_at_the_same_moment_have_one_secret(tmp_path, monkeypatch):
+    """The slower one found the file of the other still empty, and put its own in the place of what was there a moment later."""
+    begun, goes_on, draw, remove = Event(), Event(), gate.secrets.token_hex, gate.Path.unlink
+
+    def slowly(size):
+        if current_thread() is not main_thread():
+            begun.set()
+            assert goes_on.wait(20)
+        return draw(size)
+
+    def when_the_first_is_done(path, **how):
+        if path.name == "secret":
+            goes_on.set()
+            first.result(20)
+        remove(path, **how)
+
+    monkeypatch.setattr(gate.secrets, "token_hex", slowly)
+    monkeypatch.setattr(gate.Path, "unlink", when_the_first_is_done)
+    with ThreadPoolExecutor(1) as app:
+        first = app.submit(gate.read_secret, tmp_path)
+        assert begun.wait(20)
+        second = gate.read_secret(tmp_path)
+        goes_on.set()
+        assert first.result(20) == second == gate.read_secret(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_login_is_offered_on_a_space_alone(opened, monkeypatch):
+    """Elsewhere Gradio logs every visitor in as whoever this machine belongs to."""
+    from ui import page
+
+    opened(True)
+    offered = []
+    drawn = {"Row": lambda **how: nullcontext(), "DuplicateButton": lambda *given, **how: None}
+    monkeypatch.setattr(page, "gr", SimpleNamespace(LoginButton=lambda **how: offered.append(how), **drawn))
+    monkeypatch.setattr(page.theme, "html", lambda text: None)
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "x")
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    page._for_strangers()
+    assert not offered
+    monkeypatch.setenv("SPACE_ID", "a/b")
+    page._for_strangers()
+    assert len(offered) == 1
 
 
 def test_a_cookie_is_ours_or_nobodys(opened):
@@ -341,6 +390,75 @@ def test_who_keeps_many_requests_open_gets_no_more_and_others_do(opened):
     assert asyncio.run(attack()) == ({200}, 429, 200, {})
 
 
+def test_bodies_that_come_slowly_count_as_open_and_are_given_up(opened, monkeypatch):
+    most = opened(True).caps.at_once
+    a, b = ({"cookie": f"{entrance.COOKIE}={gate.signed(letter * 32)}"} for letter in "ab")
+    monkeypatch.setattr(entrance, "BODY_SECONDS", 0.5)
+
+    async def never():
+        await asyncio.Event().wait()
+
+    async def attack():
+        door = entrance.Gate(reading)
+        upload = ("POST", "/gradio_api/upload", {**b, "content-length": "1"}, door)
+        slow = [ask("POST", "/gradio_api/queue/join", a, door, coming=never) for _ in range(most)]
+        held = [asyncio.create_task(one) for one in (*slow, ask(*upload, coming=never))]
+        await asyncio.sleep(0.05)
+        refused, welcome = [(await ask("GET", "/config", who, door))["status"] for who in (a, b)]
+        answers = await asyncio.wait_for(asyncio.gather(*held), 5)
+        return refused, welcome, {answer["status"] for answer in answers}, door._open
+
+    assert asyncio.run(attack()) == (429, 200, {408}, {})
+
+
+def test_a_stranger_without_a_cookie_takes_no_other_strangers_place_and_health_is_always_told(opened):
+    most = opened(True).caps.at_once
+
+    async def attack():
+        end = asyncio.Event()
+
+        async def slow(scope, receive, send):
+            if scope["client"][0] == "6.6.6.6" and scope["path"] != "/tiw/health":
+                await end.wait()
+            await ok(scope, receive, send)
+
+        async def get(path, address):
+            return (await asyncio.wait_for(ask("GET", path, {}, door, client=(address, 9)), 5))["status"]
+
+        door = entrance.Gate(slow)
+        held = [asyncio.create_task(get("/assets/x.js", "6.6.6.6")) for _ in range(most)]
+        await asyncio.sleep(0)
+        found = [await get(path, address) for path in ("/assets/x.js", "/favicon.ico", "/tiw/health") for address in ("6.6.6.6", "5.6.7.8")]
+        end.set()
+        return found, set(await asyncio.gather(*held)), door._open
+
+    assert asyncio.run(attack()) == ([429, 200, 429, 200, 200, 200], {200}, {})
+
+
+def test_who_has_sent_their_body_is_waited_for(opened, monkeypatch):
+    """An event's stream stays open for hours, and hears by the same way that its page has gone."""
+    opened(True)
+    monkeypatch.setattr(entrance, "BODY_SECONDS", 0.05)
+    cookie = {"cookie": f"{entrance.COOKIE}={gate.signed('a' * 32)}", "content-length": "1"}
+
+    async def listening(scope, receive, send):
+        heard = [await receive(), await receive()]
+        await (ok if heard[1]["type"] == "http.disconnect" else None)(scope, receive, send)
+
+    async def ask_and_leave():
+        parts = [{"type": "http.request", "body": b"1", "more_body": False}]
+
+        async def coming():
+            if parts:
+                return parts.pop()
+            await asyncio.sleep(0.2)
+            return {"type": "http.disconnect"}
+
+        return (await ask("POST", "/gradio_api/upload", cookie, entrance.Gate(listening), coming=coming))["status"]
+
+    assert asyncio.run(ask_and_leave()) == 200
+
+
 def test_an_address_that_is_a_new_visitor_again_and_again_is_slowed_down_and_others_are_not(opened):
     """A visitor's share of the server is worth nothing where everyone is as many visitors as they like."""
     opened(True)
@@ -418,6 +536,41 @@ def test_an_upload_leaves_room_on_the_disk(opened, monkeypatch):
         assert status("POST", "/gradio_api/upload", cookie, body=b"x") == wanted
 
 
+def test_a_crowd_of_new_visitors_uploads_no_more_than_the_app_keeps(opened, monkeypatch, tmp_path):
+    """Each has a quota of their own, and what is on its way was counted for each alone."""
+    monkeypatch.setattr(entrance.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 40))
+    monkeypatch.setattr(gate, "DOOR", replace(opened(True), caps=replace(gate.DOOR.caps, disk_all=3000)))
+    for place in ("uploads/of-one", "incoming"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a.zip").write_bytes(bytes(500))
+    door, taken = entrance.Gate(reading), []
+    end = asyncio.Event()
+
+    def upload(who, size):
+        cookie = gate.signed(f"{who:032x}")
+
+        async def coming():
+            taken.append(who)
+            await end.wait()
+            return {"type": "http.request", "body": b"x", "more_body": False}
+
+        headers = {"cookie": f"{entrance.COOKIE}={cookie}", "content-length": str(size)}
+        return asyncio.create_task(ask("POST", "/gradio_api/upload", headers, door, coming=coming))
+
+    async def crowd():
+        held = [upload(who, 900) for who in (1, 2)]
+        while len(taken) < 2:
+            await asyncio.sleep(0.01)
+        refused = await asyncio.wait_for(upload(3, 900), 5)
+        small = upload(4, 100)
+        end.set()
+        answers = [(await one)["status"] for one in (*held, small)]
+        return refused["status"], answers, (await upload(5, 1900))["status"], door._coming
+
+    assert asyncio.run(crowd()) == (507, [200, 200, 200], 200, 0)
+    assert 3 not in taken, "no byte of it was read"
+
+
 @pytest.mark.parametrize("public", [True, False])
 def test_what_a_browser_may_do_with_an_answer(opened, public):
     """No script of another host, no guessing of types; nobody else's frame but on a Space, where the page stands in one."""
@@ -475,7 +628,7 @@ async def many(count, *request):
     return [await ask(*request) for _ in range(count)]
 
 
-async def ask(method, path, headers, door=None, body=b"", **scope):
+async def ask(method, path, headers, door=None, body=b"", coming=None, **scope):
     sent, parts = {}, [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
@@ -486,7 +639,7 @@ async def ask(method, path, headers, door=None, body=b"", **scope):
 
     about = {"type": "http", "method": method, "path": path, "client": ("1.2.3.4", 5), **scope}
     about["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await (door or entrance.Gate(ok))(about, receive, send)
+    await (door or entrance.Gate(ok))(about, coming or receive, send)
     if sent["status"] >= 400 and sent["body"]:
         assert set(json.loads(sent["body"])) == {"detail", "error"}
     return sent

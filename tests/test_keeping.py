@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
+from tiw.data import Cancelled, child
 from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
 from tiw.run.options import AuditOptions
-from ui import gate, keeping
+from ui import gate, keeping, loading, pictures, turns
 
 HOUR = 3600.0
 
@@ -80,6 +85,22 @@ def test_old_runs_and_uploads_go_and_what_is_needed_or_new_stays(store, tmp_path
     keeping.sweep()
     keeping.sweep()  # what a run needed goes after it
     assert not new.exists() and not (uploads / used).exists()
+
+
+@pytest.mark.parametrize("place", ["incoming", "temporary"])
+def test_what_was_left_on_its_way_goes_and_what_is_in_use_stays(store, place):
+    """A file that broke off, a folder that a process which was killed has left; a folder whose newest file lies deep in it."""
+    folder = store.home() / place
+    for name in ("left/deep", "used/deep"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a").write_text("x")
+    for name in ("broken-off", "coming"):
+        (folder / name).write_text("x")
+    aged(folder, 2)
+    os.utime(folder / "used" / "deep" / "a")
+    os.utime(folder / "coming")
+    keeping.sweep()
+    assert {path.name for path in folder.iterdir()} == {"used", "coming"}
 
 
 def test_a_run_at_work_is_never_swept(store, tmp_path):
@@ -175,6 +196,84 @@ def test_each_bound_of_all_visitors_holds_by_itself(store, tmp_path, monkeypatch
             uploaded(store, tmp_path)
     with acting("visitor c"), pytest.raises(UserInputError, match="keeps as many files as it can"):
         uploaded(store, tmp_path)
+
+
+@pytest.fixture
+def reads(store, tmp_path, monkeypatch):
+    """reads(who, way, side): starts to read the set of this visitor at this size, by one of the page's ways; what becomes of it. Each
+    reading is told to `at_work` and goes on until `goes_on`, when it says that it was read."""
+    at_work, most, goes_on, places = [], Counter(), Event(), {}
+    pictures.image_set.cache_clear()
+    for who in "abcd":
+        with acting(who):
+            places[who] = str(store.home() / "uploads" / uploaded(store, tmp_path) / "a.zip")
+
+    def run(folder, wanted, limits, role, *_how):
+        at_work.append(gate.visitor())
+        most["of all"] = max(most["of all"], len(at_work))
+        most["of one"] = max(most["of one"], *Counter(at_work).values())
+        goes_on.wait(20)
+        at_work.remove(gate.visitor())
+        raise UserInputError(role, "it was read", "")
+
+    def read(who, way, side):
+        sets = {"biased": places[who], "resolution": side, "skip_bad": False, "references": 0}
+        ways = {
+            "shown": lambda: pictures.open_set(sets, "biased"),
+            "loaded": lambda: loading.Reading(sets)._open(sets, "biased"),
+            "submitted": lambda: store._check_sets(AuditOptions(biased=places[who], resolution=side)),
+        }
+        with acting(who), pytest.raises(UserInputError) as said:
+            ways[way]()
+        return str(said.value)
+
+    monkeypatch.setattr(child, "_run", run)
+    with ThreadPoolExecutor(8) as threads:
+        yield SimpleNamespace(start=lambda *how: threads.submit(read, *how), at_work=at_work, most=most, goes_on=goes_on)
+        goes_on.set()
+
+
+def at_most(monkeypatch, **bounds):
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, **bounds)))
+
+
+def test_few_sets_are_read_at_once_and_one_of_a_visitor(reads, monkeypatch):
+    """Another size was another key, and so another process: one visitor took all the memory there is."""
+    at_most(monkeypatch, readers=2)
+    all_of_a = [reads.start("a", way, 16 + k) for k, way in enumerate(("shown", "loaded", "submitted"))]
+    others = [reads.start(who, "shown", 16) for who in "bcd"]
+    end = time.monotonic() + 10
+    while len(reads.at_work) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    reads.goes_on.set()
+    assert all("it was read" in one.result(20) for one in (*all_of_a, *others))
+    assert reads.most == {"of all": 2, "of one": 1} and turns._AT_WORK == turns._IN_LINE == []
+
+
+def test_who_waits_too_long_or_too_often_to_have_a_set_read_is_told_so(reads, monkeypatch):
+    at_most(monkeypatch, readers=1, reading=0.5)
+    monkeypatch.setattr(turns, "WAITING", 2)
+    first = reads.start("a", "shown", 16)
+    while not reads.at_work:
+        time.sleep(0.01)
+    late = [reads.start("b", "shown", 16 + k) for k in range(3)]
+    said = sorted(one.result(20).split(", ")[0] for one in late)
+    assert ["wait to be read already" in said[k] for k in range(3)] == [True, False, False], said
+    assert "this app reads as many sets as it can" in said[1] and reads.at_work == ["a"]
+    reads.goes_on.set()
+    assert "it was read" in first.result(20) and turns._IN_LINE == []
+
+
+def test_who_cancels_waits_no_more_and_an_own_machine_has_no_turns(store, monkeypatch):
+    at_most(monkeypatch, readers=0)
+    with pytest.raises(Cancelled), turns.turn("biased", lambda: True):
+        pass
+    assert turns._IN_LINE == []
+    gate.open_door(False, store.home())
+    at_most(monkeypatch, readers=0)
+    with turns.turn("biased", lambda: True):
+        assert turns._AT_WORK == []
 
 
 @pytest.mark.parametrize("name", [".. <b>=1;x.zip", ".hidden.zip", "a\nb.zip", "x" * 200 + ".zip", "ä 1 (2).zip"])

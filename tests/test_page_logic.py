@@ -23,7 +23,7 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setenv("TIW_HOME", str(tmp_path / "home"))
     from ui import loading, pictures, store
 
-    def here(*given, limits, on_progress=None, cancelled=None):
+    def here(*given, limits, turn, on_progress=None, cancelled=None):
         return load_set(*given, limits=limits, on_progress=on_progress)
 
     for module in (loading, pictures):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
+import time
 from collections.abc import Callable
 from itertools import accumulate
 
 from . import gate
 
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+BODY_SECONDS = 30.0  # that a body may take to come; an upload has a second more for every SLOWEST bytes
+SLOWEST = 32 * 1024
 STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -55,6 +59,24 @@ def _no_address(found: dict) -> dict:
     if isinstance(found.get("path"), str) and "://" in found["path"]:
         raise ValueError
     return found
+
+
+def in_time(receive: Callable, seconds: float) -> Callable:
+    """The body as it comes, all of it within this time."""
+    end, ended = time.monotonic() + seconds, False
+
+    async def next_part() -> dict:
+        nonlocal ended
+        if ended:  # what comes now is the news that the client has gone
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), end - time.monotonic())
+        except asyncio.TimeoutError as late:
+            raise Refused(408, "The request took too long to arrive: send it again.") from late
+        ended = not message.get("more_body")
+        return message
+
+    return next_part
 
 
 async def whole(receive: Callable, most: int) -> bytes:

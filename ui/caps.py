@@ -61,6 +61,7 @@ class Caps:
     pixels: int = 1 << 40  # of a set, all its images together
     reading: float = 1800.0  # seconds that a set may take to be read
     run_minutes: float = math.inf  # that a run may work, whatever it does
+    readers: int = 1000  # sets that a public app reads at once, one of a visitor's
     kept_hours: float = math.inf  # of runs and uploads
 
     def of_sets(self) -> Limits:
@@ -98,6 +99,7 @@ PUBLIC = Caps(
     pixels=100_000_000,
     reading=60.0,
     run_minutes=30.0,
+    readers=3,
     kept_hours=24.0,
 )
 

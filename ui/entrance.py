@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import shutil
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
-from . import caps, gate
-from .bodies import Refused, again, check_json, counted, whole
+from . import caps, gate, keeping
+from .bodies import BODY_SECONDS, SLOWEST, Refused, again, check_json, counted, in_time, whole
 
 COOKIE = "tiw-visitor"
 HEADER = b"x-tiw-visitor"  # the cookie's value, for clients that keep no cookies
@@ -60,6 +62,7 @@ class Gate:
         self._newcomers = Bucket(own.newcomers, 30 * own.newcomers)
         self._bytes = Bucket(own.disk / 3600, own.disk)
         self._open: Counter[str] = Counter()
+        self._coming = 0  # bytes that the uploads which are open said they would bring
         self._sessions: OrderedDict[str, str] = OrderedDict()  # of open pages, and whose each is; the last 10,000
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
@@ -78,12 +81,11 @@ class Gate:
                 await _answer(_with_headers(send, "", begun), 200, "")
                 return
             who, cookie = self._identify(scope, headers)
-            if who and self._open[who] >= gate.DOOR.caps.at_once:
-                raise Refused(429, "Too many requests of yours are open: close some pages.")
-            if not FREE.match(scope["path"]) and not self._requests.take(who):
-                raise Refused(429, "That was too fast: wait a moment.")
-            receive = await self._checked_body(scope, headers, receive, who)
-            await self._pass_on(scope, receive, _with_headers(send, cookie, begun), who)
+            with self._counted_as_open(scope, headers, who):
+                if not FREE.match(scope["path"]) and not self._requests.take(who):
+                    raise Refused(429, "That was too fast: wait a moment.")
+                receive = await self._checked_body(scope, headers, receive, who)
+                await self._pass_on(scope, receive, _with_headers(send, cookie, begun), who)
         except Refused as no:
             if not begun:
                 await _answer(_with_headers(send, "", begun), no.status, no.sentence)
@@ -96,14 +98,27 @@ class Gate:
     async def _pass_on(self, scope: dict, receive: Callable, send: Callable, who: str) -> None:
         scope[gate.KEY] = who
         token = gate.HERE.set(who)
-        self._open[who] += 1
         try:
             await self.app(scope, receive, send)
         finally:
             gate.HERE.reset(token)
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+
+    @contextmanager
+    def _counted_as_open(self, scope: dict, headers: dict[bytes, bytes], who: str) -> Iterator[None]:
+        """From before its body is read, so that a slow body counts, to the end of its answer. Whoever has no name counts by address."""
+        coming = (_length(headers) or 0) if scope["path"] == UPLOAD else 0
+        key = f"address {_address(scope)}" if who == gate.NOBODY else who
+        if self._open[key] >= gate.DOOR.caps.at_once and not _asks_health(scope):
+            raise Refused(429, "Too many requests of yours are open: close some pages.")
+        self._open[key] += 1
+        self._coming += coming
+        try:
+            yield
+        finally:
+            self._coming -= coming
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
 
     def _identify(self, scope: dict, headers: dict[bytes, bytes]) -> tuple[str, str]:
         """The visitor, and a cookie to give them. A private app has one; a public one knows its visitors by their login, or by a cookie."""
@@ -120,8 +135,7 @@ class Gate:
             return gate.NOBODY, ""
         if scope["method"] == "POST" and not scope["path"].startswith(("/login", "/gradio_api/mcp")):
             raise Refused(401, "No visitor is known by this request: open the page first, and let it keep its cookie.")
-        address = (scope.get("client") or ("", 0))[0]
-        if not self._newcomers.take(address):
+        if not self._newcomers.take(_address(scope)):
             raise Refused(429, "Too many new visitors from this address: wait a moment.")
         name = secrets.token_hex(16)
         return f"visitor {name}", _cookie(gate.signed(name))
@@ -130,21 +144,29 @@ class Gate:
         if scope["method"] != "POST":
             self._check_sessions(scope, None, who)
             return receive
-        length = headers.get(b"content-length", b"")
-        said = int(length) if re.fullmatch(rb"\d{1,15}", length) else None
+        said = _length(headers)
         if scope["path"] == UPLOAD:
             if said is None:
                 raise Refused(411, "The length of the upload is not given.")
             _check_upload(said)
+            await self._check_room()
             if not self._bytes.take(who, said):
                 raise Refused(429, f"That is more than {gate.DOOR.caps.disk // caps.MB:,} MB in an hour: wait, or use the demo.")
-            return counted(receive, said)
+            return counted(in_time(receive, BODY_SECONDS + said / SLOWEST), said)
         if (said or 0) > gate.DOOR.caps.body:
             raise Refused(413, f"The request is larger than {gate.DOOR.caps.body:,} bytes.")
-        body = await whole(receive, gate.DOOR.caps.body)
+        body = await whole(in_time(receive, BODY_SECONDS), gate.DOOR.caps.body)
         if scope["path"] != "/login" and body:
             self._check_sessions(scope, check_json(body), who)
         return again(body, receive)
+
+    async def _check_room(self) -> None:
+        """A new cookie brings a new quota: before a byte of an upload is taken there must be room in what all visitors share. An upload
+        that is open counts with all that it said, and what has come of it once more, so that no crowd gets ahead of the count."""
+        if gate.DOOR.public and gate.DOOR.home is not None:
+            kept = await asyncio.to_thread(keeping.on_disk, gate.DOOR.home)
+            if kept + self._coming > gate.DOOR.caps.disk_all:
+                raise Refused(507, "This app keeps as much as it can: try again later, or use the demo.")
 
     def _check_sessions(self, scope: dict, said: object, who: str) -> None:
         """A session is one open page: it keeps the page's values and hears what its events answer. Its name is the browser's choice, and
@@ -160,6 +182,15 @@ class Gate:
             self._sessions.move_to_end(session)
         while len(self._sessions) > 10_000:
             self._sessions.popitem(last=False)
+
+
+def _address(scope: dict) -> str:
+    return (scope.get("client") or ("", 0))[0]
+
+
+def _asks_health(scope: dict) -> bool:
+    """Whoever watches over the app starts it anew where this is refused."""
+    return scope["path"] == "/tiw/health" and scope["method"] != "POST"
 
 
 def _check_host(headers: dict[bytes, bytes]) -> None:
@@ -184,6 +215,12 @@ def _check_path(scope: dict) -> None:
         raise Refused(405, "This app does not answer that.")
     if len(scope["path"].encode()) > MOST_PATH or not allowed.fullmatch(scope["path"]):
         raise Refused(404, "There is nothing here.")
+
+
+def _length(headers: dict[bytes, bytes]) -> int | None:
+    """What a request says of its body, if it says anything that is a length."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if re.fullmatch(rb"\d{1,15}", length) else None
 
 
 def _check_upload(length: int) -> None:

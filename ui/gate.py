@@ -11,6 +11,7 @@ import re
 import secrets
 import sys
 import time
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,16 +99,31 @@ def open_door(is_public: bool, home: Path | None = None, host: str = "", more_ho
 def read_secret(home: Path) -> bytes:
     """The key that signs cookies: made at the first start, kept where only this user can read it."""
     path = home / "secret"
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        path.chmod(0o600)
-    kept = path.read_text().strip()
-    if not re.fullmatch("[0-9a-f]{64}", kept):  # a full disk cut it off: cookies signed with an empty key would be anybody's
+    while (kept := _kept(path)) is None:
+        _offer(path, secrets.token_hex(32))
+    path.chmod(0o600)
+    return kept
+
+
+def _kept(path: Path) -> bytes | None:
+    """The key in this file, which goes if there is none in it: cookies signed with an empty key would be anybody's."""
+    with suppress(FileNotFoundError):
+        if re.fullmatch("[0-9a-f]{64}", text := path.read_text().strip()):
+            return bytes.fromhex(text)
         path.unlink()
-        return read_secret(home)
-    return bytes.fromhex(kept)
+    return None
+
+
+def _offer(path: Path, text: str) -> None:
+    """Write this file whole, or leave the one of a process that was first: nobody ever reads half a key."""
+    fresh = path.with_name(f"secret.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def signed(name: str) -> str:

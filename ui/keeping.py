@@ -22,6 +22,7 @@ from .store import STARTING, home, jobs, named, owner_of
 ARCHIVES = (".zip", ".npz", ".parquet")  # an upload that is a set by itself
 # What some file system has no name for, or a spreadsheet takes for its own; all else of a name is kept.
 NO_NAME = re.compile(r'[\\/:*?"<>|;=\x00-\x1f\x7f-\x9f]')
+ON_THE_WAY = 3600.0  # seconds that an upload or a temporary file has until it is kept or done with
 UPLOAD_ID = re.compile(r"uploads/([0-9a-f]{32})")
 
 
@@ -87,7 +88,16 @@ def uploads() -> list[Path]:
 
 
 def _size(folders: list[Path]) -> int:
-    return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    found = 0
+    for file in (file for folder in folders for file in folder.rglob("*")):
+        with suppress(FileNotFoundError):  # on its way to another folder
+            found += file.stat().st_size if file.is_file() else 0
+    return found
+
+
+def on_disk(home: Path) -> int:
+    """Bytes of everybody's uploads, those on their way among them."""
+    return _size([home / "uploads", home / "incoming"])
 
 
 def needed_uploads() -> set[str]:
@@ -104,7 +114,7 @@ def needed_uploads() -> set[str]:
 
 def sweep() -> None:
     """Delete what is older than this app keeps: runs that have ended, uploads that no run needs, the pixels that were read from them and
-    their features, what was uploaded and never used."""
+    their features, what was uploaded and never used, temporary files that were left."""
     oldest = time.time() - 3600 * gate.limits().kept_hours
     for run in jobs().runs():
         if run.status().get("state") not in BUSY and _touched(run.path) < oldest:
@@ -118,15 +128,24 @@ def sweep() -> None:
             gate.log("swept", upload=folder.name)
     forget_sets(oldest)
     forget_features(oldest)
-    incoming = home() / "incoming"
-    for folder in incoming.iterdir() if incoming.is_dir() else ():
-        if _touched(folder) < time.time() - 3600:
-            shutil.rmtree(folder, ignore_errors=True)
+    for name in ("incoming", "temporary"):
+        _clear(home() / name, time.time() - ON_THE_WAY)
+
+
+def _clear(folder: Path, oldest: float) -> None:
+    """Delete what lies in this folder and has not changed since `oldest`: a file that broke off, too."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if _touched(entry) >= oldest:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _touched(folder: Path) -> float:
     """When anything in it last changed; a folder that has gone meanwhile is as new as can be."""
     try:
-        return max(entry.stat().st_mtime for entry in (folder, *folder.iterdir()))
+        return max(entry.lstat().st_mtime for entry in (folder, *(folder.rglob("*") if folder.is_dir() else ())))
     except OSError:
         return time.time()

@@ -14,6 +14,7 @@ from tiw.data import ImageSet, estimate, load_in_child
 
 from . import caps, gate, html, pictures, store, words
 from .sets import NAMES, Found, problems, warnings
+from .turns import turn
 
 LOOK = 0.3  # seconds between two looks of the page
 
@@ -51,7 +52,7 @@ class Reading:
             self.done[role] = (done, total)
 
         limits = gate.limits().of_sets()
-        how = {"limits": limits, "on_progress": on_progress, "cancelled": self.stop.is_set}
+        how = {"limits": limits, "on_progress": on_progress, "cancelled": self.stop.is_set, "turn": turn}
         load_in_child(place, role, 0, sets["resolution"], sets["skip_bad"], **how)
         return pictures.open_set(sets, role)
 

@@ -147,7 +147,7 @@ def _for_strangers() -> None:
         )
         if gate.on_space():
             gr.DuplicateButton("Duplicate this Space", size="sm", elem_classes="tiw-go")
-        if os.environ.get("OAUTH_CLIENT_ID"):  # the Space has asked for logins: hf_oauth
+        if gate.on_space() and os.environ.get("OAUTH_CLIENT_ID"):  # elsewhere Gradio logs everyone in as this machine's own user
             gr.LoginButton(size="sm", elem_classes="tiw-go")
 
 

@@ -18,6 +18,7 @@ from tiw.pictures import contact_sheet
 from tiw.run.thumbnails import Thumbnails
 
 from . import caps, gate, store
+from .turns import turn
 
 ROLES = ("biased", "reference")
 SPRITE_COLUMNS = 50
@@ -45,7 +46,7 @@ def image_set(path: str, role: str, references: int, resolution: int, skip_bad: 
     if path == "demo":
         with _DEMO:
             return load_set(path, role, references, resolution)
-    return load_in_child(path, role, references, resolution, skip_bad, limits=gate.limits().of_sets())
+    return load_in_child(path, role, references, resolution, skip_bad, limits=gate.limits().of_sets(), turn=turn)
 
 
 def open_set(sets: dict, role: str) -> ImageSet:

@@ -19,6 +19,7 @@ from tiw.run.names import OWNER, RESULT
 from tiw.run.queue import Jobs
 
 from . import caps, gate, words
+from .turns import turn
 
 MOST_LINES = 2000
 NAME = re.compile(r"(upload|run):([0-9a-f]{32})(?:/([^/\\\0]{1,100}))?")
@@ -199,7 +200,8 @@ def _check_sets(options: object) -> None:
     """In a public app a visitor's images are read with bounds on time and memory before a run, which has none, may read them."""
     for role in ("biased", "reference", "data", "labels", "heldout") if gate.public() else ():
         if (place := getattr(options, role, "")) not in caps.NAMED:
-            load_in_child(place, role, resolution=options.resolution, skip_bad=options.skip_bad, limits=gate.limits().of_sets())
+            how = {"resolution": options.resolution, "skip_bad": options.skip_bad, "limits": gate.limits().of_sets()}
+            load_in_child(place, role, **how, turn=turn)
 
 
 def _check_waiting() -> None:

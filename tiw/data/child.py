@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -55,33 +56,45 @@ def load_in_child(
     limits: Limits,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
+    turn: Callable[[str, Callable[[], bool]], AbstractContextManager] = lambda role, cancelled: nullcontext(),
 ) -> ImageSet:
     """As `load_set`, but decoded by another process that cannot take more memory or time than `limits` allow, and kept for the next time.
 
     Who asks for a set that another thread or process is reading waits for it. on_progress: called with (images read, images). cancelled:
-    asked ten times a second; Cancelled is raised when it says so. Raises UserInputError as `load_images` does, and for what is too costly.
+    asked ten times a second; Cancelled is raised when it says so. turn: called with (role, cancelled) where the set must be read first, and
+    entered until it is. Raises UserInputError as `load_images` does, and for what is too costly.
     """
     source = str(demo_path(role)) if path == "demo" else path
     wanted = {"path": source, "resolution": resolution, "skip_bad": skip_bad, "field": role, "limits": asdict(limits)}
     key = hashlib.sha256(json.dumps([FILE_COLUMNS, wanted, source_stamp(source, role)], sort_keys=True).encode()).hexdigest()[:32]
     home = cache_folder() / "sets"
     home.mkdir(parents=True, exist_ok=True)
-    folder, lock = home / key, FileLock(home / f"{key}.lock")
+    folder = home / key
+    if not (folder / ABOUT).is_file():
+        with turn(role, cancelled):
+            _read_once(folder, wanted, limits, role, on_progress, cancelled)
+    os.utime(folder / ABOUT)
+    images = _mapped(folder)
+    if path == "demo":
+        images = replace(images, name=f"demo {role}")
+    return choose_references(images, references)
+
+
+def _read_once(
+    folder: Path, wanted: dict, limits: Limits, role: str, on_progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+) -> None:
+    """Have a child read the set, or wait for whoever has begun to."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
     while not (folder / ABOUT).is_file():
         if cancelled():
             raise Cancelled
         try:
             with lock.acquire(timeout=WAIT):
                 if not (folder / ABOUT).is_file():
-                    _make_room(home, keep=key)
+                    _make_room(folder.parent, keep=folder.name)
                     _run(folder, wanted, limits, role, on_progress, cancelled)
         except Timeout:
             continue
-    os.utime(folder / ABOUT)
-    images = _mapped(folder)
-    if path == "demo":
-        images = replace(images, name=f"demo {role}")
-    return choose_references(images, references)
 
 
 def _run(
