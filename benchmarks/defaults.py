@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 import made  # noqa: E402
 import numpy as np  # noqa: E402
 import sets  # noqa: E402
+import versus  # noqa: E402
 
 import tiw  # noqa: E402
 from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, neighbour_shares  # noqa: E402
@@ -80,23 +81,7 @@ def summary() -> str:
         others = [found[key] for key in found if key[:2] == (of_set, n) and key[2] != seed]
         alone = min(ALONE, key=lambda method: np.mean([rows[method]["fairness_discrepancy"] for rows in others]))
         rows.append((n, own["TIW-DSM"], own[alone]))
-    few = [row for row in rows if row[0] <= 100]
-    kinds = {
-        "shares: nearer, or further by no more than sampling explains": (_no_further, rows),
-        "shares: nearer": (lambda a, b: a["fairness_discrepancy"] < b["fairness_discrepancy"], rows),
-        "Frechet distance lower, up to 100 references": (lambda a, b: a["frechet_distance"] < b["frechet_distance"], few),
-        "recall higher, up to 100 references": (lambda a, b: a["recall"] > b["recall"], few),
-        "copies less, up to 100 references": (lambda a, b: a["closer_to_reference"] < b["closer_to_reference"], few),
-    }
-    lines = [f"| {name} | {sum(holds(a, b) for _, a, b in of)} of {len(of)} |" for name, (holds, of) in kinds.items()]
-    return "\n".join(["| TIW-DSM against the reference alone | draws |", "|---|---|", *lines])
-
-
-def _no_further(one: dict, other: dict) -> bool:
-    """Whether 95 % of redrawn samples leave room for `one` to be as near to even shares as `other`."""
-    rng = np.random.default_rng(0)
-    drawn = [np.linalg.norm(rng.multinomial(row["n"], row["shares"], 4000) / row["n"] - 0.25, axis=1) for row in (one, other)]
-    return bool(np.quantile(drawn[0] - drawn[1], 0.025) <= 0)
+    return versus.table(rows)
 
 
 def main() -> None:

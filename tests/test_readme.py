@@ -42,6 +42,17 @@ def test_the_tables_of_the_made_sets_are_the_committed_results(monkeypatch):
     assert text.split("<!-- own images -->")[1].split("<!-- end -->")[0].strip() == benchmark("own_images").table()
 
 
+def test_what_the_page_tells_of_the_smallest_group_and_the_meter_is_in_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    text = " ".join((ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8").split())
+    rows = [of["TIW-DSM"] for of in benchmark("defaults").results().values()]
+    smallest = min(min(row["shares"]) for row in rows)
+    assert len(rows) == 36 and smallest > 0.125  # half of the 25 % that each group should have
+    assert f"none of the 36 draws. The smallest stands at {smallest:.0%}".replace("%", " %") in text
+    meter = [row["gap_closed"] for row in rows if row["gap_closed"] is not None]
+    assert f"reads {min(meter):.1f} to {max(meter):.1f} and names a group in {sum(bool(row['lagging']) for row in rows)} draw" in text
+
+
 def test_the_tables_of_the_methods_are_the_committed_results(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     page = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
