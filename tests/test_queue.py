@@ -675,7 +675,7 @@ def test_kill_9_of_the_app_ends_its_child_within_seconds(home):
     jobs = Jobs(home, child_command)
     try:
         wait_for(lambda: not running.at_work(), 30)
-        assert running.status()["state"] == "stopped"
+        assert running.status()["state"] == "stopped" and "app was closed or ended" in running.status()["message"]
         assert sorted(run.state for run in jobs.listing()) == ["interrupted", "stopped"]
         jobs.resume(running.path.name)
         done = len(running.read_lines("steps.jsonl"))

@@ -89,7 +89,7 @@ def _end_with_app(run: RunFolder) -> None:
             while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
                 time.sleep(1)
         with suppress(OSError):
-            run.request_stop()
+            run.request_stop("The app was closed or ended while it worked.")
         time.sleep(LAST_WORDS)
         os._exit(1)
 
@@ -110,7 +110,7 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
     except (Stopped, processes.FirstEnded):
         if time.monotonic() > folder.SLICE_ENDS and not run.stop_asked():
             return 0, {"state": "queued", "stage": "Waiting for its next slice of time"}
-        return 0, {"state": "stopped", "stage": "Stopped"}
+        return 0, {"state": "stopped", "stage": "Stopped", "message": run.stop_reason()}
     except UserInputError as error:
         return 2, {"state": "failed", "stage": "Failed", "message": str(error), "offers": error.offers}
     except Exception as error:

@@ -155,10 +155,11 @@ class RunFolder:
         """Say that a checkpoint holds this step: what is lost when the process is killed."""
         (self.parent or self).write_status(lasting=False, saved=step)
 
-    def request_stop(self) -> None:
-        """Ask whoever works on the run to save its state and end. The time of the first request stands."""
+    def request_stop(self, why: str = "") -> None:
+        """Ask whoever works on the run to save its state and end. The first request stands, with its time and its reason: nobody needs to
+        be told one of their own."""
         if not self.stop_asked():
-            (self.path / names.STOP).touch()
+            (self.path / names.STOP).write_text(why, encoding="utf-8")
             if (self.path / names.STATUS).exists():
                 os.utime(self.path / names.STATUS)  # those who watch the file learn of it
 
@@ -169,6 +170,13 @@ class RunFolder:
     def stop_asked(self) -> bool:
         """Whether somebody asked this very run to stop."""
         return (self.path / names.STOP).exists()
+
+    def stop_reason(self) -> str:
+        """Why it was asked to stop; empty where whoever asked knows."""
+        try:
+            return (self.path / names.STOP).read_text(encoding="utf-8")
+        except OSError:
+            return ""
 
     def forget_stop(self) -> None:
         """Take a request to stop back, before the run is taken up again."""

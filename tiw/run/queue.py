@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -276,13 +275,10 @@ class Jobs:
 
     def _finish(self, run: RunFolder, child: subprocess.Popen) -> None:
         """Wait for the end of a run's child, and close its account."""
-        began = time.monotonic()
         silent = supervise(run, child, lambda: self._let_pass(run, child), 60 * self._allowed)
         with self._changed:
             with suppress(OSError):  # a full disk must not end the worker
                 close_account(run, child.returncode, silent, self._closed)
-                if time.monotonic() - began > 60 * self._allowed and run.written_status()["state"] == "stopped":
-                    run.write_status(message=f"It was stopped after {self._allowed:g} minutes: here no run takes longer.")
             self._current = None
             self._changed.notify_all()
 

@@ -41,9 +41,7 @@ def spawn(run: RunFolder, command: list[str]) -> subprocess.Popen:
     return child
 
 
-def supervise(
-    run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False, allowed: float = math.inf
-) -> float:
+def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False, allowed: float = math.inf) -> float:
     """Wait for the end of the child. One that was asked to stop is let finish while it gives signs of work; ended when it has given none
     for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0.
 
@@ -59,7 +57,8 @@ def supervise(
                 seen = time.monotonic()
             now, latest = time.monotonic(), _signs(run.path)
             if now - began > allowed:
-                run.request_stop()
+                with suppress(OSError):  # a full disk
+                    run.request_stop(f"It was stopped after {allowed / 60:g} minutes: no run may take longer here.")
             if latest != signs:
                 longest = 0.0 if signs is None else max(longest, now - seen)
                 signs, seen = latest, now
