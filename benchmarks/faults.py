@@ -83,7 +83,7 @@ def kill_worker(home: Path, images: Path) -> tuple[str, bool]:
 
 
 def kill_app(home: Path, images: Path) -> tuple[str, bool]:
-    """Its run's process ends within ten seconds; the next app shows the run as interrupted or stopped, and resumes it."""
+    """Its run's process ends within ten seconds; the next app says why the run was interrupted or stopped, and resumes it."""
     with studio(home, child="") as address, closing(Visitor(address)) as visitor:
         run, folder = training(visitor, home, images)
         child = child_of(folder)
@@ -96,17 +96,21 @@ def kill_app(home: Path, images: Path) -> tuple[str, bool]:
         status = visitor.api("run_status", run=run)
         visitor.api("resume_run", run=run)
         wait(lambda: visitor.api("run_status", run=run)["state"] == "running")
-    good = gone and took < 10 and status["state"] in ("interrupted", "stopped")
+    good = gone and took < 10 and status["state"] in ("interrupted", "stopped") and bool(status["message"])
     return f"its child ended after {took:.1f} s; the next app says {status['state']}: {status['message']} Resumed: went on.", good
 
 
 def full_disk(home: Path, images: Path) -> tuple[str, bool]:
     """The run fails with a sentence about the disk and is not left running; other runs are still shown."""
+    with studio(home, child="") as address, closing(Visitor(address)) as visitor:
+        before = visitor.api("train", data=str(images), preset="tiny", steps=10, batch_size=16)
+        ended(visitor, before)
     with studio(home, child="", code=SMALL_DISK.replace("MOST", str(200_000))) as address, closing(Visitor(address)) as visitor:
         run = visitor.api("train", data=str(images), preset="tiny", steps=40, batch_size=16)
         status = ended(visitor, run)
-        listed = visitor.api("runs")
-        return f"{status['state']}: {status['message']}", status["state"] in ("failed", "interrupted") and len(listed) == 1
+        listed = {found["id"]: found["state"] for found in visitor.api("runs")}
+        good = status["state"] == "failed" and "disk is full" in status["message"] and listed.get(before) == "finished"
+        return f"{status['state']}: {status['message']}", good
 
 
 def no_write_access(home: Path, images: Path) -> tuple[str, bool]:

@@ -14,7 +14,7 @@ import pytest
 
 from tiw.errors import UserInputError
 from tiw.run.options import OPTIONS
-from ui import caps, entrance, gate, wire
+from ui import app, caps, entrance, gate, wire
 
 
 @pytest.fixture
@@ -287,10 +287,13 @@ def test_a_usual_body_passes(body):
         ("0.0.0.0", "evil.example", False),
         ("0.0.0.0", "1.2.3.4.evil.example", False),
         ("0.0.0.0", "proxy.example", True),
+        ("127.0.0.1", "abc123.gradio.live", True),
+        ("127.0.0.1", "gradio.live", False),
+        ("127.0.0.1", "evilgradio.live", False),
     ],
 )
 def test_a_private_app_goes_by_its_own_names_only(opened, listening, host, allowed):
-    opened(False, host=listening, more_hosts=("proxy.example",))
+    opened(False, host=listening, more_hosts=("proxy.example", app.TUNNEL))
     assert status("GET", "/", {"host": host}) == (200 if allowed else 421)
 
 

@@ -26,6 +26,7 @@ from tiw.errors import UserInputError
 
 from . import caps, entrance, gate, keeping, page, routes, store, theme
 
+TUNNEL = ".gradio.live"  # what the addresses of `--share` end in
 SWEEP_SECONDS = 600.0
 
 
@@ -96,6 +97,8 @@ def serve(args: argparse.Namespace, **more: object) -> str:
         print(f"Another TIW Studio is at work in {store.home()}: this one shows its runs and starts none.", file=sys.stderr)
     write_only_at_home()
     hosts = tuple(name.strip().lower() for name in args.hosts.split(",") if name.strip())
+    if args.share:  # only with a password where the app is private, so that a page that has its name resolve to us gets nothing
+        hosts += (TUNNEL,)
     door = gate.open_door(args.public, store.home(), args.host, hosts, args.mcp)
     gate.log_to_stderr()
     if door.public:

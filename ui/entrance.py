@@ -205,8 +205,10 @@ def _check_host(headers: dict[bytes, bytes]) -> None:
 
 
 def _ours(host: str) -> bool:
-    name = re.sub(r":\d*$", "", host).strip("[]").lower()
-    return name in gate.DOOR.hosts or ("*" in gate.DOOR.hosts and bool(re.fullmatch(r"[\d.]+|[0-9a-f:]*:[0-9a-f:.]*", name)))
+    name, hosts = re.sub(r":\d*$", "", host).strip("[]").lower(), gate.DOOR.hosts
+    if name in hosts or any(known.startswith(".") and name.endswith(known) for known in hosts):
+        return True
+    return "*" in hosts and bool(re.fullmatch(r"[\d.]+|[0-9a-f:]*:[0-9a-f:.]*", name))
 
 
 def _check_path(scope: dict) -> None:
