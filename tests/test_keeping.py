@@ -300,6 +300,18 @@ def test_few_runs_wait_whoever_asked_for_them(store, monkeypatch):
         store._check_waiting()
 
 
+def test_a_visitors_runs_take_no_more_of_the_disk_than_is_theirs(store, monkeypatch):
+    """Uploads were counted alone: a day of runs, each with its checkpoints and models, filled the disk of all."""
+    run = audit_of(store, "a")
+    (run / "owner").write_text("visitor x")
+    (run / "checkpoint.safetensors").write_bytes(bytes(3 << 20))
+    monkeypatch.setattr(gate, "DOOR", replace(gate.DOOR, caps=replace(gate.DOOR.caps, disk_runs=2 << 20)))
+    with acting("visitor x"), pytest.raises(UserInputError, match="yours take 3 MB, and 2 MB are allowed"):
+        store.submit("audit")
+    with acting("visitor y"):
+        store.submit("audit")
+
+
 def test_who_may_not_start_a_run_has_no_sets_read(store, monkeypatch):
     """Refused after a minute of reading, ten requests kept ten processes busy for it."""
     monkeypatch.setattr(store, "load_in_child", lambda *_, **__: pytest.fail("a set was read"))

@@ -56,6 +56,7 @@ class Caps:
     uploads_all: int = 1000
     disk: int = 1 << 40  # bytes of a visitor's uploads
     disk_all: int = 1 << 40
+    disk_runs: int = 1 << 50  # bytes of a visitor's runs
     reserve: int = 500 * MB  # of the disk that uploads leave free
     images: int = 10_000_000  # of a set
     pixels: int = 1 << 40  # of a set, all its images together
@@ -95,6 +96,7 @@ PUBLIC = Caps(
     uploads_all=400,
     disk=150 * MB,
     disk_all=4096 * MB,
+    disk_runs=1024 * MB,
     images=20_000,
     pixels=100_000_000,
     reading=60.0,

@@ -188,6 +188,7 @@ def submit(kind: str, **fields: object) -> str:
     may not ask for: nothing has been done then."""
     options = caps.options(kind, fields, gate.limits(), located)
     _check_waiting()  # before the sets are read, which takes time
+    _check_room()
     _check_sets(options)
     with STARTING:
         _check_waiting()
@@ -211,6 +212,14 @@ def _check_waiting() -> None:
         raise UserInputError("run", f"{gate.limits().waiting} of yours have not finished", "wait for one, or stop it")
     if len(waiting) >= gate.limits().waiting_all:
         raise UserInputError("run", "too many are waiting here already", "try again later")
+
+
+def _check_room() -> None:
+    """What a visitor's runs have written stays until they are swept."""
+    taken = sum(jobs().index.size(run.id) for run in jobs().listing() if gate.may_change(run.owner))
+    if taken >= gate.limits().disk_runs:
+        found = f"yours take {taken >> 20} MB, and {gate.limits().disk_runs >> 20} MB are allowed"
+        raise UserInputError("run", found, "delete some of them")
 
 
 def matching_audit(sets: dict) -> str:
