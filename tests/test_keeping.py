@@ -300,6 +300,11 @@ def test_few_runs_wait_whoever_asked_for_them(store, monkeypatch):
         store._check_waiting()
 
 
+def test_runs_are_bounded_in_time_though_the_queue_is_there_before_the_door(store):
+    """The app makes its queue first: its home is where the door's key lies."""
+    assert store.jobs()._allowed() == gate.limits().run_minutes == 30
+
+
 def test_a_visitors_runs_take_no_more_of_the_disk_than_is_theirs(store, monkeypatch):
     """Uploads were counted alone: a day of runs, each with its checkpoints and models, filled the disk of all."""
     run = audit_of(store, "a")

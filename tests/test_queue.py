@@ -541,7 +541,7 @@ def test_a_child_that_was_not_asked_to_stop_may_be_silent_for_ever(supervised):
 
 def test_a_run_that_takes_longer_than_is_allowed_is_stopped_and_says_so(home):
     """Minutes bound a training alone: a thousand steps of a large batch, or a comparison, took a public app's only worker for hours."""
-    queue = Jobs(home, child_command, allowed=0.02)
+    queue = Jobs(home, child_command, allowed=lambda: 0.02)
     try:
         run_id = queue.submit("debias", DebiasOptions(seed=FOREVER))
         wait_for(lambda: queue.open(run_id).status()["state"] == "stopped" and queue.open(run_id).status()["message"])

@@ -40,7 +40,7 @@ class Jobs:
 
     Only one app on a home works there (`owner`); another shows its runs, and takes over once the first is gone and it is asked to work.
     `command(run)` is the child's command line. Without `worker` nothing is worked off but by
-    `work_on`. A run that has worked for `allowed` minutes is stopped. Raises UserInputError for a home that cannot be written.
+    `work_on`. A run that has worked for `allowed()` minutes is stopped. Raises UserInputError for a home that cannot be written.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Jobs:
         home: str | Path | None = None,
         command: Callable[[RunFolder], list[str]] | None = None,
         worker: bool = True,
-        allowed: float = math.inf,
+        allowed: Callable[[], float] = lambda: math.inf,
     ):
         home = Path(home or os.environ.get("TIW_HOME") or Path.home() / ".tiw").expanduser().resolve()
         self.folder = home / "runs"
@@ -275,7 +275,7 @@ class Jobs:
 
     def _finish(self, run: RunFolder, child: subprocess.Popen) -> None:
         """Wait for the end of a run's child, and close its account."""
-        silent = supervise(run, child, lambda: self._let_pass(run, child), 60 * self._allowed)
+        silent = supervise(run, child, lambda: self._let_pass(run, child), 60 * self._allowed())
         with self._changed:
             with suppress(OSError):  # a full disk must not end the worker
                 close_account(run, child.returncode, silent, self._closed)
