@@ -481,6 +481,18 @@ def test_a_child_that_dies_by_itself_leaves_its_last_words(jobs):
     assert jobs.open(run_id).status()["message"] == "Its process ended with code 3: a last word"
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the cores are shared among processes here, not among sessions")
+def test_the_page_goes_before_a_run_where_the_cores_are_shared_among_sessions(run):
+    """A child has a session of its own. Linux then gives it as much as the app and all that its user does, however nice it is."""
+    child = supervise.spawn(run, [sys.executable, "-c", "input()"])
+    try:
+        assert psutil.Process(child.pid).nice() == supervise.BEHIND
+        assert Path(f"/proc/{child.pid}/autogroup").read_text().endswith(f"nice {supervise.BEHIND}\n")
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_one_that_does_not_listen_is_ended(jobs, monkeypatch):
     monkeypatch.setattr(supervise, "SILENCE", 0.1)
     run_id = jobs.submit("audit", AuditOptions(seed=99))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from tiw.choices import WITH_RATIO
-from tiw.run.queue import RESUMABLE
+from tiw.run.index import RESUMABLE
 from tiw.sentences import too_far
 
 from . import charts, html, store, theme, words

@@ -14,12 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..choices import TRAINING
 from ..errors import UserInputError
 from . import names
 from .folder import RunFolder
 
 UNREADABLE = "unreadable"  # the kind of a folder that holds no run which this version can read
 BUSY = ("queued", "running", "stopping")
+RESUMABLE = ("stopped", "interrupted", "failed")
 WHOLE_SECONDS = 30.0  # between two readings of all runs at most
 SETTLED_SECONDS = 2.0  # a time stamp so old will be another one at the next change
 STAMPED = (names.CONFIG, names.OWNER, names.STATUS, names.STOP, names.RESULT, names.ABOUT)
@@ -46,6 +48,11 @@ class RunSummary:
     @property
     def busy(self) -> bool:
         return self.state in BUSY
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it works, waits or can be taken up again."""
+        return self.busy or (self.state in RESUMABLE and self.kind in TRAINING)
 
     @property
     def readable(self) -> bool:

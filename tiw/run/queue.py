@@ -18,18 +18,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..choices import TRAINING
 from ..errors import UserInputError
 from ..files import write_atomic
 from . import names
 from .execute import process_of
 from .folder import RunFolder, remove
-from .index import BUSY, RunIndex, RunSummary
+from .index import BUSY, RESUMABLE, RunIndex, RunSummary
 from .needed import needed_by
 from .supervise import close_account, interrupt, kill, spawn, supervise, suspend, wake, work_slice
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-RESUMABLE = ("stopped", "interrupted", "failed")
 QUICK, WITH_EXTRAS = ("preview",), ("audit",)  # kinds of run: those that may pass, and those that let them once their result is there
 CLOSING = 30.0  # seconds that a closing app waits for its child to save its state
 DISK_NEEDED = 500 << 20  # bytes free before a run starts: its model, checkpoint and samples, with room to spare
@@ -148,7 +146,7 @@ class Jobs:
         not finished goes on from it: from its ratio, or its model."""
         path = self._path(run_id)
         for other in self.needed_by(path):
-            if _unfinished(other):
+            if other.unfinished:
                 found = f"a run of {other.kind} that has not finished needs it"
                 raise UserInputError("run", found, "let that one finish, or delete it first")
         if not self.owner and self._state(run_id) in BUSY:
@@ -300,8 +298,3 @@ class Jobs:
                 if self._closed:
                     child.terminate()
         return True
-
-
-def _unfinished(run: RunSummary) -> bool:
-    """Whether it works, waits or can be taken up again."""
-    return run.busy or (run.state in RESUMABLE and run.kind in TRAINING)

@@ -21,6 +21,7 @@ from .folder import RunFolder
 from .index import BUSY
 
 SILENCE = 60.0  # seconds without a sign of work after which a child that was asked to stop is ended; longer for one that is used to silence
+BEHIND = 5  # niceness of a run: the page goes first
 PACKAGE_ROOT = str(Path(__file__).parents[2])
 
 
@@ -36,9 +37,16 @@ def spawn(run: RunFolder, command: list[str]) -> subprocess.Popen:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), APP: str(os.getpid())},
             start_new_session=True,  # Ctrl-C in the app's terminal is the app's; `close` then lets the child save its state
         )
-    with suppress(psutil.Error, AttributeError, OSError):
-        psutil.Process(child.pid).nice(5 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)  # the page goes first
+    _after_the_page(child.pid)
     return child
+
+
+def _after_the_page(pid: int) -> None:
+    """Lower the child's priority. Where Linux shares the cores among sessions (autogroup), that of its session counts and not its own."""
+    with suppress(psutil.Error, AttributeError, OSError):
+        psutil.Process(pid).nice(BEHIND if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(BEHIND))
 
 
 def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False, allowed: float = math.inf) -> float:
