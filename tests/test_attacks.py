@@ -144,7 +144,7 @@ def untouched(home, hers):
 def test_her_own_run_is_hers_to_see(alice, hers):
     assert alice.api("run_status", run=hers["1"])["result"]["secret"] == "a result of hers"
     assert alice.http.get(f"/tiw/{hers['1']}/result.json").status_code == 200
-    assert hers["1"] in json.dumps(alice.call("_reattach", current_of()))
+    assert hers["1"] in json.dumps(alice.call("opened", current_of(), sets_of(), [], []))
 
 
 def test_what_is_listed_for_download_is_there(alice, hers):
@@ -167,8 +167,8 @@ def test_nothing_of_a_run_is_downloaded_by_another(address, mallory, hers, file,
 
 
 def test_a_newcomer_is_shown_no_run_of_anyone(mallory, hers):
-    found = json.dumps(mallory.call("_reattach", current_of()))
-    forged = json.dumps(mallory.call("_reattach", current_of(audit=hers["1"], debias=hers["3"])))
+    found = json.dumps(mallory.call("opened", current_of(), sets_of(), [], []))
+    forged = json.dumps(mallory.call("opened", current_of(audit=hers["1"], debias=hers["3"]), sets_of(), [], []))
     assert not any(hers[letter] in text for letter in "12345" for text in (found, forged))
 
 
@@ -192,6 +192,7 @@ def test_another_run_is_neither_stopped_nor_resumed_nor_deleted(mallory, hers, u
     for run in (hers["1"], hers["4"]):
         mallory.call("_delete_run", current_of(audit=run), event_data={"value": run})
     assert "error" in mallory.api("stop_run", run=hers["5"])
+    assert "error" in mallory.api("describe_run", run=hers["5"], name="mine")
     assert "error" in mallory.api("run_status", run=hers["1"])
     assert "error" in mallory.api("ratio_histogram", run=hers["1"])
     assert "error" in mallory.api("compare", debias_run=hers["3"])
@@ -288,6 +289,8 @@ def test_no_path_hub_id_or_known_set_is_opened(mallory, servers, home, hers, pla
         "/gradio_api/proxy=http://127.0.0.1:1/",
         "/monitoring",
         "/gradio_api/token",
+        "/?page=x",
+        "/?page=",
     ],
 )
 def test_no_address_leads_to_a_file_of_the_server(mallory, hers, home, path):
@@ -317,7 +320,7 @@ def test_the_secret_and_the_places_of_things_are_in_no_answer(alice, mallory, he
     assert all("biased.parquet" in text for text in texts[-3:])
     texts += [json.dumps(alice.api("run_status", run=hers[number])) for number in "15"]
     texts += [json.dumps(alice.call("look", sets_of(), current_of(audit=hers["1"], debias=hers["5"]), None))]
-    texts += [json.dumps(mallory.api("audit", biased=str(home))), json.dumps(alice.call("_reattach", current_of()))]
+    texts += [json.dumps(mallory.api("audit", biased=str(home))), json.dumps(alice.call("opened", current_of(), sets_of(), [], []))]
     for text in texts:
         assert secret not in text and str(home) not in text and '"pid"' not in text and "site-packages" not in text
 

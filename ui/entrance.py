@@ -15,6 +15,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from . import caps, gate, keeping
+from .alike import Alike
 from .bodies import BODY_SECONDS, SLOWEST, Refused, again, check_json, counted, in_time, whole
 
 COOKIE = "tiw-visitor"
@@ -56,7 +57,7 @@ class Gate:
     """ASGI middleware around the whole app."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]):
-        self.app = app
+        self.app = Alike(app)
         own = gate.DOOR.caps
         self._requests = Bucket(own.requests, 10 * own.requests)
         self._newcomers = Bucket(own.newcomers, 30 * own.newcomers)
@@ -138,7 +139,7 @@ class Gate:
         if not self._newcomers.take(_address(scope)):
             raise Refused(429, "Too many new visitors from this address: wait a moment.")
         name = secrets.token_hex(16)
-        return f"visitor {name}", _cookie(gate.signed(name))
+        return f"visitor {name}", _cookie(gate.signed(name), scope.get("scheme") == "https")
 
     async def _checked_body(self, scope: dict, headers: dict[bytes, bytes], receive: Callable, who: str) -> Callable:
         if scope["method"] != "POST":
@@ -215,7 +216,8 @@ def _check_path(scope: dict) -> None:
     allowed = {"GET": READ, "HEAD": READ, "POST": WRITE, "DELETE": re.compile("/gradio_api/mcp.*")}.get(scope["method"])
     if allowed is None:
         raise Refused(405, "This app does not answer that.")
-    if len(scope["path"].encode()) > MOST_PATH or not allowed.fullmatch(scope["path"]):
+    another = scope["path"] == "/" and "page" in parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    if another or len(scope["path"].encode()) > MOST_PATH or not allowed.fullmatch(scope["path"]):  # Gradio has an error for another page
         raise Refused(404, "There is nothing here.")
 
 
@@ -256,9 +258,10 @@ def _cookies(headers: dict[bytes, bytes]) -> dict[str, str]:
         return {}
 
 
-def _cookie(value: str) -> str:
-    """On a Space the page stands in a frame of another site, whose cookies must be asked for in this way."""
-    framed = "; SameSite=None; Secure; Partitioned" if gate.on_space() else "; SameSite=Lax"
+def _cookie(value: str, secure: bool) -> str:
+    """On a Space the page stands in a frame of another site, whose cookies must be asked for in this way. Elsewhere one that came by https
+    never goes back without it."""
+    framed = "; SameSite=None; Secure; Partitioned" if gate.on_space() else "; SameSite=Lax" + secure * "; Secure"
     return f"{COOKIE}={value}; Path=/; Max-Age={YEAR}; HttpOnly{framed}"
 
 
