@@ -122,6 +122,9 @@ def test_the_whole_loop_through_a_client(tmp_path):
         client.predict(long, api_name="/stop_run")
         until(lambda: client.predict(long, api_name="/run_status")["state"] == "stopped")
         assert client.predict(long, api_name="/resume_run")["state"] in ("queued", "running")
+        assert client.predict(long, " a\nname ", "a note", api_name="/describe_run") == {"name": "a name", "note": "a note"}
+        with pytest.raises(Exception, match="name: it has 1000 characters"):
+            client.predict(long, 1000 * "x", api_name="/describe_run")
         assert client.predict(long, api_name="/delete_run")
         assert long not in [run["id"] for run in client.predict(api_name="/runs")]
 

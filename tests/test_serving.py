@@ -19,7 +19,7 @@ from conftest import blobs
 from served import Visitor, studio
 
 from tiw.run.folder import RunFolder
-from ui import api, caps, gate, page, routes, zero
+from ui import caps, gate, page, routes, zero
 from ui.app import arguments
 
 ROOT = Path(__file__).parents[1]
@@ -142,19 +142,6 @@ def blocks_with(fill) -> gr.Blocks:
         return blocks
 
     return asyncio.run(build())
-
-
-@pytest.mark.parametrize("mcp", [False, True])
-def test_mcp_is_given_what_only_reads(monkeypatch, tmp_path, mcp):
-    """Gradio makes a tool of every end point that it documents."""
-    monkeypatch.setattr(gate, "DOOR", gate.DOOR)
-    gate.open_door(False, tmp_path, mcp=mcp)
-
-    built = blocks_with(api.register)
-    documented = {fn.api_name for fn in built.fns.values() if fn.api_visibility == "public"}
-    everything = {function.__name__ for function in (*api.READ, *api.WRITE)} | {"upload"}
-    assert documented == ({function.__name__ for function in api.READ} if mcp else everything)
-    assert {fn.api_name for fn in built.fns.values()} == everything, "a client that knows the names can still call all"
 
 
 @pytest.mark.parametrize("space", [True, False])

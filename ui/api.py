@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import gradio as gr
+from fastapi import FastAPI
 
 from tiw.data import ImageSet, check_sets, parse_shares
 from tiw.errors import UserInputError
 
 from . import caps, explorer, gate, keeping, pictures, reference_builder, store
-from .api_runs import delete_run, downloads, ratio_histogram, resume_run, run_status, runs, stop_run
+from .api_runs import delete_run, describe_run, downloads, ratio_histogram, resume_run, run_status, runs, stop_run
 from .api_starts import audit, compare, debias, even_out, preview, train
 from .wire import checked, opened, said
 
@@ -85,20 +89,27 @@ def upload(source: list[str] | None) -> str:
 READ = (load_images, ratio_histogram, runs, run_status, downloads)  # all that MCP gets: it has no session, so ids go in and come out
 WRITE = (
     *(audit, even_out, preview, debias, train, compare),
-    *(stop_run, resume_run, delete_run, move_to_reference, reference_from_labels),
+    *(stop_run, resume_run, describe_run, delete_run, move_to_reference, reference_from_labels),
 )
 
 
 def register() -> None:
-    """Inside gr.Blocks: one end point each, under its own name. Where MCP is served, what changes something is left to clients that know
-    its name."""
+    """Inside gr.Blocks: one end point each, under its own name."""
     for function in (*READ, *WRITE):
-        visible = "undocumented" if gate.DOOR.mcp and function in WRITE else "public"
-        gr.api(checked(function), api_name=function.__name__, concurrency_limit=None, api_visibility=visible)
+        # A tool is called in the request of whoever calls it: by way of the queue all would be visitors of one session.
+        queued = not (gate.DOOR.mcp and function in READ)
+        gr.api(checked(function), api_name=function.__name__, concurrency_limit=None, queue=queued)
     source, name = gr.File(visible=False, file_count="multiple", label="source"), gr.Textbox(visible=False, label="set")
-    gr.Button(visible=False).click(
-        *(upload, source, name), api_name="upload", concurrency_limit=None, api_visibility="undocumented" if gate.DOOR.mcp else "public"
-    )
+    gr.Button(visible=False).click(upload, source, name, api_name="upload", concurrency_limit=None)
+
+
+@asynccontextmanager
+async def tools(app: FastAPI) -> AsyncIterator[None]:
+    """From the start of the app to its end: Gradio makes a tool of every end point, and what changes something is none."""
+    if (server := app.get_blocks().mcp_server_obj) is not None:
+        only = {function.__name__ for function in READ}
+        server.tool_to_endpoint = {tool: place for tool, place in server.tool_to_endpoint.items() if place.strip("/") in only}
+    yield
 
 
 def _about(images: ImageSet) -> dict:

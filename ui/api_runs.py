@@ -95,6 +95,23 @@ def resume_run(run: str) -> dict:
     return _changed(run, store.resume, busy=False)
 
 
+def describe_run(run: str, name: str = "", note: str = "") -> dict:
+    """Give a run a name and a note, as the page's list of runs shows them; both take the place of what was there.
+
+    Args:
+        run: id of the run.
+        name: in one line.
+        note: whatever is to be remembered.
+
+    Returns:
+        name and note, as they are kept.
+    """
+    with said():
+        store.describe(run, name, note)
+    found = opened(run)
+    return {"name": found.name, "note": found.note}
+
+
 def delete_run(run: str) -> bool:
     """Delete a run and its files; one at work is ended first.
 

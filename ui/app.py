@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 
 from tiw.errors import UserInputError
 
-from . import caps, entrance, gate, keeping, page, routes, store, theme
+from . import api, caps, entrance, gate, keeping, page, routes, store, theme
 
 TUNNEL = ".gradio.live"  # what the addresses of `--share` end in
 SWEEP_SECONDS = 600.0
@@ -127,7 +127,7 @@ def serve(args: argparse.Namespace, **more: object) -> str:
         show_error=not door.public,
         allowed_paths=[],
         blocked_paths=[str(store.home() / name) for name in ("runs", "uploads", "secret")],
-        app_kwargs={"routes": routes.routes(), "middleware": [Middleware(entrance.Gate)]},
+        app_kwargs={"routes": routes.routes(), "middleware": [Middleware(entrance.Gate)], "lifespan": api.tools},
         mcp_server=args.mcp,
         **more,
     )
