@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,11 +12,21 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import httpx
 
 ROOT = Path(__file__).parents[1]
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+FLAGS = [  # for machines without a screen, and quiet: it asks for nothing of its own
+    "--no-sandbox",
+    "--use-gl=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+]
 PORTS = iter(range(20_000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) + os.getpid() % 500, 32_000))
 IDLE = "import time; time.sleep(600)"  # stands in for the work of a run
 # The command line, but for the number of samples in which it is looked for what lags.
@@ -82,11 +93,21 @@ class Visitor:
         self.http = httpx.Client(base_url=address, headers=headers, cookies=cookies, timeout=60)
         self.session = uuid.uuid4().hex[:10]  # of the open page: Gradio makes a copy of the page's settings for each
         self.page = self.http.get("/")
-        self.config = self.http.get("/config").json()
-        self.events, self.inputs = {}, {}
-        for event in self.config["dependencies"]:
-            self.events.setdefault(event["api_name"], event["id"])
-            self.inputs[event["id"]] = len(event["inputs"])
+
+    @cached_property
+    def config(self) -> dict:
+        """All that the page is made of."""
+        return self.http.get("/config").json()
+
+    @cached_property
+    def events(self) -> dict[str, int]:
+        """The page's events by the names of their handlers: the first of each name."""
+        return {event["api_name"]: event["id"] for event in reversed(self.config["dependencies"])}
+
+    @cached_property
+    def inputs(self) -> dict[int, int]:
+        """How many values each event takes."""
+        return {event["id"]: len(event["inputs"]) for event in self.config["dependencies"]}
 
     def close(self) -> None:
         self.http.close()

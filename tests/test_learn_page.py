@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import pytest
-from served import ROOT, studio
+from served import CHROMIUM, FLAGS, ROOT, studio
 from test_page import AXE, FOUND
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking", "--no-first-run"]
 ANSWER = 100.0  # milliseconds of work between a movement and its picture
 TRAINED = re.compile(r"Trained and sampled in ([\d.]+) s")
 

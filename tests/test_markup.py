@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import blobs
 from PIL import Image
-from served import Visitor, studio
+from served import CHROMIUM, FLAGS, Visitor, studio
 from test_page_logic import looked, parts, store  # noqa: F401  (fixtures)
 
 from tiw.data import write_parquet
@@ -23,8 +23,6 @@ from tiw.run.folder import RunFolder
 from tiw.run.options import EvenOutOptions, PreviewOptions
 from tiw.run.report import with_about
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking", "--no-first-run"]
 HOSTILE = (
     "<img src=x onerror=window.pwned=1>",
     "<b onmouseover=window.pwned=2>",

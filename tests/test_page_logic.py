@@ -78,7 +78,7 @@ def parts():
             audit = audit_tab.build(sets, [sets], [], current)
             debias = debias_tab.build([sets], current)
             compare = compare_tab.build(current)
-        return [*audit.panels, *debias.panels, compare.panel], debias.by_sets
+        return [*audit.panels, *debias.panels, compare.panel], [gr.HTML(), audit.uses, audit.go, debias.uses, *debias.by_sets]
 
     return asyncio.run(build())
 

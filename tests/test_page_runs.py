@@ -3,6 +3,7 @@
 import copy
 import re
 
+import gradio as gr
 import pytest
 from filelock import FileLock
 from test_page_logic import AUDITED, looked, parts, put, sets, store, unchanged
@@ -78,7 +79,9 @@ def test_two_audits_side_by_side(store, sets):
 
     few, many = audited(store, "a", sets, 0.2, references=10), audited(store, "b", sets, 0.3)
     current = {"audit": many.id}
-    box, other = two_audits.choices(current)
+    box, other, both = two_audits.choices(current)
+    assert "value" not in other and both == gr.skip()  # what stands there stays while the same audit is on screen
+    assert [shown if shown == "" else shown["value"] for shown in two_audits.choices(current, anew=True)[1:]] == ["none", ""]
     assert box["visible"] and [run_id for _, run_id in other["choices"]][:2] == ["none", few.id]  # the shipped one may follow
     text = two_audits.beside(current, few.id)
     assert "light <b>bright</b>" in text and text.index("30\u00a0%") < text.index("20\u00a0%") and "0.60 to 0.80" in text

@@ -118,8 +118,9 @@ def build(current: gr.BrowserState) -> CompareTab:
         elem_id="stated",
     )
 
-    runs.change(_also_choices, runs, also, **QUIET)
-    gr.on([runs.change, labels.blur], columns, [runs, labels, attributes], attributes, trigger_mode="always_last", **QUIET)
+    of_labels = [runs, labels, attributes]
+    runs.change(_of_model, of_labels, [used, also, attributes], **QUIET)
+    labels.blur(columns, of_labels, attributes, **QUIET)
 
     def begin(
         current: dict, chosen: str, count: int, labels: str, attributes: list[str], heldout: str, seed: int, also: list[str], encoder: str
@@ -144,7 +145,6 @@ def build(current: gr.BrowserState) -> CompareTab:
         plot = charts.front(result.get("models", []))
         return [state_of(run), stop_button(run), headline.numbers(run), drawn, plot, below, _pairs(run), spot.value(run), stated.value(run)]
 
-    runs.change(lambda run_id: uses_of(store.open_run(run_id)), runs, used, **QUIET)
     started = [
         go.click(begin, [current, runs, count, labels, attributes, heldout, seed, also, encoder], [current, message], **QUIET),
         halt.click(stop("compare"), current, None, **QUIET),
@@ -184,6 +184,11 @@ def columns(chosen: str, labels: str, picked: list[str]) -> dict:
             names = [] if images.attributes is None else [str(name) for name in images.attributes.columns]
     names = [name for name in names if "," not in name]
     return gr.update(choices=names, value=[name for name in picked or [] if name in names or not names])
+
+
+def _of_model(chosen: str, labels: str, picked: list[str]) -> tuple[str, dict, dict]:
+    """What depends on the chosen model: its sets, what can stand beside it, the attributes."""
+    return uses_of(store.open_run(chosen)), _also_choices(chosen), columns(chosen, labels, picked)
 
 
 def uses_of(run: store.Run | None) -> str:

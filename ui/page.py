@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import traceback
@@ -30,6 +31,7 @@ TABS = {
 NONE = dict.fromkeys(TABS, "")
 SECONDS = 1.0  # between two looks at a run that works
 WAITING_SECONDS = 3.0  # at runs that only wait: in a class most do, and only one works
+IDLE_SECONDS = 0.01  # between Gradio's looks at its empty queue: with its own millisecond an app that does nothing takes 4 % of a core
 HEADER = (
     f'<header class="tiw-header">{theme.asset("icon.svg")}<div><h1>TIW Studio</h1>'
     "<p>See where a large image set departs from a small one you trust, and teach a diffusion model the difference.</p></div></header>"
@@ -68,18 +70,21 @@ def build() -> gr.Blocks:
         panels = [*audit.panels, *debias.panels, compare.panel]
         shown = [component for panel in panels for component in panel.outputs]
 
+        by_sets = [data.view, audit.uses, audit.go, debias.uses, *debias.by_sets]
+
         def look(*now):  # by its name a client fires it
-            return _look(panels, debias.by_sets, *now)
+            return _look(panels, by_sets, *now)
 
         watch = {
             "fn": look,
             "inputs": [data.sets, current, seen],
             "outputs": [
                 *shown,
-                *debias.by_sets,
+                *by_sets,
                 compare.runs,
                 audit.other.box,
                 audit.other.other,
+                audit.other.both,
                 data.example,
                 runs,
                 ticks,
@@ -102,11 +107,13 @@ def build() -> gr.Blocks:
         typed = [*audit.fields, *debias.fields, *compare.fields]
         usual = [field.value for field in typed]
         gr.on([field.input for field in typed], None, typed, kept, js="(...values) => [values]")
-        demo.load(lambda values: refilled(values, usual), kept, typed, **QUIET)
-        demo.load(_reattach, current, [current, tabs], **QUIET).then(**watch, **QUIET)
-        demo.load(data_tab.restore, [data.sets, data.fields], data.restored, **QUIET)
-        follow = [data.view, audit.uses, audit.go, debias.uses]
-        gr.on([demo.load, data.sets.change], follow_sets, data.sets, follow, trigger_mode="always_last", **QUIET)
+
+        def opened(current: dict, sets: dict, fields: list, values: list, request: gr.Request) -> list:
+            """All that a browser kept, in one event: thirty who open the page at once pay for each."""
+            return [*_reattach(current, request), *data_tab.restore(sets, fields), *refilled(values, usual)]
+
+        restored = [current, tabs, *data.restored, *typed]
+        demo.load(opened, [current, data.sets, data.fields, kept], restored, **QUIET).then(**watch, **QUIET)
         runs.select(_open_run, current, [current, tabs], **QUIET).then(**watch, **QUIET)
         runs.delete(_delete_run, current, current, **QUIET).then(**watch, **QUIET)
         runs.submit(_describe_run, None, None, **QUIET)
@@ -122,7 +129,17 @@ def build() -> gr.Blocks:
         forget(demo, request.session_hash)
 
     demo.unload(closed)
+    demo._queue.sleep_when_free = IDLE_SECONDS
+    _keep_signatures(demo)
     return demo
+
+
+def _keep_signatures(demo: gr.Blocks) -> None:
+    """Gradio asks what each part's class takes, anew for every page that is opened: a third of what an opening costs. Python asks no
+    further where a function has its own signature at hand."""
+    for kind in {type(block) for block in demo.blocks.values()}:
+        for function in (kind.__init__, inspect.unwrap(kind.__init__)):
+            function.__signature__ = inspect.signature(function)
 
 
 def forget(demo: gr.Blocks, session: str | None) -> None:
@@ -161,14 +178,14 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
         states.append(state)
     chosen = debias_tab.with_model(sets, store.open_run(current.get("train", "")))
     runs = [store.changes(), states]  # costs the same however many runs there are
-    marks |= {"sets": chosen, "models": [runs, current.get("debias")], "runs": [runs, current]}
+    marks |= {"sets": chosen, "models": [runs, current.get("debias")], "runs": [runs, current], "audited": current["audit"]}
 
     def changed(name: str) -> bool:
         return name not in seen or marks[name] != seen[name]
 
-    values += debias_tab.follow(chosen) if changed("sets") else [gr.skip() for _ in by_sets]
+    values += [*follow_sets(chosen), *debias_tab.follow(chosen)] if changed("sets") else [gr.skip() for _ in by_sets]
     values.append(compare_tab.choices(current) if changed("models") else gr.skip())
-    values += [*two_audits.choices(current), _newcomer(current)] if changed("runs") else [gr.skip()] * 3
+    values += [*two_audits.choices(current, changed("audited")), _newcomer(current)] if changed("runs") else [gr.skip()] * 4
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(ticked(sets, current) if changed("runs") or changed("sets") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())

@@ -66,6 +66,19 @@ def of_run(run: store.Run, role: str) -> ImageSet:
     return images
 
 
+def first_of(sets: dict, role: str, count: int, alt: str, columns: int = 10) -> str:
+    """<img> of the first images of a set that options name. Raises UserInputError where it cannot be opened."""
+    if sets[role] == "demo":
+        return _first_of_demo(role, sets["references"], sets.get("resolution", 0), count, alt, columns)
+    return sheet(open_set(sets, role).images[:count], alt, columns)
+
+
+@lru_cache(maxsize=32)
+def _first_of_demo(role: str, references: int, resolution: int, count: int, alt: str, columns: int) -> str:
+    """The demo's, which everyone is shown, drawn once."""
+    return sheet(open_set({role: "demo", "references": references, "resolution": resolution}, role).images[:count], alt, columns)
+
+
 def rows_sheet(sets: dict, role: str, rows: list[int], alt: str) -> str:
     """<img> of rows of a set that options name; nothing where its images are gone."""
     try:

@@ -212,7 +212,7 @@ def uses(sets: dict) -> str:
             images = pictures.open_set(sets, role)
         except UserInputError as problem:
             return html.error(store.plain(problem))
-        strip = pictures.sheet(images.images[:4], f"Four images of the {words.ROLES[role].lower()}", 4)
+        strip = pictures.first_of(sets, role, 4, f"Four images of the {words.ROLES[role].lower()}", 4)
         name = f"{html.dot(role)}<b>{words.ROLES[role]}</b> {escape(_name(sets, role, images))}, {len(images):,} images"
         parts.append(f'<div class="use">{strip}<span>{name}</span></div>')
     return f'<div class="uses"><span class="hint">Uses</span>{"".join(parts)}</div>'
@@ -226,7 +226,7 @@ def _set_card(role: str, images: ImageSet, sets: dict) -> str:
     height, width = images.images.shape[1:3]
     title = words.ROLES[role] + (" (to be checked)" if role == "biased" else "")
     about = f"<b>{len(images):,}</b> images · {width}×{height} pixels · {escape(_name(sets, role, images))}"
-    grid = pictures.sheet(images.images[:SHOWN], f"{min(SHOWN, len(images))} images of the {words.ROLES[role].lower()}")
+    grid = pictures.first_of(sets, role, SHOWN, f"{min(SHOWN, len(images))} images of the {words.ROLES[role].lower()}")
     return html.card(f"<h3>{html.dot(role)}{title}</h3><p>{about}</p>{grid}{_labels(images)}")
 
 

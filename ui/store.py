@@ -51,7 +51,8 @@ class Run(RunSummary):
     @cached_property
     def result(self) -> dict | None:
         """None before there is one, and for a file that was cut off: one damaged run must not stop the page."""
-        return _for_visitor(_kept_result(self.path, stamp(self.path / RESULT))) if self.has_result else None
+        found = _kept_result(self.path, stamp(self.path / RESULT)) if self.has_result else None
+        return found if self.shipped else _for_visitor(found)
 
     @property
     def done(self) -> bool:

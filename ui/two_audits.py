@@ -17,6 +17,7 @@ NONE = "none"
 class TwoAudits:
     box: gr.Column
     other: gr.Dropdown
+    both: gr.HTML
 
 
 def build(current: gr.BrowserState) -> TwoAudits:
@@ -30,15 +31,17 @@ def build(current: gr.BrowserState) -> TwoAudits:
             elem_id="audit-other",
         )
         both = theme.html(elem_id="two-audits")
-    gr.on([other.change, current.change], lambda other, current: beside(current, other), [other, current], both, **QUIET)
-    return TwoAudits(box, other)
+    other.input(beside, [current, other], both, **QUIET)
+    return TwoAudits(box, other, both)
 
 
-def choices(current: dict) -> list:
-    """The other finished audits for the drop-down; it is not there while there is none, or nothing yet to hold beside it."""
+def choices(current: dict, anew: bool = False) -> list:
+    """The other finished audits for the drop-down; it is not there while there is none, or nothing yet to hold beside it. `anew`: another
+    audit is on screen, and nothing is beside it."""
     finished, own = there(), current.get("audit")
-    named = [(called(run), run.id) for run in finished if run.id != own]
-    return [gr.update(visible=bool(named) and own in {run.id for run in finished}), gr.update(choices=[("no other", NONE), *named])]
+    named = [("no other", NONE), *((called(run), run.id) for run in finished if run.id != own)]
+    other, both = (gr.update(choices=named, value=NONE), "") if anew else (gr.update(choices=named), gr.skip())
+    return [gr.update(visible=len(named) > 1 and own in {run.id for run in finished}), other, both]
 
 
 def there() -> list[store.Run]:

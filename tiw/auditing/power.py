@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.stats import chi2, ncx2
 
@@ -35,6 +36,7 @@ class Power:
     interval: tuple[float, float | None]  # of `smallest`, likewise
 
 
+@lru_cache(maxsize=256)  # every page that opens asks for the same two
 def power(n_reference: int, n_biased: int, share: float = 0.5) -> Power:
     """Audits of `n_biased` images with this share of an attribute against `n_reference` with a shifted one.
 
