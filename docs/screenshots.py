@@ -59,15 +59,15 @@ def walk(page: Page) -> None:
 
 
 @contextmanager
-def browsed(home: Path) -> Iterator[tuple[Browser, str]]:
-    """A browser, and the address of an app at work in `home`."""
+def browsed(home: Path, *arguments: str) -> Iterator[tuple[Browser, str]]:
+    """A browser, and the address of an app at work in `home`, started with these arguments."""
     home.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     chromium = next(found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name)))
     address = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, "app.py", "--port", str(port), "--no-browser"]
+    command = [sys.executable, "app.py", "--port", str(port), "--no-browser", *arguments]
     app = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TIW_HOME": str(home)})
     try:
         for _ in range(240):

@@ -1,7 +1,8 @@
-"""Walk every tab of the real page at three widths, light and dark, and its states; leave pictures, say what is wrong.
+"""Walk every tab of the real page at three widths, light and dark, its states, and the page of a public app; leave pictures, say what is
+wrong.
 
-python docs/walk.py OUT [--keep]. Ends with 1 for a serious finding of axe-core, a page that scrolls sideways, a script error, or a tab that
-shows nothing. --keep: the pictures of docs/screens as well.
+python docs/walk.py OUT [--keep]. Ends with 1 for any finding of axe-core, a page that scrolls sideways, a script error, or a tab that shows
+nothing. --keep: the pictures of docs/screens as well.
 """
 
 from __future__ import annotations
@@ -9,14 +10,23 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 from screenshots import PATIENCE, ROOT, browsed
+
+sys.path.insert(0, str(ROOT))
+from tiw.run.folder import RunFolder
+from tiw.run.options import AuditOptions, DebiasOptions
+from ui import caps
+
+ENDED = (("audit", AuditOptions()), ("debias", DebiasOptions()))
 
 WIDTHS = ((1440, 900), (1024, 800), (390, 844))
 SCHEMES = ("light", "dark")
@@ -29,8 +39,7 @@ TABS = {
     "Compare": "#pairs .pair",
     "Learn": "#learn-lesson",
 }
-SERIOUS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
-  .filter((found) => ["serious", "critical"].includes(found.impact))
+FOUND = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
   .map((found) => `${found.id}: ${found.nodes.length} times, first ${found.nodes[0].html.slice(0, 160)}`)"""
 SHOWN = {1440: 480, 1024: 340, 390: 180}  # pixels that a picture of this width has in docs/screens
 TALLEST = 1400  # pixels of such a picture; what stands further down is left out
@@ -52,7 +61,7 @@ class Walk:
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             self.wrong.append(f"{where}: scrolls sideways")
         page.evaluate(self.axe)
-        self.wrong.extend(f"{where}: {found}" for found in page.evaluate(SERIOUS))
+        self.wrong.extend(f"{where}: {found}" for found in page.evaluate(FOUND))
 
     def picture(self, where: str) -> Path:
         return self.out / f"{where.replace(' ', '-')}.png"
@@ -100,6 +109,28 @@ def states(page: Page) -> Iterator[str]:
     yield "the tour"
 
 
+def ended(home: Path) -> dict[str, str]:
+    """Runs that came to no good end, by the name of what is seen then: their ids."""
+    failed, interrupted = (RunFolder.create(home / "runs" / (letter * 32), *kind) for letter, kind in zip("fa", ENDED, strict=True))
+    failed.write_status(state="failed", stage="Failed", message="The disk is full: delete old runs, then start this one again.")
+    interrupted.append("steps.jsonl", {"step": 120, "loss": 0.4, "seconds": 61.0})
+    why = "The app was closed while this run was not finished. Resumed, it goes on from its checkpoint of step 100."
+    interrupted.write_status(state="interrupted", stage="Interrupted", done=120, total=600, saved=100, message=why)
+    return {"failed": failed.path.name, "interrupted": interrupted.path.name}
+
+
+def strangers(page: Page) -> Iterator[str]:
+    """A public app: what a stranger reads first, and one run too many."""
+    page.locator("#data-view", has_text="8,000").wait_for()
+    yield "public"
+    page.get_by_role("tab", name="Audit", exact=True).click()
+    for _ in range(caps.PUBLIC.waiting + 1):
+        page.locator("#audit-go").click()
+        page.wait_for_timeout(1500)
+    page.get_by_text("have not finished").locator("visible=true").first.scroll_into_view_if_needed()
+    yield "refused"
+
+
 def sheet(rows: list[list[Path]], to: Path) -> None:
     """These pictures beside and below each other, each as wide as SHOWN says, in one."""
     drawn = [[small(path) for path in row] for row in rows]
@@ -123,6 +154,24 @@ def small(path: Path) -> Image.Image:
     return image.crop((0, 0, width, min(image.height, TALLEST)))
 
 
+def opened(page: Page, name: str) -> Iterator[str]:
+    """The tab of the run that the address names."""
+    page.locator(".progress, .run-state, .tiw-state").locator("visible=true").first.scroll_into_view_if_needed()
+    yield name
+
+
+def walked(browser: Browser, address: str, walk: Walk, known: dict, steps: Callable, size: tuple[int, int], scheme: str) -> None:
+    """All steps of one walk in a window of this size."""
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: walk.wrong.append(f"script: {error}"))
+    page.goto(address)
+    for name in steps(page):
+        known[name] = None
+        walk.look(page, f"{size[0]} {scheme} {name}", whole=steps is tabs)
+    page.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
@@ -132,15 +181,16 @@ def main() -> int:
     walk, known = Walk(args.out), dict.fromkeys(TABS)
     with tempfile.TemporaryDirectory() as home, browsed(Path(home)) as (browser, address):
         walks = [(tabs, size, scheme) for size in WIDTHS for scheme in SCHEMES]
-        for steps, (width, height), scheme in [*walks, *((states, size, scheme) for size, scheme in OF_STATES)]:
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-            page.set_default_timeout(PATIENCE)
-            page.on("pageerror", lambda error: walk.wrong.append(f"script: {error}"))
-            page.goto(address)
-            for name in steps(page):
-                known[name] = None
-                walk.look(page, f"{width} {scheme} {name}", whole=steps is tabs)
-            page.close()
+        for steps, size, scheme in [*walks, *((states, *how) for how in OF_STATES)]:
+            walked(browser, address, walk, known, steps, size, scheme)
+    with tempfile.TemporaryDirectory() as home:
+        runs = ended(Path(home))
+        with browsed(Path(home)) as (browser, address):
+            for (name, run), how in product(runs.items(), OF_STATES):
+                walked(browser, f"{address}?run={run}", walk, known, partial(opened, name=name), *how)
+    with tempfile.TemporaryDirectory() as home, browsed(Path(home), "--public") as (browser, address):
+        for how in OF_STATES:
+            walked(browser, address, walk, known, strangers, *how)
     if args.keep:
         screens = ROOT / "docs" / "screens"
         screens.mkdir(exist_ok=True)
