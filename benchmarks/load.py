@@ -1,39 +1,91 @@
-"""What a full class costs: CLIENTS browsers' worth of looks at the page while a run trains. Writes benchmarks/results/load.json.
+"""What a full class costs: CLIENTS browsers' worth of openings and looks while a run trains. Writes benchmarks/results/load.json.
 
     python benchmarks/load.py --clients 30 --minutes 10 --sessions 2000
 
-Each client opens the page as a browser does, with the demo and the shipped example on it, then looks at the page and asks for its runs.
-One of them is the browser of whoever started the run: it looks at the training once a second. The others look at the pace of a page whose
-run waits, which is more than they would do. Then SESSIONS visitors open the page and close it, one after the other. Memory, file
-descriptors and disk of the app are read all along. How fast a run trains is measured before the clients come, beside them, and after they
-have gone.
+A Chromium opens the page once, and what it asks for is written down: the page, its files, its events. Then CLIENTS clients ask for the
+same, all at the same moment, and stay for MINUTES as a class would: one is the browser of whoever started the run that trains, as many as
+may wait have a run that waits, and look at it at the page's own pace; the others read, and open the page anew once a minute. One more
+client asks for the list of runs once a second. How fast the run trains is measured before the clients come, beside them, and after they
+have gone. Then SESSIONS visitors open the page and close it, one after the other. Memory, file descriptors and disk of the app are read all
+along.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import psutil
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from served import Visitor, studio  # noqa: E402
+from served import CHROMIUM, FLAGS, Visitor, studio  # noqa: E402
 
-from ui.page import SECONDS, WAITING_SECONDS  # noqa: E402
+from ui.caps import PUBLIC  # noqa: E402
+from ui.page import NONE, SECONDS, WAITING_SECONDS  # noqa: E402
+from ui.sets import DEMO  # noqa: E402
 
-EMPTY = dict.fromkeys(("audit", "even-out", "train", "preview", "debias", "compare"), "")
 ALONE = 60.0  # seconds for which the training's own speed is measured
-DEMO = {"biased": "demo", "reference": "demo", "references": 50, "baseline": "demo", "class_label": "", "resolution": 0, "skip_bad": False}
+READING = 60.0  # seconds after which one who reads opens the page anew
+SETTLED = 8.0  # seconds in which a browser has asked for all it wants
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a browser asks for when the page opens."""
+
+    files: list[str]  # addresses, without the page itself
+    events: list[tuple[int, list]]  # numbers and values, in their order
+    config: dict  # which events there are, read once for all clients
+
+    @classmethod
+    def seen(cls, address: str) -> Opening:
+        """As a Chromium does it that has never been here."""
+        asked = []
+        with sync_playwright() as playwright, closing(Visitor(address)) as visitor:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            page = browser.new_page()
+            page.on("request", lambda request: asked.append(request))  # playwright wants to name its handler
+            page.goto(address)
+            page.wait_for_timeout(1000 * SETTLED)
+            browser.close()
+            config = visitor.config
+        parts = [urlsplit(request.url) for request in asked if request.method == "GET" and request.url.startswith(address)]
+        files = [f"{part.path}?{part.query}".rstrip("?") for part in parts if part.path != "/" and "/gradio_api/" not in part.path]
+        joined = [json.loads(request.post_data) for request in asked if "/queue/join" in request.url]
+        return cls(files, [(event["fn_index"], event["data"]) for event in joined], config)
+
+    def open(self, visitor: Visitor, files: bool = True) -> None:
+        """The same once more. RuntimeError where one of the events fails. Without `files` for a browser that has kept them."""
+        visitor.config = self.config
+        if files:
+            self._get(visitor)
+        for number, data in self.events:
+            answer(visitor, number, *data)
+
+    def _get(self, visitor: Visitor) -> None:
+        """By a client that costs this machine next to nothing."""
+        headers = {"Accept-Encoding": "gzip, br", "Cookie": f"tiw-visitor={visitor.http.cookies['tiw-visitor']}"}
+        with closing(http.client.HTTPConnection(visitor.http.base_url.host, visitor.http.base_url.port, timeout=120)) as line:
+            for path in self.files:
+                line.request("GET", path, headers=headers)
+                found = line.getresponse()
+                found.read()
+                if found.status != 200:
+                    raise RuntimeError(f"{path}: {found.status}")
 
 
 def main() -> None:
@@ -49,13 +101,14 @@ def main() -> None:
         home.mkdir()
         with studio(home, "--public", child="") as address:
             app = max(psutil.Process().children(), key=lambda child: child.create_time())
-            result = json.loads(out.read_text()) if args.soak else crowd(address, home, app, args.clients, args.minutes)
-            result["soak"] = soak(address, home, app, args.sessions)
+            opening = Opening.seen(address)
+            result = json.loads(out.read_text()) if args.soak else crowd(address, home, app, opening, args.clients, args.minutes)
+            result["soak"] = soak(address, home, app, opening, args.sessions)
     out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
 
-def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: float) -> dict:
+def crowd(address: str, home: Path, app: psutil.Process, opening: Opening, clients: int, minutes: float) -> dict:
     """Many visitors at once, and a run that trains before, beside and after them."""
     with closing(Visitor(address)) as teacher:
         run = teacher.api("train", minutes=15.0, batch_size=32)
@@ -63,11 +116,14 @@ def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: 
         training = home / "runs" / run
         alone, _ = speed(training, ALONE)
         before = cost(app, home)
-        found: dict[str, list[float]] = {"page": [], "look": [], "status": []}
+        found: dict[str, list[float]] = {name: [] for name in ("page", "page again", "look", "status")}
         failed: list[str] = []
         end = time.monotonic() + 60 * minutes
-        who = [(SECONDS, teacher.http.cookies)] + [(WAITING_SECONDS, None)] * (clients - 1)
-        threads = [threading.Thread(target=client, args=(address, pace, found, failed, end, cookies)) for pace, cookies in who]
+        waiting = min(PUBLIC.waiting_all - 1, clients - 1)
+        work = [lambda: looking(address, opening, found, end, SECONDS, "train", run, teacher)]
+        work += [lambda: looking(address, opening, found, end, WAITING_SECONDS, "audit")] * waiting
+        work += [lambda: reading(address, opening, found, end)] * (clients - 1 - waiting) + [lambda: asking(address, found, end)]
+        threads = [threading.Thread(target=kept_going, args=(each, failed)) for each in work]
         for thread in threads:
             thread.start()
         spent = busy(app), busy(psutil.Process())
@@ -84,6 +140,9 @@ def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: 
         "cores": os.cpu_count(),
         "load_average_at_the_end": os.getloadavg()[0],
         "clients": clients,
+        "waiting": waiting,
+        "files": len(opening.files),
+        "events": len(opening.events),
         "minutes": minutes,
         "seconds": times,
         "failed": len(failed),
@@ -94,48 +153,72 @@ def crowd(address: str, home: Path, app: psutil.Process, clients: int, minutes: 
     }
 
 
-def soak(address: str, home: Path, app: psutil.Process, sessions: int) -> dict:
+def soak(address: str, home: Path, app: psutil.Process, opening: Opening, sessions: int) -> dict:
     """Visitors who open the page, see it whole and close it, one after the other."""
     found = []
     for number in range(sessions + 1):  # the first one has the demo read, which stays
         with closing(Visitor(address)) as visitor, visitor.page_open():
-            seen(visitor, EMPTY)
+            opening.open(visitor, files=False)
         if number % 500 == 0:
             time.sleep(5)
             found.append(cost(app, home))
     return {"sessions": sessions, "before_every_500_and_after": found}
 
 
-def seen(visitor: Visitor, runs: dict) -> dict:
-    """The page's own events when it opens, to its first look: the runs that it shows then. RuntimeError where one of them fails."""
-    shown = answer(visitor, "_reattach", runs)["data"][0]
-    answer(visitor, "restore_2", DEMO, [])  # the third event of this handler is that of the page
-    answer(visitor, "follow_sets", DEMO)
-    answer(visitor, "look", DEMO, shown, None)
-    return shown
-
-
-def answer(visitor: Visitor, event: str, *data: object) -> dict:
+def answer(visitor: Visitor, event: str | int, *data: object) -> dict:
     found = visitor.call(event, *data)
     if "error" in found:
         raise RuntimeError(f"{event}: {str(found)[:200]}")
     return found
 
 
-def client(address: str, pace: float, found: dict[str, list[float]], failed: list[str], end: float, cookies: httpx.Cookies | None) -> None:
-    """One browser: the page, then a look and a status every `pace` seconds."""
+def kept_going(work: Callable[[], None], failed: list[str]) -> None:
+    """A client that is gone counts as failed, the others go on."""
     try:
-        began = time.perf_counter()
-        with closing(Visitor(address, cookies)) as visitor, visitor.page_open():
-            runs = seen(visitor, EMPTY)
-            found["page"].append(time.perf_counter() - began)
-            while time.monotonic() < end:
-                began = time.monotonic()
-                timed(found["look"], lambda: answer(visitor, "look", DEMO, runs, None))
-                timed(found["status"], lambda: answer(visitor, "runs"))
-                time.sleep(max(0.0, pace - (time.monotonic() - began)))
-    except Exception as error:  # a client that is gone counts as failed, the others go on
+        work()
+    except Exception as error:
         failed.append(f"{type(error).__name__}: {error}"[:200])
+
+
+def looking(
+    address: str, opening: Opening, found: dict, end: float, pace: float, kind: str, run: str = "", owner: Visitor | None = None
+) -> None:
+    """The browser of somebody whose run works or waits: the page, then a look every `pace` seconds. Without a run it starts one."""
+    began = time.perf_counter()
+    with closing(Visitor(address, owner and owner.http.cookies)) as visitor, visitor.page_open():
+        opening.open(visitor)
+        found["page"].append(time.perf_counter() - began)
+        own = run or visitor.api(kind)
+        if not isinstance(own, str):
+            raise RuntimeError(f"{kind}: {own}")
+        while time.monotonic() < end:
+            began = time.monotonic()
+            timed(found["look"], lambda: answer(visitor, "look", DEMO, {**NONE, kind: own}, None))
+            time.sleep(max(0.0, pace - (time.monotonic() - began)))
+        if not run:
+            visitor.api("stop_run", run=own)
+
+
+def reading(address: str, opening: Opening, found: dict, end: float) -> None:
+    """The browser of somebody who reads: the page, and again after a minute, with the files that it has kept."""
+    name = "page"
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        with closing(Visitor(address)) as visitor, visitor.page_open():
+            opening.open(visitor, files=name == "page")
+            found[name].append(time.perf_counter() - began)
+            name = "page again"
+            time.sleep(min(READING, max(0.0, end - time.monotonic())))
+
+
+def asking(address: str, found: dict, end: float) -> None:
+    """A script that asks for its runs once a second."""
+    with closing(Visitor(address)) as visitor:
+        while time.monotonic() < end:
+            said = timed(found["status"], lambda: visitor.api("runs"))
+            if not isinstance(said, list):
+                raise RuntimeError(f"runs: {said}")
+            time.sleep(1.0)
 
 
 def timed(times: list[float], work):
