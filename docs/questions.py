@@ -74,14 +74,12 @@ def facts() -> dict[int, list[str]]:
         4: [f"{choices['truth_cross_entropy']:.3f}"]
         + [percent(choices["table"][f"{name}, {n}"]["information"][0]) for n in (50, 400) for name in ("convex", "logistic regression")],
         5: [
-            *(f"{mean(m, 'frechet_distance', n):.0f}" for n in (100, 400) for m in METHODS),
-            f"{mean('dsm-ref', 'frechet_distance', 25):.0f}",
+            *(f"{mean(m, 'frechet_distance', n):.0f}" for n in FEW for m in METHODS),
             *(f"{mean(m, discrepancy, 100):.3f}" for m in METHODS),
         ],
         6: [f"{mean(m, discrepancy):.3f}" for m in ("dsm-obs", "weight-only", "correction-only", "tiw-dsm-paper")],
         7: [percent(toy["chasm"]["at_every_level"]["mean"]), percent(toy["two_modes"]["at_every_level"]["mean"])],
-        8: [percent(mean("dsm-ref", "closer_to_reference", n)) for n in (25, 50, 100)]
-        + [percent(mean("tiw-dsm", "closer_to_reference", 100))]
+        8: [percent(mean(m, "closer_to_reference", n)) for n in (25, 50, 100) for m in METHODS]
         + [percent(mean(m, "closer_to_reference", 100, 15.0)) for m in METHODS],
         9: [f"{lengths[k][what]:.3f}" for k in (10, 3000) for what in ("held_out", discrepancy)]
         + [f"{lengths[3000]['train']:.3f}", f"{math.log(2):.3f}"],

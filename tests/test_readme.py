@@ -58,8 +58,8 @@ def test_the_tables_of_the_methods_are_the_committed_results(monkeypatch):
     page = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in (ROOT / "benchmarks" / "results" / "quality.jsonl").read_text(encoding="utf-8").splitlines()]
     assert benchmark("figures").with_tables(page, rows) == page
-    six, eight = "further by no more than sampling explains | 6 of 6 |", "further by no more than sampling explains | 28 of 36 |"
-    assert six in page and "in all six draws of" in README and eight in page and "ahead in eight of 36 draws" in README
+    twelve, eight = (f"further by no more than sampling explains | {n} |" for n in ("12 of 12", "28 of 36"))
+    assert twelve in page and "in all twelve draws of" in README and eight in page and "ahead in eight of 36 draws" in README
 
 
 def test_the_tables_of_the_comparison_are_the_committed_results():
