@@ -113,7 +113,16 @@ def ended(home: Path) -> dict[str, str]:
     """Runs that came to no good end, by the name of what is seen then: their ids."""
     failed, interrupted = (RunFolder.create(home / "runs" / (letter * 32), *kind) for letter, kind in zip("fa", ENDED, strict=True))
     failed.write_status(state="failed", stage="Failed", message="The disk is full: delete old runs, then start this one again.")
-    interrupted.append("steps.jsonl", {"step": 120, "loss": 0.4, "seconds": 61.0})
+    for step in range(1, 121):
+        line = {
+            "step": step,
+            "steps": 600,
+            "loss": 0.02 + 0.05 / step,
+            "learning_rate": 1.5e-4,
+            "images_per_second": 81.0,
+            "seconds": step / 2,
+        }
+        interrupted.append("steps.jsonl", line)
     why = "The app was closed while this run was not finished. Resumed, it goes on from its checkpoint of step 100."
     interrupted.write_status(state="interrupted", stage="Interrupted", done=120, total=600, saved=100, message=why)
     return {"failed": failed.path.name, "interrupted": interrupted.path.name}
@@ -156,7 +165,7 @@ def small(path: Path) -> Image.Image:
 
 def opened(page: Page, name: str) -> Iterator[str]:
     """The tab of the run that the address names."""
-    page.locator(".progress, .run-state, .tiw-state").locator("visible=true").first.scroll_into_view_if_needed()
+    page.locator(".tiw-state .tiw-error").locator("visible=true").first.scroll_into_view_if_needed()
     yield name
 
 

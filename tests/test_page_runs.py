@@ -52,6 +52,19 @@ def test_stop_says_what_stays(store, sets):
             assert said in state_of(run) and stop_button(run)["value"] == button
 
 
+def test_a_run_says_why_it_stands_still_and_once_how_it_goes_on():
+    """Why it was stopped was only in its status: after half an hour, for the end of the app, or because it was silent."""
+    from ui.html import ended
+
+    why = {"message": "It was stopped after 30 minutes: no run may take longer here."}
+    assert ended("debias", {"state": "stopped", **why}, True).count("30 minutes") == 1
+    assert "Resume continues where it left off" in ended("debias", {"state": "stopped", **why}, True)
+    for state in ("stopped", "interrupted", "failed"):
+        text = ended("train", {"state": state, "message": "<b>x</b> Resumed, it goes on from its checkpoint of step 100."}, True)
+        assert "&lt;b&gt;x" in text and "step 100" in text and ("Resume continues" not in text)
+        assert "None" not in ended("audit", {"state": state}) and "  " not in ended("audit", {"state": state, "message": ""})
+
+
 def test_a_run_that_ended_without_a_result_can_be_dismissed_and_stays_away(store, sets):
     from ui import page
     from ui.panel import dismiss, state_of
@@ -72,6 +85,35 @@ def test_the_settings_of_a_run_are_on_screen_without_places_of_the_machine(store
     text = settings(run)
     assert f"run:{'b' * 32}/model" in text and str(store.home()) not in text
     assert "<b>7</b>" in text and text.count("changed") == 2
+
+
+def test_a_look_that_was_overtaken_wipes_nothing_off_the_screen(store, monkeypatch):
+    """A page looks before it knows its runs and after. Where the first took longer, its blank panels came last and stayed."""
+    import asyncio
+
+    from ui import page, sessions
+
+    async def build():
+        return page.build()
+
+    look = next(fn.fn for fn in asyncio.run(build()).fns.values() if fn.api_name == "look")
+    request, other = (type("Request", (), {"session_hash": name}) for name in ("a", "b"))
+    found = {}
+
+    def slow(panels, by_sets, sets, current, seen):
+        if not current:
+            found["second"] = look({}, {"audit": "x"}, {}, request)
+            found["elsewhere"] = look({}, {"audit": "y"}, {}, other)
+        return [current]
+
+    monkeypatch.setattr(page, "_look", slow)
+    assert look({}, {}, {}, request) == [gr.skip()]
+    assert found == {"second": [{"audit": "x"}], "elsewhere": [{"audit": "y"}]}
+    assert look({}, {"audit": "z"}, {}, request) == [{"audit": "z"}]
+    for number in range(sessions.MOST + 10):
+        with sessions.look(str(number)) as overtaken:
+            assert not overtaken()
+    assert len(sessions._BEGUN) <= sessions.MOST
 
 
 def test_two_audits_side_by_side(store, sets):

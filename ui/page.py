@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 import traceback
@@ -15,7 +14,23 @@ import gradio as gr
 from tiw.errors import UserInputError
 from tiw.run.queue import BUSY
 
-from . import api, audit_tab, caps, compare_tab, data_tab, debias_tab, gate, learn_tab, runs_list, store, theme, two_audits, words, zero
+from . import (
+    api,
+    audit_tab,
+    caps,
+    compare_tab,
+    data_tab,
+    debias_tab,
+    gate,
+    learn_tab,
+    runs_list,
+    sessions,
+    store,
+    theme,
+    two_audits,
+    words,
+    zero,
+)
 from .panel import GONE, QUIET, Panel, dismiss
 from .sets import read, show, uses
 
@@ -31,7 +46,6 @@ TABS = {
 NONE = dict.fromkeys(TABS, "")
 SECONDS = 1.0  # between two looks at a run that works
 WAITING_SECONDS = 3.0  # at runs that only wait: in a class most do, and only one works
-IDLE_SECONDS = 0.01  # between Gradio's looks at its empty queue: with its own millisecond an app that does nothing takes 4 % of a core
 HEADER = (
     f'<header class="tiw-header">{theme.asset("icon.svg")}<div><h1>TIW Studio</h1>'
     "<p>See where a large image set departs from a small one you trust, and teach a diffusion model the difference.</p></div></header>"
@@ -72,8 +86,10 @@ def build() -> gr.Blocks:
 
         by_sets = [data.view, audit.uses, audit.go, debias.uses, *debias.by_sets]
 
-        def look(*now):  # by its name a client fires it
-            return _look(panels, by_sets, *now)
+        def look(sets: dict, current: dict, seen: dict, request: gr.Request) -> list:  # by its name a client fires it
+            with sessions.look(request.session_hash) as overtaken:
+                values = _look(panels, by_sets, sets, current, seen or {})
+            return [gr.skip() for _ in values] if overtaken() else values
 
         watch = {
             "fn": look,
@@ -126,31 +142,11 @@ def build() -> gr.Blocks:
         api.register()
 
     def closed(request: gr.Request) -> None:
-        forget(demo, request.session_hash)
+        sessions.forget(demo, request.session_hash)
 
     demo.unload(closed)
-    demo._queue.sleep_when_free = IDLE_SECONDS
-    _keep_signatures(demo)
+    sessions.be_thrifty(demo)
     return demo
-
-
-def _keep_signatures(demo: gr.Blocks) -> None:
-    """Gradio asks what each part's class takes, anew for every page that is opened: a third of what an opening costs. Python asks no
-    further where a function has its own signature at hand."""
-    for kind in {type(block) for block in demo.blocks.values()}:
-        for function in (kind.__init__, inspect.unwrap(kind.__init__)):
-            function.__signature__ = inspect.signature(function)
-
-
-def forget(demo: gr.Blocks, session: str | None) -> None:
-    """What Gradio keeps of a page that was closed, up to 200 of them, and never asks for again: a copy of the settings of all its parts,
-    half a megabyte, and its empty list of messages. A page that comes back, as after a pause of the network, makes them anew."""
-    if session in demo.state_holder:
-        demo.state_holder.session_data[session].config_values.clear()
-    queue = demo._queue
-    if not queue.pending_event_ids_session.get(session):
-        queue.pending_event_ids_session.pop(session, None)
-        queue.pending_messages_per_session.pop(session, None)
 
 
 def _for_strangers() -> None:
