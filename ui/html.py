@@ -57,7 +57,7 @@ def tiles(*items: str) -> str:
 
 def table(head: list[str], rows: list[list[str]], caption: str = "", cards: bool = False) -> str:
     """Cells are HTML already. cards: on a phone each row is a card, with the head beside every cell."""
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    top = "".join(f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in head)
     names = [f' data-head="{escape(re.sub("<[^>]*>", "", name))}"' if cards else "" for name in head]
     listed = ["".join(f"<td{name}>{cell}</td>" for name, cell in zip(names, row, strict=True)) for row in rows]
     body = "".join(f"<tr>{cells}</tr>" for cells in listed)
@@ -118,9 +118,10 @@ def ended(run_kind: str, status: dict, resumable: bool = False) -> str:
     if state == "interrupted":
         return error(f"{name} was interrupted.{message}{' Resume continues from the last checkpoint.' if resumable and not told else ''}")
     if state == "stopped":
-        return card(f"<p>{name} was stopped.{escape(message)}{' Resume continues where it left off.' if resumable and not told else ''}</p>")
+        return card(
+            f"<p>{name} was stopped.{escape(message)}{' Resume continues where it left off.' if resumable and not told else ''}</p>"
+        )
     return ""
-
 
 
 DISMISS = '<button type="button" class="link" data-dismiss>Dismiss</button>'  # of a run that ended without a result
