@@ -142,7 +142,7 @@ def classifier(result: dict) -> str:
         tables.append(
             f"<div><h4>{escape(a['attribute'])}: {words.percent(accuracy['value'], 1)} right "
             f"({words.interval(accuracy, lambda v: words.percent(v, 1))}, n = {a['n']:,})</h4>"
-            f"{html.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, f'Confusion in {escape(a["attribute"])}')}</div>"
+            f"{html.table(['', *(f'truly {escape(str(v))}' for v in a['values'])], rows, 'Confusion in ' + a['attribute'])}</div>"
         )
     found = result.get("classifier")
     if not found:

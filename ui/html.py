@@ -112,15 +112,13 @@ def ended(run_kind: str, status: dict, resumable: bool = False) -> str:
     """Why a run without a result stands still."""
     name, state = KINDS[run_kind], status["state"]
     message = f" {said}" if (said := status.get("message")) else ""
-    told = "Resumed, it" in message  # from where it goes on, in the run's own words
+    resumable = resumable and "Resumed, it" not in message  # from where it goes on, in the run's own words
     if state == "failed":
         return error(f"{name} failed.{message}{' Resume tries again from the last checkpoint.' if resumable else ''}")
     if state == "interrupted":
-        return error(f"{name} was interrupted.{message}{' Resume continues from the last checkpoint.' if resumable and not told else ''}")
+        return error(f"{name} was interrupted.{message}{' Resume continues from the last checkpoint.' if resumable else ''}")
     if state == "stopped":
-        return card(
-            f"<p>{name} was stopped.{escape(message)}{' Resume continues where it left off.' if resumable and not told else ''}</p>"
-        )
+        return card(f"<p>{name} was stopped.{escape(message)}{' Resume continues where it left off.' if resumable else ''}</p>")
     return ""
 
 
