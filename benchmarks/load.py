@@ -47,7 +47,7 @@ SETTLED = 8.0  # seconds in which a browser has asked for all it wants
 class Opening:
     """What a browser asks for when the page opens."""
 
-    files: list[str]  # addresses, without the page itself
+    files: dict[str, int]  # addresses, without the page itself, and the bytes that come, packed
     events: list[tuple[int, list]]  # numbers and values, in their order
     config: dict  # which events there are, read once for all clients
 
@@ -62,11 +62,18 @@ class Opening:
             page.goto(address)
             page.wait_for_timeout(1000 * SETTLED)
             browser.close()
-            config = visitor.config
-        parts = [urlsplit(request.url) for request in asked if request.method == "GET" and request.url.startswith(address)]
-        files = [f"{part.path}?{part.query}".rstrip("?") for part in parts if part.path != "/" and "/gradio_api/" not in part.path]
+            config, packed = visitor.config, {}
+            for path in cls._paths(asked, address):
+                there, plain = (visitor.http.get(path, headers={"accept-encoding": how}) for how in ("gzip", "identity"))
+                assert there.content == plain.content and there.content, path
+                packed[path] = there.num_bytes_downloaded
         joined = [json.loads(request.post_data) for request in asked if "/queue/join" in request.url]
-        return cls(files, [(event["fn_index"], event["data"]) for event in joined], config)
+        return cls(packed, [(event["fn_index"], event["data"]) for event in joined], config)
+
+    @staticmethod
+    def _paths(asked: list, address: str) -> list[str]:
+        parts = [urlsplit(request.url) for request in asked if request.method == "GET" and request.url.startswith(address)]
+        return [f"{part.path}?{part.query}".rstrip("?") for part in parts if part.path != "/" and "/gradio_api/" not in part.path]
 
     def open(self, visitor: Visitor, files: bool = True) -> None:
         """The same once more. RuntimeError where one of the events fails. Without `files` for a browser that has kept them."""
@@ -78,14 +85,13 @@ class Opening:
 
     def _get(self, visitor: Visitor) -> None:
         """By a client that costs this machine next to nothing."""
-        headers = {"Accept-Encoding": "gzip, br", "Cookie": f"tiw-visitor={visitor.http.cookies['tiw-visitor']}"}
+        headers = {"Accept-Encoding": "gzip", "Cookie": f"tiw-visitor={visitor.http.cookies['tiw-visitor']}"}
         with closing(http.client.HTTPConnection(visitor.http.base_url.host, visitor.http.base_url.port, timeout=120)) as line:
-            for path in self.files:
+            for path, size in self.files.items():
                 line.request("GET", path, headers=headers)
                 found = line.getresponse()
-                found.read()
-                if found.status != 200:
-                    raise RuntimeError(f"{path}: {found.status}")
+                if len(found.read()) != size or found.status != 200:
+                    raise RuntimeError(f"{path}: {found.status}, or another length")
 
 
 def main() -> None:

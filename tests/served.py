@@ -142,7 +142,7 @@ class Visitor:
                     found = output if message["success"] else {"error": output.get("error") or "an error without a word"}
         return found
 
-    def api(self, name: str, **given: object) -> object:
+    def api(self, name: str, /, **given: object) -> object:
         """Call a named end point; the value it returns, or {"error": ...}."""
         joined = self.http.post(f"/gradio_api/call/v2/{name}", json=given)
         if joined.status_code != 200:

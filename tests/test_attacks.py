@@ -180,7 +180,7 @@ def test_another_run_is_not_shown_by_naming_it_in_the_browsers_state(alice, mall
 
 
 def test_another_run_is_not_opened(mallory, hers):
-    found = json.dumps(mallory.call("_open_run", current_of(), event_data={"value": hers["1"]}))
+    found = json.dumps(mallory.call("open_listed", current_of(), event_data={"value": hers["1"]}))
     assert hers["1"] not in found
 
 
@@ -190,7 +190,7 @@ def test_another_run_is_neither_stopped_nor_resumed_nor_deleted(mallory, hers, u
     for number in handlers:
         mallory.call(number, current_of(audit=hers["1"], debias=hers["5"], train=hers["4"], preview=hers["5"]))
     for run in (hers["1"], hers["4"]):
-        mallory.call("_delete_run", current_of(audit=run), event_data={"value": run})
+        mallory.call("delete_listed", current_of(audit=run), event_data={"value": run})
     assert "error" in mallory.api("stop_run", run=hers["5"])
     assert "error" in mallory.api("describe_run", run=hers["5"], name="mine")
     assert "error" in mallory.api("run_status", run=hers["1"])

@@ -368,8 +368,8 @@ def test_broken_files_are_left_out_by_a_button_and_read_in_another_process(tmp_p
 
 
 def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
-    from ui import page, panel
-    from ui.data_tab import DEMO, OWN, PORTRAITS, UNLOADED, edited
+    from ui import panel
+    from ui.data_tab import DEMO, OWN, PORTRAITS, UNLOADED, edited, follow_sets
     from ui.sets import chosen, uses
 
     fields = (sets["biased"], "/elsewhere", "", "", 0, False)
@@ -377,7 +377,7 @@ def test_what_is_typed_and_not_loaded_can_start_no_run(store, sets):
     assert chosen(PORTRAITS, DEMO, *fields) == DEMO
     assert chosen(OWN, {**sets, "baseline": "trained"}, *fields[:1], sets["reference"], *fields[2:])["baseline"] == "trained"
     changed, *_ = edited(None, DEMO, *fields)
-    assert changed == UNLOADED and not page.follow_sets(changed)[2]["interactive"]
+    assert changed == UNLOADED and not follow_sets(changed)[2]["interactive"]
     assert "No images are loaded" in uses(changed)
     current, message = panel.start("audit", {}, {**changed, "scored": 200})
     assert current == {} and "Load my images" in message and not list(store.jobs().folder.iterdir())
@@ -511,12 +511,12 @@ def test_a_run_that_ships_with_the_app_is_what_a_newcomer_sees(store, sets, look
 def test_a_run_is_named_on_the_page_and_its_report_says_so(store, sets):
     from tiw.errors import UserInputError
     from tiw.run.report import with_about
-    from ui import page, routes, runs_list
+    from ui import routes, runs_list
 
     run = put(store, "a", "audit", AuditOptions(**sets), AUDITED)
     (run.path / "report.html").write_text("<h1>x</h1>\n<p>y</p>")
     event = type("Event", (), {"_data": {"value": {"run": run.id, "name": "Before <the> fix", "note": "12 % & more"}}})()
-    page._describe_run(event)
+    runs_list.describe_listed(event)
     run = store.open_run(run.id)
     assert (run.name, run.note) == ("Before <the> fix", "12 % & more")
     assert 'value="Before &lt;the&gt; fix"' in runs_list.render({})
@@ -575,9 +575,9 @@ def test_a_run_that_cannot_be_read_is_listed_and_can_be_deleted(store, sets, mon
     assert [run.id for run in store.all_runs()] == [good.id] and store.open_run(bad.name) is None
     monkeypatch.setattr(page.gr, "Info", lambda *_: None)
     monkeypatch.setattr(page.gr, "Warning", lambda *_: None)
-    left = page._delete_run({"audit": good.id}, SimpleNamespace(_data={"value": bad.name}))
+    left = runs_list.delete_listed({"audit": good.id}, SimpleNamespace(_data={"value": bad.name}))
     assert not bad.exists() and left["audit"] == good.id and "Unreadable" not in runs_list.render({})
-    assert page._delete_run({}, SimpleNamespace(_data={"value": "c" * 32}))["audit"] == ""
+    assert runs_list.delete_listed({}, SimpleNamespace(_data={"value": "c" * 32}))["audit"] == ""
 
 
 def test_a_list_of_runs_reads_no_run_again(store, sets, monkeypatch):

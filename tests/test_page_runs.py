@@ -116,6 +116,35 @@ def test_a_look_that_was_overtaken_wipes_nothing_off_the_screen(store, monkeypat
     assert len(sessions._BEGUN) <= sessions.MOST
 
 
+def test_runs_do_not_wait_for_ones_own_images_to_be_read(store, sets, parts, monkeypatch):
+    """They may take a minute, or lie where nothing can be read any more: the runs are on screen meanwhile."""
+    from ui import data_tab, page
+
+    panels, by_sets = parts
+    run = put(store, "a", "preview", PreviewOptions(), state="stopped")
+
+    def read(sets):
+        raise AssertionError("in the look")
+
+    monkeypatch.setattr(data_tab, "follow_sets", read)
+    own = {**page.read({}), **sets}
+    values = page._look(panels, by_sets, own, {**page.NONE, "preview": run.id}, {})
+    assert values[-3] == own and any("was stopped" in str(value) for value in values)
+    again = page._look(panels, by_sets, own, {**page.NONE, "preview": run.id}, values[-2])
+    assert again[-3] == gr.skip(), "the same sets are not read again"
+    with pytest.raises(AssertionError, match="in the look"):
+        page._look(panels, by_sets, page.read({}), page.NONE, {})  # the demo's are drawn with the look
+
+
+@pytest.mark.parametrize("trouble", [NotADirectoryError, PermissionError, OSError(116, "Stale file handle")])
+def test_a_path_that_cannot_be_looked_at_has_no_time_stamp(trouble, monkeypatch, tmp_path):
+    from ui.store import stamp
+
+    assert stamp(tmp_path).isdigit()
+    monkeypatch.setattr("pathlib.Path.stat", lambda *_args, **_how: (_ for _ in ()).throw(trouble))
+    assert stamp(tmp_path) == ""
+
+
 def test_two_audits_side_by_side(store, sets):
     from ui import two_audits
 

@@ -13,7 +13,7 @@ from tiw.errors import UserInputError
 
 from . import caps, finding, gate, html, keeping, learn_words, loading, pictures, reference_builder, store, theme, words
 from .panel import QUIET
-from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, show, typed
+from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, show, typed, uses
 
 # What is said of a load, which may lie below the window: once when it begins, once when it has found something.
 INTO_VIEW = """() => {
@@ -175,11 +175,22 @@ def switch(request: gr.Request | None, kind: str, references: int) -> tuple:
     return gr.update(visible=not own), gr.update(visible=own), chosen, "", *_buttons({}), show(chosen)
 
 
+def follow_sets(sets: dict) -> tuple[str, str, dict, str]:
+    """Both sets on the Data tab, and above each button the two that it will use; without any the audit's is closed."""
+    sets = read(sets)
+    used = uses(sets)
+    return show(sets), used, gr.update(interactive=bool(sets["biased"])), used
+
+
 def restore(sets: dict, kept: list = BLANK) -> tuple:
     """After a reload: the sets that this browser had chosen, and what was typed."""
     sets = read(sets)
     demo = sets["biased"] == "demo"
-    fields = tuple(caps.shaped(dict(enumerate(kept)), dict(enumerate(BLANK))).values()) if len(kept) == len(BLANK) else BLANK
+    fields = (
+        tuple(caps.shaped(dict(enumerate(kept)), dict(enumerate(BLANK))).values())
+        if isinstance(kept, list) and len(kept) == len(BLANK)
+        else BLANK
+    )
     if sets["biased"] not in ("", "demo"):
         model = "" if sets["baseline"] == "none" else sets["baseline"]
         named = ("class_label", "resolution", "skip_bad", *NAMES)

@@ -139,7 +139,7 @@ class Gate:
         if not self._newcomers.take(_address(scope)):
             raise Refused(429, "Too many new visitors from this address: wait a moment.")
         name = secrets.token_hex(16)
-        return f"visitor {name}", _cookie(gate.signed(name), scope.get("scheme") == "https")
+        return f"visitor {name}", _cookie(gate.signed(name))
 
     async def _checked_body(self, scope: dict, headers: dict[bytes, bytes], receive: Callable, who: str) -> Callable:
         if scope["method"] != "POST":
@@ -258,10 +258,10 @@ def _cookies(headers: dict[bytes, bytes]) -> dict[str, str]:
         return {}
 
 
-def _cookie(value: str, secure: bool) -> str:
-    """On a Space the page stands in a frame of another site, whose cookies must be asked for in this way. Elsewhere one that came by https
-    never goes back without it."""
-    framed = "; SameSite=None; Secure; Partitioned" if gate.on_space() else "; SameSite=Lax" + secure * "; Secure"
+def _cookie(value: str) -> str:
+    """On a Space the page stands in a frame of another site, whose cookies must be asked for in this way. Elsewhere it is not for https
+    alone: where one name is served both ways, a browser would neither send it by http nor let another take its place."""
+    framed = "; SameSite=None; Secure; Partitioned" if gate.on_space() else "; SameSite=Lax"
     return f"{COOKIE}={value}; Path=/; Max-Age={YEAR}; HttpOnly{framed}"
 
 

@@ -28,22 +28,12 @@ from . import (
     store,
     theme,
     two_audits,
-    words,
     zero,
 )
 from .panel import GONE, QUIET, Panel, dismiss
-from .sets import read, show, uses
+from .runs_list import NONE, TABS
+from .sets import read
 
-# The tab of each kind of run.
-TABS = {
-    "audit": "audit",
-    "even-out": "audit",
-    "train": "debias",
-    "preview": "debias",
-    "debias": "debias",
-    "compare": "compare",
-}
-NONE = dict.fromkeys(TABS, "")
 SECONDS = 1.0  # between two looks at a run that works
 WAITING_SECONDS = 3.0  # at runs that only wait: in a class most do, and only one works
 HEADER = (
@@ -84,7 +74,8 @@ def build() -> gr.Blocks:
         panels = [*audit.panels, *debias.panels, compare.panel]
         shown = [component for panel in panels for component in panel.outputs]
 
-        by_sets = [data.view, audit.uses, audit.go, debias.uses, *debias.by_sets]
+        shows_sets = [data.view, audit.uses, audit.go, debias.uses]
+        by_sets, own = [*shows_sets, *debias.by_sets], gr.State(None)
 
         def look(sets: dict, current: dict, seen: dict, request: gr.Request) -> list:  # by its name a client fires it
             with sessions.look(request.session_hash) as overtaken:
@@ -105,10 +96,19 @@ def build() -> gr.Blocks:
                 runs,
                 ticks,
                 data.sets,
+                own,
                 seen,
                 timer,
             ],
         }
+
+        def follow_own(sets: dict | None, request: gr.Request) -> list:
+            """One's own images may take a minute to read: runs and results do not wait for them, as they do for the demo."""
+            with sessions.look(f"{request.session_hash} sets") as overtaken:
+                values = [gr.skip() for _ in shows_sets] if sets is None else list(data_tab.follow_sets(sets))
+            return [gr.skip() for _ in values] if overtaken() else values
+
+        own.change(follow_own, own, shows_sets, **QUIET)
 
         timer.tick(**watch, **QUIET, trigger_mode="once")
         if gate.zero_gpu():
@@ -130,9 +130,9 @@ def build() -> gr.Blocks:
 
         restored = [current, tabs, *data.restored, *typed]
         demo.load(opened, [current, data.sets, data.fields, kept], restored, **QUIET).then(**watch, **QUIET)
-        runs.select(_open_run, current, [current, tabs], **QUIET).then(**watch, **QUIET)
-        runs.delete(_delete_run, current, current, **QUIET).then(**watch, **QUIET)
-        runs.submit(_describe_run, None, None, **QUIET)
+        runs.select(runs_list.open_listed, current, [current, tabs], **QUIET).then(**watch, **QUIET)
+        runs.delete(runs_list.delete_listed, current, current, **QUIET).then(**watch, **QUIET)
+        runs.submit(runs_list.describe_listed, None, None, **QUIET)
         data.next.click(**data.on_next, **QUIET).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
         )
@@ -179,12 +179,18 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
     def changed(name: str) -> bool:
         return name not in seen or marks[name] != seen[name]
 
-    values += [*follow_sets(chosen), *debias_tab.follow(chosen)] if changed("sets") else [gr.skip() for _ in by_sets]
+    own, unread = chosen["biased"] not in ("", "demo"), [gr.skip() for _ in range(4)]
+    values += (
+        [*(unread if own else data_tab.follow_sets(chosen)), *debias_tab.follow(chosen)]
+        if changed("sets")
+        else [gr.skip() for _ in by_sets]
+    )
     values.append(compare_tab.choices(current) if changed("models") else gr.skip())
     values += [*two_audits.choices(current, changed("audited")), _newcomer(current)] if changed("runs") else [gr.skip()] * 4
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(ticked(sets, current) if changed("runs") or changed("sets") else gr.skip())
     values.append(chosen if chosen != sets else gr.skip())
+    values.append((chosen if own else None) if changed("sets") else gr.skip())
     return [*values, marks, _pace(states)]
 
 
@@ -247,13 +253,6 @@ def refilled(values: object, usual: list) -> list:
     return [value if fits(value, like) else gr.skip() for value, like in zip(values, usual, strict=True)]
 
 
-def follow_sets(sets: dict) -> tuple[str, str, dict, str]:
-    """Both sets on the Data tab, and above each button the two that it will use; without any the audit's is closed."""
-    sets = read(sets)
-    used = uses(sets)
-    return show(sets), used, gr.update(interactive=bool(sets["biased"])), used
-
-
 def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
     """After a reload: ?run=ID, else the runs this browser had, else the newest of each kind."""
     newest = {run.kind: run.id for run in reversed(store.all_runs()) if run.kind in NONE}
@@ -262,36 +261,3 @@ def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:
     if asked is None or asked.kind not in NONE:
         return {**NONE, **store.examples(), **newest, **kept}, gr.skip()
     return {**NONE, **store.examples(), **newest, **kept, asked.kind: asked.id}, gr.Tabs(selected=TABS[asked.kind])
-
-
-def _open_run(current: dict, event: gr.EventData) -> tuple[dict, dict]:
-    run = store.open_run(_run_of(event))
-    if run is None or run.kind not in NONE:
-        return current, gr.skip()
-    return {**caps.shaped(current, NONE), run.kind: run.id}, gr.Tabs(selected=TABS[run.kind])
-
-
-def _run_of(event: gr.EventData) -> str:
-    return caps.shaped(event._data, {"value": ""})["value"]
-
-
-def _describe_run(event: gr.EventData) -> None:
-    said = caps.shaped(caps.shaped(event._data, {"value": {}})["value"], {"run": "", "name": "", "note": ""})
-    try:
-        store.describe(said["run"], said["name"], said["note"])
-    except UserInputError as problem:
-        gr.Warning(store.said(problem))
-
-
-def _delete_run(current: dict, event: gr.EventData) -> dict:
-    current, asked = caps.shaped(current, NONE), _run_of(event)
-    run = store.open_run(asked)  # None too for one that cannot be read
-    if run is not None and run.busy:
-        return current
-    try:
-        store.delete(asked)
-    except UserInputError as problem:
-        gr.Warning(store.said(problem))
-        return current
-    gr.Info(f"{'Unreadable run' if run is None else words.KINDS.get(run.kind, run.kind)} deleted.")
-    return {kind: "" if run_id == asked else run_id for kind, run_id in current.items()}

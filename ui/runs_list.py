@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from html import escape
 
+import gradio as gr
+
+from tiw.errors import UserInputError
 from tiw.run.folder import LONGEST_NAME, LONGEST_NOTE
 from tiw.run.index import UNREADABLE, RunSummary
 
-from . import html, store, words
+from . import caps, html, store, words
+
+# The tab of each kind of run.
+TABS = {
+    "audit": "audit",
+    "even-out": "audit",
+    "train": "debias",
+    "preview": "debias",
+    "debias": "debias",
+    "compare": "compare",
+}
+NONE = dict.fromkeys(TABS, "")
 
 
 def render(current: dict) -> str:
@@ -67,3 +81,36 @@ def _about(run: store.Run) -> str:
         for part in (words.set_name(options.get("biased") or options.get("data", "")), references, objective and objective[0], budget)
         if part
     )
+
+
+def open_listed(current: dict, event: gr.EventData) -> tuple[dict, dict]:
+    run = store.open_run(_run_of(event))
+    if run is None or run.kind not in NONE:
+        return current, gr.skip()
+    return {**caps.shaped(current, NONE), run.kind: run.id}, gr.Tabs(selected=TABS[run.kind])
+
+
+def _run_of(event: gr.EventData) -> str:
+    return caps.shaped(event._data, {"value": ""})["value"]
+
+
+def describe_listed(event: gr.EventData) -> None:
+    said = caps.shaped(caps.shaped(event._data, {"value": {}})["value"], {"run": "", "name": "", "note": ""})
+    try:
+        store.describe(said["run"], said["name"], said["note"])
+    except UserInputError as problem:
+        gr.Warning(store.said(problem))
+
+
+def delete_listed(current: dict, event: gr.EventData) -> dict:
+    current, asked = caps.shaped(current, NONE), _run_of(event)
+    run = store.open_run(asked)  # None too for one that cannot be read
+    if run is not None and run.busy:
+        return current
+    try:
+        store.delete(asked)
+    except UserInputError as problem:
+        gr.Warning(store.said(problem))
+        return current
+    gr.Info(f"{'Unreadable run' if run is None else words.KINDS.get(run.kind, run.kind)} deleted.")
+    return {kind: "" if run_id == asked else run_id for kind, run_id in current.items()}

@@ -177,10 +177,10 @@ def changes() -> list:
 
 
 def stamp(path: Path) -> str:
-    """Time of the last change; empty if the file is not there. Text, because a browser's numbers are too short for it."""
+    """Time of the last change; empty if the file is not there, or out of reach. Text, because a browser's numbers are too short for it."""
     try:
         return str(path.stat().st_mtime_ns)
-    except FileNotFoundError:
+    except OSError:  # a stale mount, a folder in which a file now stands, a name too long
         return ""
 
 
