@@ -80,9 +80,12 @@ def test_what_the_page_on_serving_tells_of_faults_and_load_is_what_was_measured(
     assert len(rows) == 8 and all(row["as_expected"] for row in rows)
     assert faults.with_table(text, rows) == text
     load = json.loads((results / "load.json").read_text())
-    for name, words in (("page", "the page"), ("look", "a look at the runs"), ("status", "the list of runs")):
+    named = {"page": "the page, all at once", "page again": "the page again", "look": "a look at the runs", "status": "the list of runs"}
+    for name, words in named.items():
         assert f"| {words} | {load['seconds'][name]['p50']:.2f} s | {load['seconds'][name]['p95']:.2f} s |" in text
     assert load["failed"] == 0 and (load["clients"], load["cores"]) == (30, 2)
+    assert f"the page, {load['files']} files and {load['events']} events" in text and f"{load['waiting']} have a run that waits" in text
+    assert f"{load['cores_used']['app']:.2f} of a core and up to {max(load['app']['megabytes_meanwhile']):.0f} MB" in text
     assert f"for {load['minutes']:.0f} minutes" in text and f"{load['soak']['sessions']:,} visitors" in text
     speed, soak = load["steps_a_second"], load["soak"]["before_every_500_and_after"]
     assert f"{1 - 2 * speed['beside'] / (speed['alone'] + speed['alone_again']):.0%}".replace("%", " %") in text
