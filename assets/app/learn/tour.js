@@ -51,7 +51,7 @@ function go(step) {
   bar = document.createElement("div");
   bar.className = "tour-bar";
   bar.setAttribute("role", "region");
-  bar.setAttribute("aria-label", "Guided tour");
+  bar.setAttribute("aria-label", "This step of the tour");
   bar.innerHTML = `<div><b>${step + 1} of ${STEPS.length} · ${title}</b><p role="status">${text}</p></div><div class="tour-buttons">${step ? '<button type="button" class="ghost" data-back>Back</button>' : ""}<button type="button" class="ghost strong" data-next>${last ? "Finish" : "Next"}</button><button type="button" class="link" data-end>End the tour</button></div>`;
   (document.querySelector(".gradio-container") || document.body).append(bar);
   const press = (name, act) => {
