@@ -330,6 +330,7 @@ def _spot_check(page: Any, home: Path) -> None:
     page.reload()
     page.get_by_role("tab", name="Compare", exact=True).click()
     page.locator("#spot", has_text="24 of 100 labelled").wait_for()
+    page.wait_for_timeout(3000)  # a page that has just been opened may draw this anew, and the focus is gone
     page.locator("#spot section").focus()
     page.keyboard.press("Enter")
     page.locator("#spot table").wait_for()

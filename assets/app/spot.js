@@ -91,7 +91,7 @@ function results() {
       `<tr><td>${safe(r.attribute)}: ${safe(r.value)}</td><td>${estimate(r)}</td><td>${estimate(r.other)}${r.other.corrected ? "" : " (raw)"}</td><td>${r.disagrees ? "<b>disagrees</b>" : ""}</td></tr>`,
   );
   return `<p class="spot-found"><b>${found.disagrees ? "They disagree." : "No disagreement found."}</b> ${safe(found.sentences.join(" "))}</p>
-    <div class="tiw-scroll" tabindex="0" role="region" aria-label="Spot check"><table class="tiw-table" aria-label="Spot check"><thead><tr><th scope="col">Share</th><th scope="col">By your ${found.n} labels</th><th scope="col">Corrected</th><th scope="col"></th></tr></thead><tbody>${rows.join("")}</tbody></table></div>
+    <div class="tiw-scroll" tabindex="0" role="region" aria-label="Spot check"><table class="tiw-table" aria-label="Spot check"><thead><tr><th scope="col">Share</th><th scope="col">By your ${found.n} labels</th><th scope="col">Corrected</th><td></td></tr></thead><tbody>${rows.join("")}</tbody></table></div>
     <p class="hint">The report has been made again and carries these shares.</p>`;
 }
 const HEAD =
@@ -99,7 +99,7 @@ const HEAD =
 const OTHERS = `<p class="hint">This comparison came with the app, and nobody has labelled its samples. Compare a model of your own to label some.</p>`;
 const links =
   () => `<div class="links"><a class="button" href="${base}/spot.csv" download>Sheet (CSV)</a><a class="button" href="${base}/spot.zip" download>Pictures (zip)</a>
-  ${mine ? `<label class="button spot-file" tabindex="0" role="button">Fill in from CSV<input type="file" accept=".csv,text/csv" hidden></label>` : ""}</div>`;
+  ${mine ? `<label class="button spot-file" tabindex="0">Fill in from CSV<input type="file" accept=".csv,text/csv" hidden></label>` : ""}</div>`;
 function start() {
   const pick = attributes.map((a) => `<option>${safe(a)}</option>`).join("");
   return `<div class="spot-start"><label>Label <select data-attribute>${pick}</select></label><label>Samples <select data-size><option>100</option><option selected>200</option><option>300</option></select></label>
