@@ -2,6 +2,7 @@
 
 import copy
 import re
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -114,6 +115,46 @@ def test_a_look_that_was_overtaken_wipes_nothing_off_the_screen(store, monkeypat
         with sessions.look(str(number)) as overtaken:
             assert not overtaken()
     assert len(sessions._BEGUN) <= sessions.MOST
+
+
+def test_a_run_that_ends_within_a_look_is_shown_by_the_next(store, sets, parts, monkeypatch):
+    """The look saw it at work and kept the mark of its end: the page showed progress for ever."""
+    from ui import page
+
+    panel = parts[0][0]
+    run = put(store, "a", "audit", AuditOptions(**sets), state="running")
+    asked = []
+
+    def then_it_ends(function):
+        def ask(run_id):
+            asked.append(function(run_id))
+            if len(asked) == 1:
+                put(store, "a", "audit", AuditOptions(**sets), AUDITED)
+            return asked[-1]
+
+        return ask
+
+    meanwhile = SimpleNamespace(open_run=then_it_ends(store.open_run), signature=then_it_ends(store.signature))
+    with FileLock(run.path / "lock"), monkeypatch.context() as patch:
+        patch.setattr(page, "store", meanwhile)
+        first, mark, _ = page._look_at(panel, run.id, (None, []))
+    second, _, state = page._look_at(panel, run.id, mark)
+    assert state == "finished" and AUDITED["verdict"]["sentence"] in str([*first, *second])
+
+
+def test_no_look_that_is_asked_for_is_dropped():
+    """While another one works, Gradio drops an event by default: of two runs that were opened quickly the first stayed on screen."""
+    import asyncio
+
+    from ui import page
+
+    async def build():
+        return page.build().get_config_file()["dependencies"]
+
+    found = asyncio.run(build())
+    looks = [event for event in found if event["api_name"].startswith("look") and event["targets"][0][1] != "tick"]
+    assert len(looks) > 5 and {event["trigger_mode"] for event in looks} == {"always_last"}
+    assert [event["trigger_mode"] for event in found if event["api_name"].startswith("open_listed")] == ["multiple"]
 
 
 def test_runs_do_not_wait_for_ones_own_images_to_be_read(store, sets, parts, monkeypatch):

@@ -110,14 +110,15 @@ def build() -> gr.Blocks:
 
         own.change(follow_own, own, shows_sets, **QUIET)
 
+        asked = {**watch, **QUIET, "trigger_mode": "always_last"}  # while another look works, it waits; by default it would be dropped
         timer.tick(**watch, **QUIET, trigger_mode="once")
         if gate.zero_gpu():
             how = {**QUIET, "concurrency_limit": 1, "concurrency_id": "gpu"}
             timer.tick(lambda now: zero.work(now, NONE), current, None, **how, trigger_mode="once")
         dismissed = [panel.outputs[0].delete(dismiss(panel.kind), current, current, **QUIET) for panel in panels]
         for event in (*audit.started, *debias.started, *compare.started, *dismissed):
-            event.then(**watch, **QUIET)
-        data.sets.change(**watch, **QUIET)
+            event.then(**asked)
+        data.sets.change(**asked)
         demo.load(None, js=learn_tab.OPEN)
         demo.load(None, js=theme.asset("tabs.js"))
         typed = [*audit.fields, *debias.fields, *compare.fields]
@@ -129,9 +130,9 @@ def build() -> gr.Blocks:
             return [*_reattach(current, request), *data_tab.restore(sets, fields), *refilled(values, usual)]
 
         restored = [current, tabs, *data.restored, *typed]
-        demo.load(opened, [current, data.sets, data.fields, kept], restored, **QUIET).then(**watch, **QUIET)
-        runs.select(runs_list.open_listed, current, [current, tabs], **QUIET).then(**watch, **QUIET)
-        runs.delete(runs_list.delete_listed, current, current, **QUIET).then(**watch, **QUIET)
+        demo.load(opened, [current, data.sets, data.fields, kept], restored, **QUIET).then(**asked)
+        runs.select(runs_list.open_listed, current, [current, tabs], **QUIET, trigger_mode="multiple").then(**asked)
+        runs.delete(runs_list.delete_listed, current, current, **QUIET).then(**asked)
         runs.submit(runs_list.describe_listed, None, None, **QUIET)
         data.next.click(**data.on_next, **QUIET).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
@@ -204,7 +205,8 @@ def _look_at(panel: Panel, run_id: str, mark: tuple) -> tuple[list, tuple, str]:
     before, sent = mark
     run, now = None, [run_id]
     try:
-        run, now = store.open_run(run_id), store.signature(run_id)
+        now = store.signature(run_id)  # before the run: what comes in between is then new at the next look
+        run = store.open_run(run_id)
         if now == before:
             return [gr.skip() for _ in panel.outputs], mark, run.state if run is not None else ""
         rendered = _shipped(panel, run, now) if run is not None and run.shipped else panel.render(run)

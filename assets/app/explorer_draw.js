@@ -353,13 +353,12 @@ function draw_drawn() {
 }
 
 function draw() {
-  draw_strip();
-  draw_histogram();
-  draw_map();
-  draw_gallery();
-  draw_trust();
-  draw_drawn();
-  draw_panel();
+  for (const part of [draw_strip, draw_histogram, draw_map, draw_gallery, draw_trust, draw_drawn, draw_panel])
+    try {
+      part();
+    } catch (problem) {
+      reportError(problem); // the other parts are drawn all the same
+    }
   $("slider").max = data.levels.length - 1;
   $("slider").value = level;
   $("slider").setAttribute("aria-valuetext", `Noise level ${level_name(data.levels[level].sigma)}`);

@@ -199,16 +199,17 @@ async function load() {
   const url = value.url + (everything ? "&all=1" : "");
   if (loading === url) return;
   loading = url;
-  const answer = await fetch(url).catch(() => null);
-  if (loading !== url) return;
-  if (!answer?.ok) {
+  const fresh = await fetch(url)
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .catch(() => null);
+  if (loading !== url) return; // another run, or more of this one, was asked for meanwhile
+  if (!fresh) {
     loading = null;
     setTimeout(load, 3000);
     return;
   } // the next try may find the app again
   const kept = other ? [] : [...selection, ...(current === null ? [] : [current])].map((p) => data.points.item[p]);
-  const before = data?.maps,
-    fresh = await answer.json();
+  const before = data?.maps;
   // A layout that is on screen stays where it is until the better one is asked for.
   const moved =
     !other &&

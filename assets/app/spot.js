@@ -33,12 +33,16 @@ function take(state) {
   if (at < 0) at = sheet.samples.length;
 }
 async function act(body) {
+  const asked = base;
+  let state = null;
+  problem = "";
   try {
-    problem = "";
-    take(await ask(body));
+    state = await ask(body);
   } catch (error) {
     problem = error.message;
   }
+  if (base !== asked) return; // another comparison is on screen by now
+  if (state) take(state);
   draw();
 }
 async function send() {
