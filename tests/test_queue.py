@@ -510,8 +510,12 @@ def supervised(run, monkeypatch):
     """`supervise` on a clock that every wait moves on. Called with the seconds at which the child gives a sign, and the one at which it
     ends; returns the seconds it was silent, and when it was killed."""
 
-    def supervised(signs, ends: float) -> tuple[float, list[float]]:
+    def supervised(signs, ends: float, asleep: float = 0.0, **how: float) -> tuple[float, list[float]]:
         now, killed = [0.0], []
+
+        def meanwhile() -> bool:
+            now[0] += asleep
+            return asleep > 0
 
         class Child:
             def wait(self, seconds: float = 0.0) -> int:
@@ -525,7 +529,7 @@ def supervised(run, monkeypatch):
 
         monkeypatch.setattr(supervise, "time", SimpleNamespace(monotonic=lambda: now[0]))
         monkeypatch.setattr(supervise, "kill", lambda child: killed.append(now[0]))
-        return supervise.supervise(run, Child()), killed
+        return supervise.supervise(run, Child(), meanwhile, **how), killed
 
     return supervised
 
@@ -545,6 +549,13 @@ def test_a_child_that_is_used_to_silence_is_given_more_of_it(run, supervised):
     assert supervised(steps, ends=300) == (0.0, [])
     silent, killed = supervised(steps, ends=400)
     assert 120 < silent <= 121 and len(killed) == 1
+
+
+def test_a_child_that_slept_for_another_run_has_its_whole_time(run, supervised):
+    supervised([], ends=600, asleep=10, allowed=100)  # of every 10.5 seconds it is awake for half a one
+    assert not run.stop_requested()
+    supervised([], ends=600, allowed=100)
+    assert run.stop_requested()
 
 
 def test_a_child_that_was_not_asked_to_stop_may_be_silent_for_ever(supervised):

@@ -53,7 +53,7 @@ def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], b
     """Wait for the end of the child. One that was asked to stop is let finish while it gives signs of work; ended when it has given none
     for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0.
 
-    meanwhile: called now and then; yes where the child has slept. allowed: seconds after which the child is asked to stop."""
+    meanwhile: called now and then; yes where the child has slept. allowed: seconds of being awake after which it is asked to stop."""
     signs, began, longest = None, time.monotonic(), 0.0
     seen = began
     while True:
@@ -61,8 +61,10 @@ def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], b
             child.wait(0.5)
             return 0.0
         except subprocess.TimeoutExpired:
+            asleep = time.monotonic()
             if meanwhile():
                 seen = time.monotonic()
+                began += seen - asleep
             now, latest = time.monotonic(), _signs(run.path)
             if now - began > allowed:
                 with suppress(OSError):  # a full disk
