@@ -14,7 +14,7 @@ from tiw.files import read_json
 from tiw.run.comparison_fields import as_perceived
 
 from . import caps, charts, cite, counted, gate, headline, html, learn_words, pictures, quality, spot, stated, store, theme, words
-from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
+from .panel import FOLLOWS, QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
 from .sets import uses
 
 NOTHING = html.empty(
@@ -120,7 +120,7 @@ def build(current: gr.BrowserState) -> CompareTab:
 
     of_labels = [runs, labels, attributes]
     runs.change(_of_model, of_labels, [used, also, attributes], **QUIET)
-    labels.blur(columns, of_labels, attributes, **QUIET)
+    labels.blur(columns, of_labels, attributes, **FOLLOWS)
 
     def begin(
         current: dict, chosen: str, count: int, labels: str, attributes: list[str], heldout: str, seed: int, also: list[str], encoder: str

@@ -12,7 +12,7 @@ from tiw.data import Cancelled
 from tiw.errors import UserInputError
 
 from . import caps, finding, gate, html, keeping, learn_words, loading, pictures, reference_builder, store, theme, words
-from .panel import QUIET
+from .panel import FOLLOWS, QUIET
 from .sets import DEMO, NAMES, OWN, PORTRAITS, UNLOADED, Found, matches, read, renamed, show, typed, uses
 
 # What is said of a load, which may lie below the window: once when it begins, once when it has found something.
@@ -109,12 +109,11 @@ def build() -> DataTab:
 
     own = [biased, reference, baseline, class_label, resolution, skip_bad, biased_name, reference_name]
     loaded = [sets, message, resize, leave_out, halt, kept]
-    quiet = {**QUIET, "trigger_mode": "always_last"}
 
-    source.input(switch, [source, references], [demo_box, own_box, *loaded[:-1], view], **QUIET)
-    references.input(choose_demo, references, sets, **QUIET)
+    source.input(switch, [source, references], [demo_box, own_box, *loaded[:-1], view], **FOLLOWS)
+    references.input(choose_demo, references, sets, **FOLLOWS)
     changes = [field.input for field in own[:-2]] + [event for name in own[-2:] for event in (name.blur, name.submit)]
-    gr.on(changes, edited, [sets, *own], loaded, **quiet)
+    gr.on(changes, edited, [sets, *own], loaded, **FOLLOWS)
     for upload, path in ((from_biased, biased), (from_reference, reference)):
         upload.upload(take_upload, upload, [path, upload, message], api_visibility="private").then(edited, [sets, *own], loaded, **QUIET)
     built.click(reference_builder.from_labels, [biased, *built.inputs], [biased, reference, message], api_visibility="private").then(

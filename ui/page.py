@@ -30,7 +30,7 @@ from . import (
     two_audits,
     zero,
 )
-from .panel import GONE, QUIET, Panel, dismiss
+from .panel import FOLLOWS, GONE, QUIET, Panel, dismiss
 from .runs_list import NONE, TABS
 from .sets import read
 
@@ -110,7 +110,7 @@ def build() -> gr.Blocks:
 
         own.change(follow_own, own, shows_sets, **QUIET)
 
-        asked = {**watch, **QUIET, "trigger_mode": "always_last"}  # while another look works, it waits; by default it would be dropped
+        asked = {**watch, **FOLLOWS}
         timer.tick(**watch, **QUIET, trigger_mode="once")
         if gate.zero_gpu():
             how = {**QUIET, "concurrency_limit": 1, "concurrency_id": "gpu"}

@@ -18,6 +18,7 @@ from . import caps, html, store, words
 DISMISSED = 'element.addEventListener("click", (e) => { if (e.target.closest("[data-dismiss]")) trigger("delete", {}); });'
 GONE = "-"  # in place of a run's id: nothing is shown, and a reload brings nothing back
 QUIET = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+FOLLOWS = {**QUIET, "trigger_mode": "always_last"}  # of a field's last value: Gradio drops an event while the one before works
 
 
 @dataclass(frozen=True)

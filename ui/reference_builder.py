@@ -11,7 +11,7 @@ from tiw.data import demo_path, reference_rows, write_rows
 from tiw.errors import UserInputError
 
 from . import html, keeping, pictures, store, theme
-from .panel import QUIET
+from .panel import FOLLOWS, QUIET
 from .sets import cleaned
 
 MOST_VALUES = 12  # that get a slider
@@ -45,7 +45,7 @@ def build(biased: gr.Textbox) -> Builder:
     read.click(read_labels, biased, [counts, attribute, count, button, message], api_visibility="private").then(
         offer, [counts, attribute], shown, **QUIET
     )
-    attribute.input(offer, [counts, attribute], shown, **QUIET)
+    attribute.input(offer, [counts, attribute], shown, **FOLLOWS)
     return Builder(button, [attribute, count, values, *sliders])
 
 

@@ -8,7 +8,7 @@ from html import escape
 import gradio as gr
 
 from . import html, pictures, store, theme, words
-from .panel import QUIET
+from .panel import FOLLOWS
 
 NONE = "none"
 
@@ -31,7 +31,7 @@ def build(current: gr.BrowserState) -> TwoAudits:
             elem_id="audit-other",
         )
         both = theme.html(elem_id="two-audits")
-    other.input(beside, [current, other], both, **QUIET)
+    other.input(beside, [current, other], both, **FOLLOWS)
     return TwoAudits(box, other, both)
 
 
