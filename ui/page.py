@@ -131,9 +131,10 @@ def build() -> gr.Blocks:
 
         restored = [current, tabs, *data.restored, *typed]
         demo.load(opened, [current, data.sets, data.fields, kept], restored, **QUIET).then(**asked)
-        runs.select(runs_list.open_listed, current, [current, tabs], **QUIET, trigger_mode="multiple").then(**asked)
-        runs.delete(runs_list.delete_listed, current, current, **QUIET).then(**asked)
-        runs.submit(runs_list.describe_listed, None, None, **QUIET)
+        of_a_run = {**QUIET, "trigger_mode": "multiple"}  # each names its own: none is dropped, and none stands for another
+        runs.select(runs_list.open_listed, current, [current, tabs], **of_a_run).then(**asked)
+        runs.delete(runs_list.delete_listed, current, current, **of_a_run).then(**asked)
+        runs.submit(runs_list.describe_listed, None, None, **of_a_run)
         data.next.click(**data.on_next, **QUIET).then(
             lambda free: gr.Tabs(selected="audit") if free else gr.skip(), data.free, tabs, **QUIET
         )
