@@ -19,8 +19,7 @@ from torch import nn
 
 import tiw
 from tiw.model.device import pick_device
-from tiw.model.networks import NetworkConfig
-from tiw.run.train_in_folder import EMAModel
+from tiw.model.networks import EMAModel, NetworkConfig
 
 BATCH = 128
 NETWORK = NetworkConfig(sets.SIZE, 4, (48, 64), 1, (False, False))  # small enough that a baseline takes minutes of one core

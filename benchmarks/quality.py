@@ -161,7 +161,7 @@ def fine_tuned(baseline, biased, reference, ratio, config):
     import copy
 
     import tiw
-    from tiw.run.train_in_folder import EMAModel
+    from tiw.model.networks import EMAModel
 
     shown = copy.deepcopy(baseline).requires_grad_(False).eval()
     ema, effective = EMAModel(shown.parameters(), decay=EMA), []

@@ -120,8 +120,7 @@ def make_tail() -> None:
 
     import tiw
     from tiw.model.device import pick_device, pick_precision
-    from tiw.model.networks import NetworkConfig
-    from tiw.run.train_in_folder import EMAModel
+    from tiw.model.networks import EMAModel, NetworkConfig
 
     train, split = tail_split()
     torch.manual_seed(0)

@@ -117,6 +117,13 @@ def test_files_import_only_from_above(path):
     assert not below, f"{path.name} imports {below} from below"
 
 
+def test_debias_can_be_had_before_anything_else():
+    """Beside a CPU build of torch torchvision does not load unprepared: `tiw.debias` failed where no model was open."""
+    importing = {path.name for path in (ROOT / "tiw").rglob("*.py") if "diffusers" in roots(path)}
+    assert importing == {"networks.py", "checkpoint.py"}, "take it from networks.py, which prepares torchvision first"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", "import tiw; tiw.debias"], cwd=ROOT, check=True)
+
+
 def test_the_reader_of_imports_sees_every_form(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     (tmp_path / "tiw").mkdir()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from ..choices import OWN_TARGET, WITH_RATIO
@@ -20,6 +19,7 @@ from ..model.correction import Correction, DenoiserFn, correction_at, log_weight
 from ..model.denoiser import Denoiser
 from ..model.device import COMPILE_FROM, compile_blocks
 from ..model.memory import batch_for
+from ..model.networks import EMAModel
 from ..model.noise import perturb, to_x0
 from ..ratio.density_ratio import DensityRatio
 from ..streams import sequence

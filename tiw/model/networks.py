@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from . import torchvision_ops  # noqa: F401  (before diffusers)
 
 from diffusers import UNet2DModel  # isort: skip
+from diffusers.training_utils import EMAModel as EMAModel  # isort: skip
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.training_utils import EMAModel
 
 from ..debiasing.config import DebiasConfig
 from ..debiasing.fine_tune import TrainStep
@@ -27,6 +26,7 @@ from ..files import Unreadable, read_json, to_disk, write_atomic
 from ..intervals import Estimate
 from ..model import processes
 from ..model.denoiser import Denoiser
+from ..model.networks import EMAModel
 from ..model.sampling import labels_like, sample
 from ..pictures import contact_sheet
 from . import names
