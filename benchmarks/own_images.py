@@ -19,7 +19,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from demo_loop import ROOT, machine
+from demo_loop import ROOT, as_table, machine
 from PIL import Image
 
 sys.path.insert(0, str(ROOT))
@@ -49,8 +49,7 @@ def table() -> str:
         discrepancies = [Estimate.of(found["fairness_discrepancy"][model]).text("{:.3f}") for model in ("baseline", "debiased")]
         seconds = [f"{found['seconds'][action]} s" for action in COMMANDS]
         rows.append((name, str(found["pixels"]), *seconds, Estimate.of(check, "auc").text(), *discrepancies))
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+    return as_table([head, *rows])
 
 
 def write_folder(images, folder: Path) -> None:

@@ -32,6 +32,14 @@ def test_the_table_of_a_comparisons_cost_is_the_committed_result():
     assert text.split("<!-- compare -->")[1].split("<!-- end -->")[0].strip() == benchmark("compare").table()
 
 
+def test_the_tables_of_the_loop_and_of_a_step_are_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
+    takes, ends = benchmark("demo_loop").tables()
+    for mark, table in (("loop", takes), ("loop ends", ends), ("step", benchmark("step").table())):
+        assert text.split(f"<!-- {mark} -->")[1].split("<!-- end -->")[0].strip() == table
+
+
 def test_the_tables_of_the_made_sets_are_the_committed_results(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
