@@ -91,7 +91,9 @@ def test_measured_alike_whatever_its_place():
     reference = blobs(39, 0.5, 4)
     beside = measure(first, second, reference, classifier, also={"other": third}).models[2]
     alone = measure(first, third, reference, classifier).models[1]
-    assert (beside.discrepancy, beside.kernel_distance, beside.corrected) == (alone.discrepancy, alone.kernel_distance, True)
+    assert (beside.discrepancy, beside.corrected) == (alone.discrepancy, True)
+    distances = [(found.value, *found.interval) for found in (beside.kernel_distance, alone.kernel_distance)]
+    assert distances[0] == pytest.approx(distances[1], rel=1e-5)  # a product of matrices depends on where they lie in memory
 
 
 def test_moving_averages_are_kept_at_even_distances(tmp_path, tiny_denoiser, monkeypatch):

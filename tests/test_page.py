@@ -63,7 +63,7 @@ def page(address: str, problems: list[str]) -> Iterator[Any]:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: request.url.startswith((address, "data:", "blob:")) or problems.append(request.url))
-        page.on("pageerror", print)  # seen where a test fails
+        page.on("pageerror", lambda error: print(error))  # seen where a test fails
         page.on("response", lambda answer: answer.status < 400 or print(answer.status, answer.url))
         page.on("requestfailed", lambda request: print(request.failure, request.url))
         page.set_default_timeout(90_000)  # a busy machine is no failure
