@@ -41,7 +41,11 @@ async function draw() {
   if (!base) return;
   const now = base;
   const state = await ask().catch(() => null);
-  if (!state || now !== base) return;
+  if (now !== base) return;
+  if (!state) {
+    setTimeout(draw, 3000);
+    return;
+  } // the next try may find the app again
   const note =
     "The report has a place for each of these. Where nothing is given it says “Not stated”. Nothing leaves this app.";
   box.innerHTML = `<details class="tiw-card tiw-fold"><summary>For the report <span class="hint">what only you know</span></summary>
