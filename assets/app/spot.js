@@ -34,15 +34,15 @@ function take(state) {
 }
 async function act(body) {
   const asked = base;
-  let state = null;
   problem = "";
   try {
-    state = await ask(body);
+    const state = await ask(body);
+    if (base !== asked) return; // another comparison is on screen by now
+    take(state);
   } catch (error) {
+    if (base !== asked) return;
     problem = error.message;
   }
-  if (base !== asked) return; // another comparison is on screen by now
-  if (state) take(state);
   draw();
 }
 async function send() {

@@ -43,9 +43,9 @@ async function draw() {
   const state = await ask().catch(() => null);
   if (now !== base) return;
   if (!state) {
-    setTimeout(draw, 3000);
+    setTimeout(() => box.firstChild || draw(), 3000);
     return;
-  } // the next try may find the app again
+  } // the next try may find the app again; never over what is being typed
   const note =
     "The report has a place for each of these. Where nothing is given it says “Not stated”. Nothing leaves this app.";
   box.innerHTML = `<details class="tiw-card tiw-fold"><summary>For the report <span class="hint">what only you know</span></summary>
