@@ -49,6 +49,7 @@ bench-loop: $(VENV)/app  ## the numbers of the demo loop, results into benchmark
 bench-quality: $(VENV)/dev  ## every method against the same references, over seeds: hours, goes on where it was
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/pages.py
 
 example: $(VENV)/dev  ## compute the finished example that ships with the app (WORK=folder)
 	$(BIN)/python assets/build_example.py $(or $(WORK),/tmp/tiw-example)

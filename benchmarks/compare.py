@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from pages import as_table  # noqa: E402
+
 from tiw.run import folder, names  # noqa: E402
 from tiw.run.execute import execute  # noqa: E402
 from tiw.run.folder import RunFolder  # noqa: E402
@@ -33,12 +35,13 @@ def table() -> str:
     """The committed result, as docs/RESULTS.md has it."""
     found = json.loads(RESULT.read_text())
     rows = [
+        ("part", "aim", "measured"),
         ("samples of both models, shares and quality", "75 s", f"{found['seconds']['samples, shares and quality']:.0f} s"),
         ("test without labels", "60 s", f"{found['seconds']['test without labels']:.1f} s"),
         ("report", "5 s", f"{found['seconds']['report']:.1f} s"),
         ("size of the report", "3 MB", f"{found['report_mb']:.2f} MB"),
     ]
-    return "\n".join(["| part | aim | measured |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    return as_table(rows)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import made  # noqa: E402
 import numpy as np  # noqa: E402
 import sets  # noqa: E402
 import versus  # noqa: E402
+from pages import as_table  # noqa: E402
 
 import tiw  # noqa: E402
 from tiw.comparing.quality import closer_to_reference, fit_encoder, frechet_distance, neighbour_shares  # noqa: E402
@@ -59,17 +60,17 @@ def results() -> dict[tuple[str, int, int], dict[str, dict]]:
 
 
 def table() -> str:
-    """The results as Markdown: mean over the draws of discrepancy, Frechet distance and nearer to a reference."""
+    """The committed results, as docs/RESULTS.md has them: means over the draws."""
     found = results()
-    out = ["| set | references | draws | " + " | ".join(METHODS) + " |", "|---" * (3 + len(METHODS)) + "|"]
+    out = [("set", "references", "draws", *METHODS)]
     for of_set, n in dict.fromkeys(key[:2] for key in found):
         own = [found[key] for key in found if key[:2] == (of_set, n)]
         means = [
             [np.mean([rows[m][k] for rows in own]) for k in ("fairness_discrepancy", "frechet_distance", "closer_to_reference")]
             for m in METHODS
         ]
-        out.append(f"| {of_set} | {n} | {len(own)} | " + " | ".join(f"{d:.3f}, {f:.1f}, {100 * c:.0f} %" for d, f, c in means) + " |")
-    return "\n".join(out)
+        out.append((of_set, str(n), str(len(own)), *(f"{d:.3f}, {f:.1f}, {100 * c:.0f} %" for d, f, c in means)))
+    return as_table(out)
 
 
 def summary() -> str:

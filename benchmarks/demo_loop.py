@@ -32,6 +32,8 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from pages import as_table  # noqa: E402
+
 from tiw.intervals import Estimate  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -175,9 +177,14 @@ def loop(preset: str, seed: int, out: Path) -> dict:
     }
 
 
-def tables() -> tuple[str, str]:
-    """What it takes and where it ends, from the committed results, as docs/RESULTS.md has them; what misses its aim in bold."""
-    found = {preset: json.loads((RESULTS / f"demo_loop_{preset}.json").read_text()) for preset in FALL}
+def read() -> dict[str, dict]:
+    """preset -> its committed result."""
+    return {preset: json.loads((RESULTS / f"demo_loop_{preset}.json").read_text()) for preset in FALL}
+
+
+def table() -> str:
+    """What the loop takes, from the committed results, as docs/RESULTS.md has it; what misses its aim in bold."""
+    found = read()
     quick, loops = found["quick"], [loop for of in found.values() for loop in of["loops"]]
 
     def row(name: str, aim: float, unit: str, *values: float, digits: int = 0) -> tuple[str, ...]:
@@ -185,7 +192,7 @@ def tables() -> tuple[str, str]:
         said = f"{low if low == high else f'{low} to {high}'} {unit}"
         return name, f"{aim:g} {unit}", said if max(values) <= aim else f"**{said}**"
 
-    takes = [
+    rows = [
         ("", "aim", "measured"),
         row("`python app.py` to the first page", 12, "s", quick["first_page_seconds"], digits=1),
         row("audit, from the button to all charts", 60, "s", quick["audit"]["charts_seconds"]),
@@ -196,13 +203,18 @@ def tables() -> tuple[str, str]:
         *(row(f"`demo --preset {name}`", SECONDS[name], "s", *(x["wall_seconds"] for x in of["loops"])) for name, of in found.items()),
         row("peak memory of the loop", 4, "GiB", max(x["peak_memory_gib"] for x in loops), digits=1),
     ]
+    return as_table(rows)
+
+
+def table_of_ends() -> str:
+    """The same of where it ends."""
     head = ("`demo`", "seed", "steps", "discrepancy, baseline", "debiased", "floor", "fall (aim)")
-    ends = [(*head, "Frechet, baseline", "debiased", "resampled", "nearer to a reference")]
-    for preset, of in found.items():
+    rows = [(*head, "Frechet, baseline", "debiased", "resampled", "nearer to a reference")]
+    for preset, of in read().items():
         for x in of["loops"]:
             shares, distance = x["fairness_discrepancy"], x["frechet_distance"]
             fall = f"{100 * shares['fall']:.0f} %"
-            ends.append(
+            rows.append(
                 (
                     *(f"{preset}, n = {x['n']:,}", str(x["seed"]), str(x["steps"]), f"{shares['baseline']['value']:.3f}"),
                     *(Estimate.of(shares["debiased"]).text("{:.3f}"), f"{shares['floor']['value']:.3f}"),
@@ -211,12 +223,7 @@ def tables() -> tuple[str, str]:
                     f"{100 * x['closer_to_reference']['debiased']['value']:.0f} %",
                 )
             )
-    return as_table(takes), as_table(ends)
-
-
-def as_table(rows: list[tuple[str, ...]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+    return as_table(rows)
 
 
 def main() -> None:

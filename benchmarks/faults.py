@@ -1,4 +1,4 @@
-"""What happens when something breaks: fault, expected, seen. Writes benchmarks/results/faults.json and the table in docs/SERVING.md.
+"""What happens when something breaks: fault, expected, seen. Writes benchmarks/results/faults.json.
 
     python benchmarks/faults.py            # all of them, or those that are named: full_disk kill_app
 
@@ -23,19 +23,19 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from conftest import blobs  # noqa: E402
+from pages import as_table  # noqa: E402
 from served import APP, Visitor, studio  # noqa: E402
 
-PAGE = ROOT / "docs" / "SERVING.md"
+RESULT = ROOT / "benchmarks" / "results" / "faults.json"
 ENDED = ("finished", "failed", "stopped", "interrupted")
 # The same app, whose run's process can write no file beyond a size: what a full disk or a quota looks like from within.
 SMALL_DISK = APP.replace("app.main()", "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST)); app.main()")
 
 
 def main() -> None:
-    out = ROOT / "benchmarks" / "results" / "faults.json"
     every = (kill_worker, kill_app, full_disk, no_write_access, images_moved, run_deleted, clock_jump, client_gone)
     wanted = [fault for fault in every if not sys.argv[1:] or fault.__name__ in sys.argv[1:]]
-    known = {row["fault"]: row for row in (json.loads(out.read_text()) if out.is_file() else [])}
+    known = {row["fault"]: row for row in (json.loads(RESULT.read_text()) if RESULT.is_file() else [])}
     for fault in wanted:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "home"
@@ -50,16 +50,13 @@ def main() -> None:
             name = fault.__name__.replace("_", " ")
             known[name] = {"fault": name, "expected": expected, "seen": seen.replace(folder, "..."), "as_expected": good}
             print(json.dumps({**known[name], "seconds": round(time.monotonic() - began)}), flush=True)
-            out.write_text(json.dumps(list(known.values()), indent=2) + "\n")
-    PAGE.write_text(with_table(PAGE.read_text(), list(known.values())))
+            RESULT.write_text(json.dumps(list(known.values()), indent=2) + "\n")
 
 
-def with_table(page: str, rows: list[dict]) -> str:
-    """The page with these faults in its table."""
-    head, _, rest = page.partition("<!-- faults -->\n")
-    lines = ["| fault | expected | seen |", "|---|---|---|"]
-    lines += [f"| {row['fault']} | {row['expected']} | {row['seen'].replace('|', '/')} |" for row in rows]
-    return head + "<!-- faults -->\n" + "\n".join(lines) + "\n<!-- end -->" + rest.partition("<!-- end -->")[2]
+def table() -> str:
+    """The committed result, as docs/SERVING.md has it."""
+    rows = [(row["fault"], row["expected"], row["seen"].replace("|", "/")) for row in json.loads(RESULT.read_text())]
+    return as_table([("fault", "expected", "seen"), *rows])
 
 
 def training(visitor: Visitor, home: Path, images: Path, steps: int = 3000) -> tuple[str, Path]:

@@ -1,4 +1,4 @@
-"""Draw the figures of docs/ from benchmarks/results/ and write the tables of methods into docs/RESULTS.md, between their marks.
+"""Draw the figures of docs/ from benchmarks/results/, and make the tables of methods.
 
 python benchmarks/figures.py                    # needs Chromium, like `make screenshots`
 """
@@ -14,12 +14,14 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import versus
+from pages import as_table
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from plotly.subplots import make_subplots
-from quality import best_rates
+from quality import best_rates, read_rows
 
 ROOT = Path(__file__).parents[1]
+TABLES = (("demo", 1.0), ("demo", 5.0), ("demo", 15.0), ("long-tail", 1.0))  # (setting, minutes) that docs/RESULTS.md has
 RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs"
 NAMES = {
     "baseline": "baseline",
@@ -127,14 +129,14 @@ def references(rows: list[dict], about: dict, budget: float = 1.0) -> None:
     save(figure, "methods_references", 1100, 420)
 
 
-def table(rows: list[dict], setting: str, minutes_: float) -> str:
-    """Markdown: one row a method and reference size, mean and 95 % interval over the seeds."""
+def table(setting: str, minutes_: float) -> str:
+    """The committed results, as docs/RESULTS.md has them: one row a method and reference size, mean and 95 % interval over the seeds."""
     head = ("method", "references", "rate", "discrepancy", "Frechet", "recall", "nearer to reference", "seeds")
     columns = ("fairness_discrepancy", "frechet_distance", "recall", "closer_to_reference")
     digits = (3, 0, 2, 2)
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines: list[tuple[str, ...]] = [head]
     budgets = {minutes_, 0} if minutes_ == 1 else {minutes_}  # what is not trained stands once
-    chosen = [r for r in rows if r["cell"]["setting"] == setting and r["cell"]["seed"] < 100 and r["cell"]["minutes"] in budgets]
+    chosen = [r for r in read_rows() if r["cell"]["setting"] == setting and r["cell"]["seed"] < 100 and r["cell"]["minutes"] in budgets]
     sizes = {r["cell"]["references"] for r in chosen if r["cell"]["minutes"] == minutes_}
     for n in sorted({0, *sizes}):
         for method, name in NAMES.items():
@@ -146,8 +148,8 @@ def table(rows: list[dict], setting: str, minutes_: float) -> str:
                     mean, half = interval(values) if values else (float("nan"), float("nan"))
                     spread = f" ± {half:.{digit}f}" if len(values) > 1 else " (one seed)"
                     shown.append(f"{mean:.{digit}f}{spread}" if values else "")
-                lines.append(f"| {name} | {n or ''} | {f'{rate:g}' if rate else ''} | {' | '.join(shown)} | {len(cells)} |")
-    return "\n".join(lines)
+                lines.append((name, str(n or ""), f"{rate:g}" if rate else "", *shown, str(len(cells))))
+    return as_table(lines)
 
 
 def sampler(found: dict) -> None:
@@ -201,10 +203,10 @@ def weights(about: dict) -> None:
     save(figure, "weights_noise", 760, 420)
 
 
-def summary(rows: list[dict]) -> str:
+def summary() -> str:
     """TIW-DSM against the reference alone on every draw of the demo that both had a minute for."""
     of = {method: {} for method in COLOURS}
-    for row in at_their_rates(rows):
+    for row in at_their_rates(read_rows()):
         cell = row["cell"]
         if cell["minutes"] == 1:
             of[cell["method"]][cell["references"], cell["seed"]] = row
@@ -212,22 +214,12 @@ def summary(rows: list[dict]) -> str:
     return versus.table([(key[0], own[key], alone[key]) for key in sorted(own.keys() & alone.keys())])
 
 
-def with_tables(page: str, rows: list[dict]) -> str:
-    """The page with each table of methods between its marks as the rows have it."""
-    before, after = page.split("<!-- demo, summary -->\n")
-    page = f"{before}<!-- demo, summary -->\n{summary(rows)}\n{after[after.index('<!-- end -->') :]}"
-    for setting, budget in (("demo", 1.0), ("demo", 5.0), ("demo", 15.0), ("long-tail", 1.0)):
-        before, after = page.split(f"<!-- {setting}, {budget:g} minutes -->\n")
-        page = f"{before}<!-- {setting}, {budget:g} minutes -->\n{table(rows, setting, budget)}\n{after[after.index('<!-- end -->') :]}"
-    return page
-
-
 def main() -> None:
     def read(name: str) -> dict | None:
         path = RESULTS / name
         return json.loads(path.read_text()) if path.is_file() else None
 
-    rows = [json.loads(line) for line in (RESULTS / "quality.jsonl").read_text().splitlines()]
+    rows = read_rows()
     about = read("quality_settings.json")
     references(rows, about)
     if len({r["cell"]["minutes"] for r in rows if r["cell"]["method"] == "dsm-ref" and r["cell"]["setting"] == "demo"}) > 1:
@@ -236,8 +228,6 @@ def main() -> None:
     for name, draw in (("sampler", sampler), ("maturity", maturity)):
         if (found := read(f"{name}.json")) is not None:
             draw(found)
-    page = (DOCS / "RESULTS.md").read_text()
-    (DOCS / "RESULTS.md").write_text(with_tables(page, rows))
 
 
 if __name__ == "__main__":

@@ -21,11 +21,10 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from pages import as_table  # noqa: E402
+
 RESULT = ROOT / "benchmarks" / "results" / "headline.json"
 COUNT = 1000
-MARKS = ("<!-- headline -->", "<!-- end -->")
-
-
 NAMES = {
     "baseline": "baseline, not debiased",
     "quick preset": "TIW-DSM, `tiw demo --preset quick`",
@@ -34,25 +33,21 @@ NAMES = {
 }
 
 
-def table(result: dict) -> str:
-    """README's table of a result."""
-    lines = ["| | discrepancy | Frechet distance | nearer to a reference |", "|---|---|---|---|"]
-    for name, row in result["rows"].items():
+def table() -> str:
+    """The committed result, as README has it."""
+    lines = [("", "discrepancy", "Frechet distance", "nearer to a reference")]
+    for name, row in json.loads(RESULT.read_text())["rows"].items():
         d, f, near = row["discrepancy"], row["frechet"], row["nearer_to_a_reference"]
         low, high = (f"{100 * x:.0f}" for x in near["interval"])
         lines.append(
-            f"| {NAMES[name]} | {d['value']:.3f} [{d['interval'][0]:.3f}, {d['interval'][1]:.3f}] | "
-            f"{f['value']:.0f} [{f['interval'][0]:.0f}, {f['interval'][1]:.0f}] | {100 * near['value']:.0f} % [{low}, {high}] |"
+            (
+                NAMES[name],
+                f"{d['value']:.3f} [{d['interval'][0]:.3f}, {d['interval'][1]:.3f}]",
+                f"{f['value']:.0f} [{f['interval'][0]:.0f}, {f['interval'][1]:.0f}]",
+                f"{100 * near['value']:.0f} % [{low}, {high}]",
+            )
         )
-    return "\n".join(lines)
-
-
-def write_readme(result: dict) -> None:
-    """Put the table between its marks."""
-    before, rest = (ROOT / "README.md").read_text(encoding="utf-8").split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    text = f"{before}{MARKS[0]}\n{table(result)}\n{MARKS[1]}{after}"
-    (ROOT / "README.md").write_text(text, encoding="utf-8")
+    return as_table(lines)
 
 
 def tiw_command(*words: str) -> float:
@@ -105,7 +100,6 @@ def main() -> None:
     about = {"date": str(date.today()), "processor": platform.processor() or platform.machine()}
     result = {**about, "minutes": minutes, "steps": trained["steps"], "rows": rows}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    write_readme(result)
 
 
 if __name__ == "__main__":

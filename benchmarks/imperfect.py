@@ -27,6 +27,7 @@ from PIL import Image
 sys.path.insert(0, str(ROOT))
 import sets
 from own_images import write_folder
+from pages import as_table
 
 import tiw
 from tiw.comparing.quality import fit_encoder, frechet_distance
@@ -127,7 +128,7 @@ def _samples(run: Path) -> np.ndarray:
 def table() -> str:
     """The committed rows, as docs/RESULTS.md has them."""
     head = ("200 references", "verdict", "unlike", "camera", "discrepancy from the references", "from even shares", "Frechet distance")
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = [head]
     for case, row in json.loads(RESULT.read_text())["cases"].items():
         says = [row["verdict"]["level"], str(row["unlike"] or "none named"), ", ".join(row["camera"]) or "nothing"]
         numbers = [
@@ -138,8 +139,8 @@ def table() -> str:
                 (row["frechet_distance"], "{:.0f}"),
             )
         ]
-        lines.append(f"| {case} | {' | '.join([*says, *numbers])} |")
-    return "\n".join(lines)
+        rows.append((case, *says, *numbers))
+    return as_table(rows)
 
 
 def main() -> None:

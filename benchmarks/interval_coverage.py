@@ -7,7 +7,7 @@ of the shares instead of the usual 2,000.
 
 Writes benchmarks/results/coverage.json: per cell the share of 95 % intervals that hold the truth (mean, least and most over the values), of
 simultaneous intervals that hold all values, the bias of the corrected and of the raw shares, the same of differences between two models,
-and how many repeats were refused. The cells of OUTSIDE lie beyond what is promised. Then it writes the table into docs/RESULTS.md.
+and how many repeats were refused. The cells of OUTSIDE lie beyond what is promised.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from pages import as_table  # noqa: E402
+
 from tiw import UserInputError, corrected_shares, share_difference  # noqa: E402
 
-RESULTS, PAGE = ROOT / "benchmarks" / "results" / "coverage.json", ROOT / "docs" / "RESULTS.md"
+RESULTS = ROOT / "benchmarks" / "results" / "coverage.json"
 LABELS = 200  # of each value
 ACCURACIES = (0.7, 0.8, 0.9, 0.99)
 SAMPLES = (100, 1000, 5000)
@@ -97,28 +99,32 @@ def _bias(name: str, found: list[np.ndarray], truth: np.ndarray, raw: np.ndarray
     return {name: float(of_worst.mean()), f"{name}_error": float(error), f"{name}_raw": float(raw[worst])}
 
 
-def table(found: dict) -> str:
-    """Markdown: what the intervals held, by number of values and accuracy, over all sizes and shares; then what lies outside."""
-    head = ["values", "accuracy", "cells", "shares", "differences", "all values at once", "bias left, shares", "differences"]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+def read() -> dict:
+    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"cells": [], "outside": {}}
+
+
+def table() -> str:
+    """The committed result, as docs/RESULTS.md has it: what the intervals held, by number of values and accuracy, over all sizes and
+    shares."""
+    rows = [("values", "accuracy", "cells", "shares", "differences", "all values at once", "bias left, shares", "differences")]
     for k, accuracy in product(SHARES, ACCURACIES):
-        own = [row for row in found["cells"] if (row["values"], row["accuracy"]) == (k, accuracy)]
+        own = [row for row in read()["cells"] if (row["values"], row["accuracy"]) == (k, accuracy)]
         held = [_held([row[name]["mean"] for row in own]) for name in ("coverage", "coverage_of_difference")]
         held += [_held([row["simultaneous"] for row in own]), _left(own), _left(own, "bias_of_difference")]
-        lines.append(f"| {k} | {accuracy:g} | {len(own)} | {' | '.join(held)} |")
-    return "\n".join(lines)
+        rows.append((str(k), f"{accuracy:g}", str(len(own)), *held))
+    return as_table(rows)
 
 
-def table_outside(found: dict) -> str:
-    """Markdown: the settings of OUTSIDE."""
-    lines = ["| outside | refused | shares held | differences held | bias, corrected | raw |", "|" + "---|" * 6]
-    for name, row in found["outside"].items():
+def table_outside() -> str:
+    """The same of the settings of OUTSIDE."""
+    rows = [("outside", "refused", "shares held", "differences held", "bias, corrected", "raw")]
+    for name, row in read()["outside"].items():
         cells = ["", "", "", ""]
         if "coverage" in row:
             cells = [f"{100 * row[key]['mean']:.1f} %" for key in ("coverage", "coverage_of_difference")]
             cells += [f"{100 * row['bias']:+.1f}", f"{100 * row['bias_raw']:+.1f}"]
-        lines.append(f"| {name} | {100 * row['refused'] / row['repeats']:.0f} % | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append((name, f"{100 * row['refused'] / row['repeats']:.0f} %", *cells))
+    return as_table(rows)
 
 
 def _held(values: list[float]) -> str:
@@ -140,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=600)
     args = parser.parse_args()
-    found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"cells": [], "outside": {}}
+    found = read()
     known = {(r["values"], r["accuracy"], r["n"], tuple(r["shares"])) for r in found["cells"]}
 
     def keep() -> None:
@@ -160,11 +166,6 @@ def main() -> None:
             found["outside"][name] = cell(k, accuracy, n, truth, args.repeats, labels, on_samples)
             print(name, found["outside"][name], flush=True)
             keep()
-    page = PAGE.read_text(encoding="utf-8")
-    for mark, made in (("coverage", table(found)), ("outside", table_outside(found))):
-        before, after = page.split(f"<!-- {mark} -->\n")
-        page = f"{before}<!-- {mark} -->\n{made}\n{after[after.index('<!-- end -->') :]}"
-    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

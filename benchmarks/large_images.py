@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from demo_loop import ROOT, machine
+from pages import as_table
 from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(ROOT))
@@ -41,11 +42,11 @@ COMMANDS = {
 
 def table() -> str:
     """The committed rows, as docs/RESULTS.md has them."""
-    lines = ["| command | seconds | CPU seconds | peak memory |", "|---|---|---|---|"]
+    rows = [("command", "seconds", "CPU seconds", "peak memory")]
     for action, found in json.loads(RESULT.read_text())["actions"].items():
         assert found["exit"] == 0, action
-        lines.append(f"| {action} | {found['seconds']} | {found['cpu_seconds']} | {found['peak_gib']:.1f} GiB |")
-    return "\n".join(lines)
+        rows.append((action, str(found["seconds"]), str(found["cpu_seconds"]), f"{found['peak_gib']:.1f} GiB"))
+    return as_table(rows)
 
 
 def make_pipeline(folder: Path) -> None:

@@ -19,7 +19,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from demo_loop import ROOT, as_table, machine
+from demo_loop import ROOT, machine
+from pages import as_table
 from PIL import Image
 
 sys.path.insert(0, str(ROOT))

@@ -3,7 +3,7 @@
 python benchmarks/residual.py [--repeats 200]
 
 Features are 16 normal numbers. One of them is moved by six standard deviations in the images that have an attribute; painting moves
-another one in all samples. Writes benchmarks/results/residual.json and the table in docs/RESULTS.md.
+another one in all samples. Writes benchmarks/results/residual.json.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from pages import as_table  # noqa: E402
+
 from tiw.comparing.residual import SEEN, SMALLER, residual_test  # noqa: E402
 from tiw.intervals import wilson  # noqa: E402
 
-RESULTS, PAGE = ROOT / "benchmarks" / "results" / "residual.json", ROOT / "docs" / "RESULTS.md"
+RESULTS = ROOT / "benchmarks" / "results" / "residual.json"
 SETTINGS = {  # painting, shift left in the debiased samples' share, samples, references
     "nothing left, painting is perfect": (0.0, 0.0, 300, 200),
     "nothing left, painting shows": (0.5, 0.0, 300, 200),
@@ -72,9 +74,10 @@ def setting(painting: float, left: float, samples: int, references: int, repeats
     }
 
 
-def table(rows: dict) -> str:
-    """Markdown: how often a difference is seen, beside what the power that the test prints promises for the excess that there is."""
-    head = [
+def table() -> str:
+    """The committed result, as docs/RESULTS.md has it: how often a difference is seen, beside the power that the test
+    promises for the excess that there is."""
+    head = (
         "setting",
         "samples, references",
         "excess",
@@ -83,17 +86,16 @@ def table(rows: dict) -> str:
         "seen",
         "smaller than the margin",
         "halves seen",
-    ]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    )
+    rows = [head]
     normal = NormalDist()
-    for name, row in rows.items():
+    for name, row in json.loads(RESULTS.read_text()).items():
         deviation = row["mean_smallest_seen"] / (normal.inv_cdf(0.975) + normal.inv_cdf(0.8))
         promised = normal.cdf(row["mean_excess"] / deviation - normal.inv_cdf(0.975))
         shown = [_percent(row[key]) for key in ("a difference is seen", "smaller than the margin", "halves of the reference seen")]
         of_each, excess, smallest = f"{row['samples']:,}, {row['references']:,}", row["mean_excess"], row["mean_smallest_seen"]
-        numbers = f"{of_each} | {excess:+.3f} | {smallest:.3f} | {100 * promised:.0f} %"
-        lines.append(f"| {name} | {numbers} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+        rows.append((name, of_each, f"{excess:+.3f}", f"{smallest:.3f}", f"{100 * promised:.0f} %", *shown))
+    return as_table(rows)
 
 
 def _percent(share: dict) -> str:
@@ -110,8 +112,6 @@ def main() -> None:
         rows[name] = setting(*values, args.repeats if values[2] < 1000 else args.repeats // 4)
         print(name, {key: value if isinstance(value, float) else value["value"] for key, value in list(rows[name].items())[5:]}, flush=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-    before, after = PAGE.read_text(encoding="utf-8").split("<!-- residual -->\n")
-    PAGE.write_text(f"{before}<!-- residual -->\n{table(rows)}\n{after[after.index('<!-- end -->') :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from demo_loop import RESULTS, ROOT, as_table, machine
+from demo_loop import RESULTS, ROOT, machine
+from pages import as_table
 
 sys.path.insert(0, str(ROOT))
 

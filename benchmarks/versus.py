@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pages import as_table
 
 FEW = 100  # references, up to which images and copies are compared
 
@@ -17,8 +18,8 @@ def table(pairs: list[tuple[int, dict, dict]]) -> str:
         f"recall higher, up to {FEW} references": (lambda a, b: a["recall"] > b["recall"], few),
         f"copies less, up to {FEW} references": (lambda a, b: a["closer_to_reference"] < b["closer_to_reference"], few),
     }
-    lines = [f"| {name} | {sum(holds(a, b) for _, a, b in of)} of {len(of)} |" for name, (holds, of) in kinds.items()]
-    return "\n".join(["| TIW-DSM against the reference alone | draws |", "|---|---|", *lines])
+    rows = [(name, f"{sum(holds(a, b) for _, a, b in of)} of {len(of)}") for name, (holds, of) in kinds.items()]
+    return as_table([("TIW-DSM against the reference alone", "draws"), *rows])
 
 
 def _no_further(one: dict, other: dict) -> bool:
