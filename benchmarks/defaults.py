@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,13 +34,11 @@ from tiw.shares import fairness_discrepancy  # noqa: E402
 RESULTS = ROOT / "benchmarks" / "results" / "defaults.jsonl"
 SAMPLES = 1000
 CORRECTED = 0.26  # what the correction of an image costs beside its step; benchmarks/step.py, batches of 48
-# name: objective, share of the references, learning rate (0: the default)
-METHODS = {
-    "reference alone": ("dsm-ref", 0.0, 3e-4),
-    "reference alone, 1e-3": ("dsm-ref", 0.0, 1e-3),
-    "TIW-DSM": ("tiw-dsm", tiw.DebiasConfig().reference_share, 0.0),
+ALONE = {
+    "reference alone": {"objective": "dsm-ref", "learning_rate": 3e-4},
+    "reference alone, 1e-3": {"objective": "dsm-ref", "learning_rate": 1e-3},
 }
-ALONE = [method for method, (objective, *_) in METHODS.items() if objective == "dsm-ref"]
+METHODS = ALONE | {"TIW-DSM": {}}  # the default
 
 
 def references(parts: dict, n: int, seed: int):
@@ -85,67 +84,61 @@ def summary() -> str:
     return versus.table(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=[*sets.MAKERS, "table"])
-    parser.add_argument("--references", type=int, nargs="+", default=[100])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--budgets", type=int, nargs="+", default=[100])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    args = parser.parse_args()
-    if args.name == "table":
-        print(table(), summary(), sep="\n\n")
-        return
-    parts, classifier = sets.load_set(args.name), made.make_classifier(args.name)
-    baseline = tiw.Denoiser.from_pretrained(made.folder(args.name)).prepare(pick_device(), made.PRECISION).requires_grad_(False).eval()
+def run(name: str, sizes: list[int], seeds: list[int], budget: int, methods: dict[str, dict], out: Path) -> None:
+    """Train and measure on every draw what `out` does not hold yet. `methods`: name -> fields of `tiw.DebiasConfig`."""
+    parts, classifier = sets.load_set(name), made.make_classifier(name)
+    baseline = tiw.Denoiser.from_pretrained(made.folder(name)).prepare(pick_device(), made.PRECISION).requires_grad_(False).eval()
     encoder = fit_encoder(parts["heldout"].images, "the held-out images")
     real = encoder(parts["heldout"].images)
-    done = {json.dumps(json.loads(line)["cell"]) for line in args.out.read_text().splitlines()} if args.out.is_file() else set()
+    done = [json.loads(line)["cell"] for line in out.read_text().splitlines()] if out.is_file() else []
+    for seed, n in product(seeds, sizes):
+        reference, fitted = references(parts, n, seed), None
+        for method, fields in methods.items():
+            cell = {"set": name, "references": n, "seed": seed, "budget": budget, "method": method}
+            if cell in done:
+                continue
+            config = tiw.DebiasConfig(**fields, seed=1000 + seed)
+            if config.objective != "dsm-ref":
+                if fitted is None:
+                    ratio = tiw.fit_density_ratio(parts["biased"], reference, baseline, RatioConfig(seed=seed, biased_images=1500))
+                    fitted = ratio, tiw.match_strength(baseline, ratio, parts["biased"], reference, seed=seed, count=240)
+                config = replace(config, strength=fields.get("strength", fitted[1].strength))
+            ratio = None if config.objective == "dsm-ref" else fitted[0]
+            cost = 1 + CORRECTED * config.corrected_a_batch / config.batch_size  # of a step, in steps of DSM(ref)
+            config = replace(config, steps=round(budget / cost))
+            *_, last = tiw.debias(baseline, parts["biased"], reference, ratio, config, ema=0.95)
+            first = 10_000_000 + 10_000 * seed
+            images = tiw.sample(last.average, range(first, first + SAMPLES))
+            found, counts = encoder(images), np.bincount(made.predicted(classifier, images), minlength=4)
+            row = {
+                "cell": cell,
+                "n": len(images),
+                "shares": (counts / len(images)).round(3).tolist(),
+                "fairness_discrepancy": fairness_discrepancy(counts, np.full(4, 0.25)).value,
+                "frechet_distance": frechet_distance(found, real).value,
+                **asdict(neighbour_shares(found, real)),
+                "closer_to_reference": closer_to_reference(found, encoder(reference.images), real, seed).value,
+                "steps": config.steps,
+                "strength": config.strength,
+            }
+            if fitted is not None:
+                lags = tiw.measure_lagging(last.average, baseline, fitted[0], parts["biased"], seed)
+                row["lagging"] = [(g.samples.value, g.reference.value, g.part.value) for g in lags.lagging]
+                closed = fitted[1].closed(gap_closed(fitted[0], images, seed))
+                row["gap_closed"] = None if closed is None else closed.value
+            with out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
 
-    def measure(cell: dict, images: np.ndarray, reference, more: dict) -> None:
-        found = encoder(images)
-        counts = np.bincount(made.predicted(classifier, images), minlength=4)
-        row = {
-            "cell": cell,
-            "n": len(images),
-            "shares": (counts / len(images)).round(3).tolist(),
-            "fairness_discrepancy": fairness_discrepancy(counts, np.full(4, 0.25)).value,
-            "frechet_distance": frechet_distance(found, real).value,
-            **asdict(neighbour_shares(found, real)),
-            "closer_to_reference": closer_to_reference(found, encoder(reference.images), real, cell["seed"]).value,
-            **more,
-        }
-        with args.out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
 
-    for seed in args.seeds:
-        for n in args.references:
-            reference, fitted = references(parts, n, seed), None
-            for budget in args.budgets:
-                for method in args.methods:
-                    cell = {"set": args.name, "references": n, "seed": seed, "budget": budget, "method": method}
-                    if json.dumps(cell) in done:
-                        continue
-                    objective, share, rate = METHODS[method]
-                    if objective != "dsm-ref" and fitted is None:
-                        ratio = tiw.fit_density_ratio(parts["biased"], reference, baseline, RatioConfig(seed=seed, biased_images=1500))
-                        match = tiw.match_strength(baseline, ratio, parts["biased"], reference, seed=seed, count=240)
-                        fitted = ratio, match.strength
-                    ratio, strength = (None, 1.0) if objective == "dsm-ref" else fitted
-                    steps = round(budget / (1.0 if objective == "dsm-ref" else 1 + (1 - share) * CORRECTED))
-                    settings = {"reference_share": share, "learning_rate": rate, "seed": 1000 + seed}
-                    config = tiw.DebiasConfig(objective, steps=steps, strength=strength, **settings)
-                    *_, last = tiw.debias(baseline, parts["biased"], reference, ratio, config, ema=0.95)
-                    first = 10_000_000 + 10_000 * seed
-                    images, more = tiw.sample(last.average, range(first, first + SAMPLES)), {"steps": steps, "strength": strength}
-                    if fitted is not None:
-                        lags = tiw.measure_lagging(last.average, baseline, fitted[0], parts["biased"], seed)
-                        more["lagging"] = [(g.samples.value, g.reference.value, g.part.value) for g in lags.lagging]
-                        closed = match.closed(gap_closed(fitted[0], images, seed))
-                        more["gap_closed"] = None if closed is None else closed.value
-                    measure(cell, images, reference, more)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=list(sets.MAKERS))
+    parser.add_argument("--references", type=int, nargs="+", default=[100])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--budget", type=int, default=300)
+    args = parser.parse_args()
+    run(args.name, args.references, args.seeds, args.budget, METHODS, RESULTS)
 
 
 if __name__ == "__main__":

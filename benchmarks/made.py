@@ -20,6 +20,7 @@ from torch import nn
 import tiw
 from tiw.model.device import pick_device
 from tiw.model.networks import EMAModel, NetworkConfig
+from tiw.pictures import contact_sheet
 
 BATCH = 128
 NETWORK = NetworkConfig(sets.SIZE, 4, (48, 64), 1, (False, False))  # small enough that a baseline takes minutes of one core
@@ -121,7 +122,7 @@ def main() -> None:
     denoiser = tiw.Denoiser.from_pretrained(folder(args.name)).prepare(pick_device(), PRECISION).eval()
     images = tiw.sample(denoiser, range(1000))
     print("samples", (np.bincount(predicted(classifier, images), minlength=4) / 1000).tolist(), flush=True)
-    (sets.WORK / f"{args.name}-samples.webp").write_bytes(tiw.pictures.contact_sheet(images[:64], columns=16))
+    (sets.WORK / f"{args.name}-samples.webp").write_bytes(contact_sheet(images[:64], columns=16))
 
 
 if __name__ == "__main__":
