@@ -64,12 +64,14 @@ def table() -> str:
     out = [("set", "references", "draws", *METHODS)]
     for of_set, n in dict.fromkeys(key[:2] for key in found):
         own = [found[key] for key in found if key[:2] == (of_set, n)]
-        means = [
-            [np.mean([rows[m][k] for rows in own]) for k in ("fairness_discrepancy", "frechet_distance", "closer_to_reference")]
-            for m in METHODS
-        ]
-        out.append((of_set, str(n), str(len(own)), *(f"{d:.3f}, {f:.1f}, {100 * c:.0f} %" for d, f, c in means)))
+        out.append((of_set, str(n), str(len(own)), *(means([rows[m] for rows in own]) for m in METHODS)))
     return as_table(out)
+
+
+def means(rows: list[dict]) -> str:
+    """Discrepancy, Frechet distance and nearer to a reference over the draws."""
+    d, f, c = (np.mean([row[k] for row in rows]) for k in ("fairness_discrepancy", "frechet_distance", "closer_to_reference"))
+    return f"{d:.3f}, {f:.1f}, {100 * c:.0f} %"
 
 
 def summary() -> str:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 def tables() -> dict[str, dict[str, Callable[[], str]]]:
     """page -> mark -> what makes its table from the committed results."""
+    import auto
     import compare
     import defaults
     import demo_loop
@@ -40,6 +41,7 @@ def tables() -> dict[str, dict[str, Callable[[], str]]]:
             "demo, summary": figures.summary,
             **{f"{setting}, {minutes:g} minutes": lambda s=setting, m=minutes: figures.table(s, m) for setting, minutes in figures.TABLES},
             "defaults": defaults.table,
+            "auto": auto.table,
             "summary": defaults.summary,
             "imperfect": imperfect.table,
             "own images": own_images.table,
