@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from tiw.debiasing import lagging as module
 from tiw.debiasing.lagging import Directions, holm, lagging, measure_lagging, parts
+from tiw.debiasing.strength import in_gap_components
 from tiw.ratio.density_ratio import fit_density_ratio
 from tiw.ratio.features import RatioConfig
 
@@ -87,6 +89,23 @@ def test_parts_against_their_delta_method_by_simulation():
 
 def test_holm_against_a_worked_example():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+
+
+def test_of_a_set_that_is_sorted_by_class_the_whole_is_looked_at(blob_sets, tiny_denoiser, monkeypatch):
+    """Its first half was, in which there may be one class alone."""
+    biased = blob_sets[0].take(np.argsort(blob_sets[0].attributes["light"] == "bright", kind="stable"))
+    config = RatioConfig(sigmas=(0.1, 0.3), folds=2, components=10, biased_images=200, reference_draws=1)
+    ratio, seen = fit_density_ratio(biased, blob_sets[1], tiny_denoiser, config), []
+    monkeypatch.setattr(module, "BIASED", 100)
+
+    def looked_at(ratio, images, *rest):
+        seen.append(images)
+        return in_gap_components(ratio, images, *rest)
+
+    monkeypatch.setattr(module, "in_gap_components", looked_at)
+    measure_lagging(tiny_denoiser, tiny_denoiser, ratio, biased)
+    bright = (seen[2].mean((1, 2, 3)) > 130).mean()
+    assert len(seen[2]) == 100 and 0.1 < bright < 0.3  # 20 % of the set
 
 
 def test_the_whole_of_it_on_images(blob_sets, tiny_denoiser):

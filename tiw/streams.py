@@ -30,6 +30,8 @@ STREAMS = (
     "copying",
     "images trained on",
     "labelled images",
+    "what lags",
+    "unnamed groups",
 )
 
 

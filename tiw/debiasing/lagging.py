@@ -30,6 +30,7 @@ from ..model.denoiser import Denoiser
 from ..model.memory import thinned
 from ..model.sampling import sample
 from ..ratio.density_ratio import DensityRatio
+from ..streams import stream
 from .strength import in_gap_components
 
 COUNT = 480  # samples of either model, fewer of large images
@@ -69,7 +70,7 @@ def measure_lagging(
         sample(each, seeds, on_batch=on_batch and (lambda done, before=before: on_batch(before + done)))
         for each, before in ((model, 0), (baseline, count))
     ]
-    rows = slice(0, BIASED)
+    rows = np.sort(stream(seed, "what lags").permutation(len(ratio.scored))[:BIASED])  # a set may be sorted by class
     own, of_baseline, of_biased = (
         in_gap_components(ratio, images, None, seed) for images in (*drawn, biased.take(ratio.scored[rows]).images)
     )
