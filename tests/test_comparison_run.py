@@ -147,6 +147,16 @@ def test_a_biased_set_that_is_gone_costs_only_the_floor(trained, tmp_path):
     assert result["residual"]["floor"] is None and any("has no floor" in note for note in result["notes"])
 
 
+def test_the_sets_are_called_as_the_run_called_them(trained):
+    """A comparison's report named the files, although the sets had been given names."""
+    options = json.loads((trained.path / names.CONFIG).read_text())
+    options["options"] |= {"reference_name": "Photographs"}
+    (trained.path / names.CONFIG).write_text(json.dumps(options))
+    run = comparison.debiasing_run(str(trained.path / "model"))
+    assert comparison.resolved(CompareOptions(debiased="x"), run).reference_name == "Photographs"
+    assert comparison.resolved(CompareOptions(debiased="x", reference_name="Paintings"), run).reference_name == "Paintings"
+
+
 def test_without_a_run_the_demo_stands_in():
     found = comparison.resolved(CompareOptions(debiased="x"), None)
     assert (found.baseline, found.biased, found.reference) == ("demo", "demo", "demo")
@@ -154,6 +164,22 @@ def test_without_a_run_the_demo_stands_in():
     assert own.biased == ""
     with pytest.raises(UserInputError, match="margin"):
         validate("compare", CompareOptions(debiased="x", margin=0.6))
+
+
+@pytest.mark.parametrize("attributes", ["", "hair", "skin", "hair,skin"])
+def test_of_the_demo_any_attributes_can_be_compared(attributes, tmp_path, monkeypatch):
+    """Its truth was that of all its attributes, whichever were chosen: an error about an option that there is not."""
+
+    class ReachedError(Exception):
+        pass
+
+    def reached(*_args, **_how):
+        raise ReachedError
+
+    monkeypatch.setattr(comparison, "find_others", reached)  # all that is checked before samples are drawn comes before it
+    options = CompareOptions(debiased=str(shipped("checkpoints") / "baseline"), attributes=attributes, count=2, device="cpu")
+    with pytest.raises(ReachedError):
+        comparison.compare(RunFolder.create(tmp_path / "run", "compare", options), options)
 
 
 def test_the_demos_truth_is_that_of_the_chosen_attributes():

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +73,33 @@ def test_it_has_the_fifteen_fields_and_says_what_is_not_stated(written):
     counted = r"from 0\.\d+ \[.*\] to 0\.\d+ \[.*\], counted on 200 samples of each model and corrected"
     assert re.search(counted, report.findings.finding)
     assert "Glossary" in page and page.count("data:image/webp") == 4
+
+
+def test_a_report_and_a_card_are_of_the_model_that_was_compared(run_folders, tmp_path):
+    """That of the raw weights took the place of the model's own card, and of a kept model it said that nothing was changed in it."""
+    shutil.copytree(run_folders[0].path, tmp_path / "debias")
+    for place in (names.MODEL, names.RAW, f"{names.KEPT}/000100"):
+        model = tmp_path / "debias" / place
+        model.mkdir(parents=True, exist_ok=True)
+        run = RunFolder.create(tmp_path / place.replace("/", "-"), "compare", CompareOptions(debiased=str(model)))
+        run.write_result(run_folders[1].result() | {"n": 200})
+        made = hand_on.write_report(run.path, hand_on.collect([run.path]))
+        assert "debias" in made.results and not any("Nothing was changed" in text for text in made.findings.fields[12].texts)
+        assert made.hash in (model / "README.md").read_text()
+        if place == names.MODEL:
+            own = (model / "README.md").read_text()
+    assert (tmp_path / "debias" / names.MODEL / "README.md").read_text() == own
+
+
+def test_what_was_said_of_a_model_stands_in_its_next_report_too(run_folders, tmp_path):
+    """A replay of the comparison wrote a card in which nothing was stated."""
+    shutil.copytree(run_folders[0].path, tmp_path / "debias")
+    model = tmp_path / "debias" / names.MODEL
+    for name, said in (("first", {"licence": "CC BY 4.0"}), ("again", None)):
+        run = RunFolder.create(tmp_path / name, "compare", CompareOptions(debiased=str(model)))
+        run.write_result(run_folders[1].result())
+        hand_on.write_report(run.path, hand_on.collect([run.path]), said)
+        assert "license_name: CC BY 4.0" in (model / "README.md").read_text()
 
 
 def test_it_is_one_small_file_that_loads_nothing(written):

@@ -65,9 +65,11 @@ def keep(folder: Path, about: Mapping[str, str], images: bool) -> None:
     write_atomic(folder / names.STATED, (json.dumps({"about": dict(about), "images": images}, indent=1) + "\n").encode())
 
 
-def kept(folder: Path) -> tuple[dict[str, str], bool]:
-    """What was said for the report in this folder, and whether it shows images: nothing and yes, where nobody said anything."""
-    with suppress(FileNotFoundError, Unreadable, UserInputError, AttributeError):
-        raw = read_json(folder / names.STATED)
-        return checked(raw["about"], names.STATED), bool(raw["images"])
+def kept(*folders: Path) -> tuple[dict[str, str], bool]:
+    """What was said for the report in the first of these folders that has it, and whether it shows images: nothing and yes, where nobody
+    said anything."""
+    for folder in folders:
+        with suppress(FileNotFoundError, Unreadable, UserInputError, AttributeError):
+            raw = read_json(folder / names.STATED)
+            return checked(raw["about"], names.STATED), bool(raw["images"])
     return {}, True

@@ -24,13 +24,12 @@ from ..model.sampling import labels_like
 from ..model.sampling import sample as draw_samples
 from ..streams import stream
 from . import names
-from .card import write_card
 from .folder import RunFolder
 from .forecast import GUIDED, parts_of, say_beforehand
-from .hand_on import collect, write_report
+from .hand_on import collect, debiasing_run, write_report
 from .inputs import CHECKPOINTS, open_denoiser, read_set, report, report_of, with_classes
 from .lineup import find_others, open_ratio, title_of
-from .options import CompareOptions, DebiasOptions
+from .options import CompareOptions
 from .spot_check import write_predicted
 
 MOST_SEEN = 1000  # biased images in which unnamed groups are looked for
@@ -39,7 +38,7 @@ NEAR = {  # in examples.npz: the samples, and what lies nearest to them
     "training": ("samples_near_training", "nearest_training"),
 }
 MOST_LABELLED = 2000  # labelled images of which an encoder that takes long is asked
-FROM_RUN = ("baseline", "biased", "reference", "references", "class_label", "resolution", "skip_bad")
+FROM_RUN = ("baseline", "biased", "reference", "references", "biased_name", "reference_name", "class_label", "resolution", "skip_bad")
 DESIGN = ("seed", "sampling_steps", "solver", "encoder", "margin")
 FIXED = ("reference", "references", "class_label", "resolution")  # of the run: another one would make its numbers wrong
 ROLES = ("baseline", "biased", "reference")  # "demo", where neither the options nor a run name them
@@ -66,15 +65,17 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     of_probe = denoiser_encoder(models["baseline"]) if o.encoder == "pca" else encoder
     run.progress("Fitting the attribute classifier", 0, 1)
     if o.labels == "groups":
-        seen = reference.images if biased is None else np.concatenate([reference.images, biased.images[:MOST_SEEN]])
+        drawn = [] if biased is None else [some(biased, MOST_SEEN, o.seed, "unnamed groups").images]
+        seen = np.concatenate([reference.images, *drawn])
         classifier = find_groups(seen, of_probe, o.seed)
     elif o.labels or demo:
         classifier = open_classifier(run, o, o.labels or "demo", of_probe, reference.resolution, heldout, reference)
     else:
         classifier, said = by_own_labels(o, of_probe, reference.resolution, biased)
         notes += said
-    truth = demo_truth(classifier) if demo and o.labels in ("", "demo") else None
-    classifier = check_comparison(*models.values(), reference, classifier, heldout, parse_attributes(o.attributes), truth)
+    counted = parse_attributes(o.attributes)
+    truth = demo_truth(classifier.only(counted)) if demo and o.labels in ("", "demo") else None
+    classifier = check_comparison(*models.values(), reference, classifier, heldout, counted, truth)
     others = find_others(o.also, trained, models["baseline"], o.device)
     ratio = open_ratio(trained, models["baseline"]) if trained and any(other.strength is not None for other in others) else None
     more = sum(1.0 if other.strength is None else GUIDED for other in others)
@@ -106,9 +107,7 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     for model in result["models"]:
         model["title"], model["step"], model["strength"] = titles[model["name"]]
     run.write_result(result)
-    told = write_report(run.path, collect([run.path]))
-    if trained is not None:
-        write_card(Path(o.debiased), told.findings, {}, told.hash, trained.about()[0])
+    write_report(run.path, collect([run.path]))
     return result
 
 
@@ -133,16 +132,6 @@ def write_examples(
         arrays[of_samples] = samples[rows]
         arrays[of_others] = (reference if name == "reference" else biased).take(others).images
     write_npz(path, **arrays)
-
-
-def debiasing_run(model: str) -> RunFolder | None:
-    """The run of debias whose `model` or `raw` folder this is, or one that it kept; None for any other folder."""
-    folder = Path(model)
-    home = folder.parents[1] if folder.parent.name == names.KEPT else folder.parent
-    if (home == folder.parent and folder.name not in (names.MODEL, names.RAW)) or not (home / names.CONFIG).is_file():
-        return None
-    run = RunFolder.open(home)
-    return run if isinstance(run.options, DebiasOptions) else None
 
 
 def resolved(o: CompareOptions, trained: RunFolder | None) -> CompareOptions:
@@ -217,17 +206,20 @@ def probe_on(o: CompareOptions, encoder: Encoder, side: int, images: ImageSet) -
     notes: tuple[str, ...] = ()
     if encoder.kept_as and len(images) > MOST_LABELLED:
         notes = (f"The classifier was fitted on {MOST_LABELLED:,} of the {len(images):,} labelled images, drawn by the seed.",)
-        images = images.take(np.sort(stream(o.seed, "labelled images").permutation(len(images))[:MOST_LABELLED]))
+        images = some(images, MOST_LABELLED, o.seed, "labelled images")
     if images.resolution != side:
         images = images.resized(side)
     found = fit_attribute_classifier(images, seed=o.seed, encoder=encoder, attributes=parse_attributes(o.attributes))
     return replace(found, notes=(*notes, *found.notes))
 
 
-def demo_truth(classifier: AttributeClassifier | None) -> dict[str, float] | None:
+def some(images: ImageSet, most: int, seed: int, use: str) -> ImageSet:
+    """At most so many of them, drawn from the whole set: one in folders is sorted by its classes."""
+    return images.take(np.sort(stream(seed, use).permutation(len(images))[:most]))
+
+
+def demo_truth(classifier: AttributeClassifier) -> dict[str, float]:
     """The demo's true joint shares of the classifier's attributes, which may be some of its own."""
-    if classifier is None:
-        return None
     attributes, found = ("skin", "hair"), {}
     for joint, share in load_demo().truth["shares"]["reference"].items():
         parts = dict(zip(attributes, joint.split("-"), strict=True))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ from .about import keep, kept
 from .card import write_card
 from .fields import GLOSSARY, Findings, findings
 from .folder import RunFolder
+from .options import DebiasOptions
 from .report import Block, Picture, page, source
 from .versions import machine, package_versions
 
@@ -72,17 +74,26 @@ def collect(runs: Sequence[str | Path], audit: str | Path | None = None) -> dict
     if audit:
         add(RunFolder.open(audit), True)
     if "compare" in found and "debias" not in found:
-        _add_if_there(add, Path(found["compare"].options.debiased).parent)
+        _add_if_there(add, found["compare"].options.debiased, debiasing_run)
     if "debias" in found and "audit" not in found and found["debias"].options.audit:
-        _add_if_there(add, Path(found["debias"].options.audit))
+        _add_if_there(add, found["debias"].options.audit, RunFolder.open)
     return found
 
 
-def _add_if_there(add, path: Path) -> None:
-    try:
-        add(RunFolder.open(path), False)
-    except UserInputError:
-        return
+def _add_if_there(add: Callable[[RunFolder, bool], None], path: str, opened: Callable[[str], RunFolder | None]) -> None:
+    with suppress(UserInputError):
+        if (run := opened(path)) is not None:
+            add(run, False)
+
+
+def debiasing_run(model: str) -> RunFolder | None:
+    """The run of debias whose `model` or `raw` folder this is, or one that it kept; None for any other folder."""
+    folder = Path(model)
+    home = folder.parents[1] if folder.parent.name == names.KEPT else folder.parent
+    if (home == folder.parent and folder.name not in (names.MODEL, names.RAW)) or not (home / names.CONFIG).is_file():
+        return None
+    run = RunFolder.open(home)
+    return run if isinstance(run.options, DebiasOptions) else None
 
 
 def make_report(runs: dict[str, RunFolder], about: dict[str, str] | None = None) -> Report:
@@ -99,13 +110,15 @@ def make_report(runs: dict[str, RunFolder], about: dict[str, str] | None = None)
 def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | None = None, images: bool | None = None) -> Report:
     """OUT/report.html, report.json, the tables as report-*.csv, every number as report-numbers.csv, and the card of the debiased pipeline.
 
-    about, images: None: as when the report was made before.
+    about, images: None: as when the report was made before, or another one about this model.
     """
-    said, shown = kept(out)
+    debiased = runs["debias"].path if "debias" in runs else out
+    said, shown = kept(out, debiased)
     said, shown = said if about is None else about, shown if images is None else images
     report = make_report(runs, said)
     out.mkdir(parents=True, exist_ok=True)
-    keep(out, said, shown)
+    for folder in {out, debiased} if about is not None else {out}:
+        keep(folder, said, shown)
     pictures = example_pictures(runs["compare"]) if shown and "compare" in runs else {}
     write_atomic(out / names.REPORT, report_html(report, pictures).encode())
     write_atomic(out / names.REPORT_JSON, (json.dumps(report.to_json(), indent=1) + "\n").encode())
@@ -114,7 +127,8 @@ def write_report(out: Path, runs: dict[str, RunFolder], about: dict[str, str] | 
             frame = pd.DataFrame(field_.table.rows, columns=field_.table.head)
             write_atomic(out / f"report-{field_.number:02d}.csv", as_csv(frame))
     write_atomic(out / names.REPORT_NUMBERS, as_csv(pd.DataFrame(every_number(report.results), columns=["run", "number", "value"])))
-    if "debias" in runs and (model := runs["debias"].path / names.MODEL).is_dir():
+    model = Path(runs["compare"].options.debiased) if "compare" in runs else debiased / names.MODEL
+    if "debias" in runs and model.is_dir():
         write_card(model, report.findings, said, report.hash, runs["debias"].about()[0])
     return report
 

@@ -38,13 +38,17 @@ class _Images(Checked):
     skip_bad: bool = option(False, "Leave out files that cannot be used, instead of stopping.")
 
 
+def _named(role: str) -> str:
+    return option("", f"What tables and reports call the {role} set. If empty, the name of its file.", **CALLED)
+
+
 @dataclass(frozen=True)
 class _Sets(Checked):
     biased: str = option("demo", "The large image set: folder, .zip, .npz, .npy, .parquet, a split's .json, hub:OWNER/NAME, or demo.")
     reference: str = option("demo", "The small set drawn from the distribution you want: a path like those of --biased, or demo.")
     references: int = option(0, "Use this many of the reference images. 0 uses all.", low=0, high=MANY)
-    biased_name: str = option("", "What tables and reports call the biased set. If empty, the name of its file.", **CALLED)
-    reference_name: str = option("", "What tables and reports call the reference set. If empty, the name of its file.", **CALLED)
+    biased_name: str = _named("biased")
+    reference_name: str = _named("reference")
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,8 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     )
     reference: str = option("", "The reference set that both are measured against, or demo.")
     references: int = option(0, "Use this many of the reference images. 0 uses all.", low=0, high=MANY)
+    biased_name: str = _named("biased")
+    reference_name: str = _named("reference")
     class_label: str = option("", "Column of the reference with the classes of class-conditional models.")
     labels: str = option(
         "",
