@@ -42,7 +42,7 @@ class Difference:
     reference: Counted
     difference: Estimate  # biased minus reference; Newcombe, 95 %
     factor: Estimate | None  # how many times too rare or too frequent, Katz 1978, 95 %; None: one of the sets has none
-    p: float  # Fisher's exact test, Holm over everything that was tested
+    p: float  # Fisher's exact test, Holm over all labels, and over all crossings by themselves
     examples_biased: tuple[int, ...]  # items: rows of biased followed by reference
     examples_reference: tuple[int, ...]
     sentence: str

@@ -187,7 +187,8 @@ def _finding(finding: dict, biased: ImageSet, reference: ImageSet) -> Block:
         if d[f"examples_{role}"]
     ]
     head = ["Value", "In the large set", "Large set", "Reference set", "Difference in points", "Times", "p (Holm)"]
-    about = f"{finding['tested']} values were compared. Intervals are 95 %; p-values are adjusted for all of them together."
+    adjusted = "p-values are adjusted over all labels, and over all pairs of labels."
+    about = f"{finding['tested']} values were compared. Intervals are 95 %. {adjusted}"
     return Block("The finding", [about], head=head if rows else [], rows=rows, pictures=pictures)
 
 
