@@ -318,7 +318,9 @@ def test_the_secret_and_the_places_of_things_are_in_no_answer(alice, mallory, he
     texts = [alice.page.text, json.dumps(alice.config), alice.http.get("/gradio_api/info").text]
     texts += [alice.http.get(f"/tiw/{hers['1']}/{name}").text for name in ("result.json", "report.html", "levels.csv")]
     assert all("biased.parquet" in text for text in texts[-3:])
-    texts += [json.dumps(alice.api("run_status", run=hers[number])) for number in "15"]
+    refused = alice.http.post(f"/tiw/{hers['1']}/spot.json", json={"labels": {"0": "dark"}})
+    assert refused.status_code == 409 and "spot_check.csv" in refused.text
+    texts += [refused.text, *(json.dumps(alice.api("run_status", run=hers[number])) for number in "15")]
     texts += [json.dumps(alice.call("look", sets_of(), current_of(audit=hers["1"], debias=hers["5"]), None))]
     texts += [json.dumps(mallory.api("audit", biased=str(home))), json.dumps(alice.call("opened", current_of(), sets_of(), [], []))]
     for text in texts:

@@ -14,7 +14,7 @@ from PIL import Image
 from tiw.data import load_set
 from tiw.run.execute import execute
 from tiw.run.folder import RunFolder
-from tiw.run.options import AuditOptions, DebiasOptions, EvenOutOptions, TrainOptions
+from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions, EvenOutOptions, TrainOptions
 
 
 @pytest.fixture
@@ -176,6 +176,22 @@ def test_an_older_debias_run_that_is_opened_is_the_one_to_compare(store, sets, l
     assert unchanged(looked({"debias": newer.id}, sets, seen)[0]["compare-choice"])
 
 
+def test_the_model_that_a_visitor_has_chosen_to_compare_stays_whatever_other_runs_do(store, sets, looked):
+    """Every run that was made, started or ended put the newest into the drop-down again."""
+    result = {"training_seconds": 1, "steps": 2, "objective": "dsm-ref"}
+    first, second = (put(store, name, "debias", DebiasOptions(), result) for name in "12")
+    shown, seen, _ = looked({"debias": second.id}, sets)
+    assert shown["compare-choice"]["value"] == second.id
+    put(store, "3", "compare", CompareOptions(debiased="x"), state="queued")
+    third = put(store, "4", "debias", DebiasOptions(), result)
+    shown, seen, _ = looked({"debias": second.id}, sets, seen)
+    assert "value" not in shown["compare-choice"] and shown["compare-choice"]["choices"][0][1] == third.id
+    store.delete(first.id)  # it may have been the one that was chosen
+    assert looked({"debias": second.id}, sets, seen)[0]["compare-choice"]["value"] == second.id
+    shown, seen, _ = looked({"debias": third.id}, sets, seen)  # one's own run has finished
+    assert shown["compare-choice"]["value"] == third.id
+
+
 def test_copies_of_a_camera_fix_replace_both_sets_only_when_asked(store, sets):
     from ui.audit_tab import evened_out
 
@@ -186,6 +202,8 @@ def test_copies_of_a_camera_fix_replace_both_sets_only_when_asked(store, sets):
     changed = evened_out(sets, done)
     assert [changed[role] for role in ("biased", "reference")] == [f"run:{done.id}/{role}.parquet" for role in ("biased", "reference")]
     assert changed["baseline"] == sets["baseline"]
+    named = put(store, "c", "even-out", EvenOutOptions(sets["biased"], sets["reference"], biased_name="A"), {"steps": []})
+    assert evened_out({**sets, "biased_name": "B"}, named)["biased_name"] == "A"  # of the images that were copied
 
 
 def test_an_audit_is_reused_for_exactly_its_inputs(store, sets):
@@ -436,6 +454,38 @@ def test_a_reload_finds_what_was_loaded_and_what_was_typed(store, sets):
     typed = ["/half/typed", *BLANK[1:]]
     assert restore(UNLOADED, typed)[0] == OWN and restore(UNLOADED, typed)[4] == "/half/typed"
     assert restore(UNLOADED, ["of", "another", "version"])[4:] == BLANK
+
+
+def test_a_model_that_a_visitor_cannot_see_serves_no_other_images(store, sets, tmp_path, monkeypatch):
+    """The field is not there in a public app, and kept the model of the sets that were loaded before."""
+    from ui import gate
+    from ui.data_tab import BLANK, UNLOADED, restore
+
+    monkeypatch.setattr(gate, "DOOR", gate.DOOR)
+    trained = {**sets, "baseline": "run:x/model"}
+    assert restore(trained)[6] == "run:x/model"
+    gate.open_door(True, tmp_path)
+    assert restore(trained)[6] == "" and restore(UNLOADED, ["a", "b", "demo", *BLANK[3:]])[4:7] == ("a", "b", "")
+
+
+def test_what_an_upload_or_a_built_set_says_stays(store, sets):
+    """The step after it, which asks whether the fields are still those loaded, wiped the sentence away."""
+    from ui import data_tab
+    from ui.data_tab import DEMO, edited, filled_in
+
+    fields = (sets["biased"], "", "", "", 0, False, "", "")
+    assert edited(None, DEMO, *fields)[1] == "" and edited(None, DEMO, *fields)[0] == filled_in(None, DEMO, *fields)[0]
+    assert unchanged(filled_in(None, DEMO, *fields)[1])
+
+    async def build():
+        with gr.Blocks() as page:
+            data_tab.build()
+        return page
+
+    fns = asyncio.run(build()).fns.values()
+    says = [fn for fn in fns if fn.name in ("take_upload", "from_labels")]
+    after = [fn for fn in fns if fn.trigger_after in {fn._id for fn in says}]
+    assert len(says) == 3 and [fn.name for fn in after] == ["filled_in"] * 3
 
 
 def test_an_upload_keeps_its_name_and_images_become_a_folder(store, tmp_path):

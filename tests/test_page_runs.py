@@ -280,6 +280,46 @@ def test_a_debiasing_is_cited_with_what_identifies_its_images(store, sets):
     text = cite.fold(put(store, "a", "debias", DebiasOptions(**inputs), {**result, "sets": kept}))
     assert "“ab” (40 images, SHA-256 abababababab)" in text and "“cd” (30 images, SHA-256 cdcdcdcdcdcd)" in text
     assert "trained on The crowd" in cite.fold(put(store, "b", "debias", DebiasOptions(**inputs), result))  # of before they were kept
+    assert "The demo’s baseline, trained on" in text
+    own = {**inputs, "baseline": str(store.jobs().folder / ("c" * 32) / "model")}
+    assert "The baseline trained here, trained on" in cite.fold(put(store, "d", "debias", DebiasOptions(**own), result))
+
+
+def test_a_strength_is_said_to_be_matched_where_it_was_used(store, sets):
+    """As published, TIW-DSM is trained at strength 1; what was matched serves its meter."""
+    from ui import cite, debias_tab
+
+    match = {"strength": 1.69, "interval": [1.4, 2.0]}
+    said = {}
+    for run_id, strength in (("a", 1.69), ("b", 1.0)):
+        result = {"objective": "tiw-dsm-paper", "strength": strength, "strength_match": match, "steps": 2}
+        said[run_id] = cite.fold(put(store, run_id, "debias", DebiasOptions(**sets | {"baseline": "demo"}), result)) + debias_tab._strength(
+            result
+        )
+    assert "matched to the reference set" in said["a"] and "1.40 to 2.00" in said["a"]
+    assert "matched to the reference set" not in said["b"] and "1.40" not in said["b"] and "strength 1.00" in said["b"]
+
+
+def test_the_settings_of_a_run_in_training_stay_open(store, parts):
+    """They stood among the live numbers, and closed with every step."""
+    run = put(store, "a", "debias", DebiasOptions(), state="stopped")
+    with (run.path / "steps.jsonl").open("w") as file:
+        file.write('{"step": 1, "steps": 40, "loss": 1.0}\n')
+    (panel,) = (panel for panel in parts[0] if panel.kind == "debias")
+    before = panel.render(run)
+    with (run.path / "steps.jsonl").open("a") as file:
+        file.write('{"step": 2, "steps": 40, "loss": 0.9}\n')
+    after = panel.render(run)
+    (place,) = (k for k, value in enumerate(before) if "Settings of this run" in str(value))
+    assert before[place] == after[place] and before != after
+
+
+def test_models_that_stand_beside_are_named_without_the_places_of_the_machine(store):
+    from ui.panel import settings
+
+    other = store.jobs().folder / ("b" * 32) / "model"
+    run = put(store, "a", "compare", CompareOptions(debiased=str(other), also=f"guided,{other}"), {})
+    assert f"guided,run:{'b' * 32}/model" in settings(run) and str(store.home()) not in settings(run)
 
 
 def test_every_term_of_the_glossary_stands_on_the_page():

@@ -502,7 +502,7 @@ def test_one_that_does_not_listen_is_ended(jobs, monkeypatch):
     assert state(jobs, run_id) == "stopping"
     wait_for(lambda: state(jobs, run_id) == "stopped")
     assert not psutil.pid_exists(pid)
-    assert re.search(r"gave no sign for \d+ seconds .* begins anew", jobs.open(run_id).status()["message"])
+    assert re.search(r"gave no sign for \d+ seconds .* has to be started again", jobs.open(run_id).status()["message"])
 
 
 @pytest.fixture

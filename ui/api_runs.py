@@ -9,7 +9,7 @@ import gradio as gr
 from . import store
 from .wire import opened, said
 
-DOWNLOADS = ("report.html", "result.json", "scores.csv", "levels.csv")  # files of a run that are downloaded as they are
+DOWNLOADS = ("report.html", "result.json", "scores.csv", "levels.csv", "left_out.csv")  # files of a run that are downloaded as they are
 
 
 def ratio_histogram(run: str, level: int = 0) -> dict:
@@ -65,6 +65,8 @@ def downloads(run: str) -> list[str]:
     made = {  # for the download
         "shares.csv": "shares" in (found.result or {}),
         "model.zip": found.done and (found.path / "model").is_dir(),
+        **{f"kept/{folder.name}.zip": found.done for folder in (found.path / "kept").glob("*/") if folder.name.isdecimal()},
+        "spot.csv": (found.path / "spot_check.csv").exists(),
         "pairs/1.webp": (found.path / "samples.npz").exists(),
     }
     there |= {name for name, can in made.items() if can}

@@ -227,7 +227,7 @@ def compare(
     Args:
         debias_run: id of a finished debias run.
         count: samples of each model.
-        labels: labelled images for the attribute classifier; empty for the demo's own.
+        labels: labelled images for the attribute classifier; empty for the large set's own labels.
         heldout: images for the quality measures; empty for the reference set.
         seed: first seed.
         attributes: those that count, with commas between; empty for all where there are one or two.
@@ -240,5 +240,7 @@ def compare(
     found = opened(debias_run, "debias")
     if not found.done:
         raise gr.Error(f"debias_run: {debias_run} is {found.state}; wait until it has finished", print_exception=False)
+    if found.shipped:
+        raise gr.Error(compare_tab.SHIPPED, print_exception=False)
     with said():
         return store.submit("compare", **compare_tab.fields(found, count, labels, heldout, seed, [attributes], [also], encoder))

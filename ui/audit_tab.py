@@ -132,7 +132,8 @@ def evened_out(sets: dict, run: store.Run | None) -> dict:
     """The copies that a finished camera fix has made, in place of the sets; the model stays as it was chosen."""
     if run is None or not run.done:
         return sets
-    return {**sets, **{role: store.named(run.path / f"{role}.parquet") for role in pictures.ROLES}, "references": 0, "resolution": 0}
+    copies = {role: store.named(run.path / f"{role}.parquet") for role in pictures.ROLES}
+    return {**sets, **copies, **{name: run.options[name] for name in NAMES}, "references": 0, "resolution": 0}
 
 
 def render_fix(run: store.Run | None) -> list:

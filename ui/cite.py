@@ -24,7 +24,7 @@ def _audit(run: store.Run) -> str:
     return (
         f"Density ratios of {sets[0]} and {sets[1]} were estimated with TIW Studio {_version(run)} at {len(levels)} noise levels, "
         f"{span}, by the {result['estimator']} estimator, cross-fitted in {options['folds']} folds (seed "
-        f"{options['seed']}), on features of {'the pixels' if options['baseline'] == 'none' else words.set_name(options['baseline'])}. "
+        f"{options['seed']}), on features of {'the pixels' if options['baseline'] == 'none' else _model(options)}. "
         "Shares carry 95 % Wilson intervals, differences Fisher’s exact test with Holm’s adjustment."
     )
 
@@ -35,9 +35,10 @@ def _debias(run: store.Run) -> str:
     biased, reference = (_set(kept[role]) if role in kept else words.name_of(options, role) for role in pictures.ROLES)
     few = f" ({options['references']:,} references)" if options["references"] and not kept else ""
     strength = "" if result.get("strength") is None else f", strength {words.number(result['strength'])}"
-    matched = " (matched to the reference set without labels)" if strength and options["strength"] == "auto" else ""
+    matched = " (matched to the reference set without labels)" if strength and words.was_matched(result) else ""
+    model = _model(options)
     return (
-        f"The model {words.set_name(options['baseline'])}, trained on {biased}, was fine-tuned towards {reference}{few} with "
+        f"{model[0].upper()}{model[1:]}, trained on {biased}, was fine-tuned towards {reference}{few} with "
         f"TIW Studio {_version(run)} by the objective {words.OBJECTIVES[result['objective']][0]} (Kim et al., ICLR 2024) for "
         f"{result['steps']:,} steps in batches of {options['batch_size']}{strength}{matched}, "
         f"seed {options['seed']}. The model kept is the moving average of the weights."
@@ -60,6 +61,10 @@ def _compare(run: store.Run) -> str:
         f"{options['sampling_steps']} steps of the {options['solver']} solver in TIW Studio {_version(run)}, and held against {reference}."
         f"{counted}"
     )
+
+
+def _model(options: dict) -> str:
+    return words.model_name(store.called(options["baseline"]))
 
 
 def _set(about: dict) -> str:

@@ -201,14 +201,20 @@ def finished() -> list[str]:
     return [run.id for run in store.all_runs("debias") if run.done]
 
 
-def choices(current: dict) -> dict:
-    """The finished debias runs for the drop-down, the current one chosen."""
+def choices(current: dict, before: list[str]) -> tuple[dict, list[str]]:
+    """The finished debias runs for the drop-down, and what to give as `before` next time: the one chosen for the visitor, then all.
+
+    The current run is chosen when it finishes. What the visitor has chosen since then stays, unless a run was deleted.
+    """
     ids = finished()
     shipped = store.examples().get("debias")
     if shipped and not ids:
         ids = [shipped]  # something to see before anything has been debiased
-    chosen = current.get("debias") if current.get("debias") in ids else next(iter(ids), None)
-    return gr.update(choices=[(_name(store.open_run(run_id)), run_id) for run_id in ids], value=chosen)
+    likely = [current.get("debias"), *before[:1], *ids]
+    now = [next((run_id for run_id in likely if run_id in ids), ""), *ids]
+    stays = before[:1] == now[:1] and set(before) <= set(now)
+    named = [(_name(store.open_run(run_id)), run_id) for run_id in ids]
+    return gr.update(choices=named) if stays else gr.update(choices=named, value=now[0] or None), now
 
 
 def _also_choices(chosen: str) -> dict:

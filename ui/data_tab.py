@@ -115,9 +115,9 @@ def build() -> DataTab:
     changes = [field.input for field in own[:-2]] + [event for name in own[-2:] for event in (name.blur, name.submit)]
     gr.on(changes, edited, [sets, *own], loaded, **FOLLOWS)
     for upload, path in ((from_biased, biased), (from_reference, reference)):
-        upload.upload(take_upload, upload, [path, upload, message], api_visibility="private").then(edited, [sets, *own], loaded, **QUIET)
+        upload.upload(take_upload, upload, [path, upload, message], api_visibility="private").then(filled_in, [sets, *own], loaded, **QUIET)
     built.click(reference_builder.from_labels, [biased, *built.inputs], [biased, reference, message], api_visibility="private").then(
-        edited, [sets, *own], loaded, **QUIET
+        filled_in, [sets, *own], loaded, **QUIET
     )
     load.click(choose_own, own, loaded, **QUIET)
     message.change(None, js=INTO_VIEW)
@@ -194,6 +194,8 @@ def restore(sets: dict, kept: list = BLANK) -> tuple:
         model = "" if sets["baseline"] == "none" else sets["baseline"]
         named = ("class_label", "resolution", "skip_bad", *NAMES)
         fields = (sets["biased"], sets["reference"], model, *(sets[name] for name in named))
+    if gate.public():  # the field is not shown: what it held would be used for other images too
+        fields = (*fields[:2], "", *fields[3:])
     return PORTRAITS if demo else OWN, sets["references"], gr.update(visible=demo), gr.update(visible=not demo), *fields
 
 
@@ -210,6 +212,12 @@ def edited(request: gr.Request | None, sets: dict, *fields: object) -> tuple:
     if loading.leave(request, typed(*fields)):
         return (*(gr.skip(),) * 5, list(fields))
     return (UNLOADED, "", *_buttons({}), list(fields))
+
+
+def filled_in(request: gr.Request | None, sets: dict, *fields: object) -> tuple:
+    """The same after an upload or a set that was built, which have just said how it went."""
+    chosen, _, *rest = edited(request, sets, *fields)
+    return chosen, gr.skip(), *rest
 
 
 def choose_own(request: gr.Request | None, *fields: object) -> Iterator[tuple]:

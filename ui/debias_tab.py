@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import gradio as gr
 
@@ -180,8 +179,7 @@ def follow(sets: dict) -> list:
     """The tab for these sets: what it starts from, or the offer to train that first."""
     path = sets["baseline"]
     missing, own = path == "none", path.startswith("run:")
-    name = "the demo's baseline" if path == "demo" else "the baseline trained here" if own else Path(path).name
-    line = "" if missing else f'<p class="tiw-note">Starts from <b>{escape(name)}</b>.</p>'
+    line = "" if missing else f'<p class="tiw-note">Starts from <b>{escape(words.model_name(path))}</b>.</p>'
     loaded = sets["biased"] != ""
     ready = gr.update(interactive=loaded and not missing)
     return [gr.update(visible=loaded and missing), gr.update(visible=missing or own), line, ready, ready]
@@ -244,7 +242,7 @@ def _download(run: store.Run) -> str:
 
 def _strength(result: dict) -> str:
     """'1.53 (95 %: 1.30 to 1.80)', or the number alone where it was given."""
-    known = words.interval(result.get("strength_match"), words.number)
+    known = words.interval(result["strength_match"], words.number) if words.was_matched(result) else ""
     return words.number(result["strength"]) + (f" ({known})" if known else "")
 
 
@@ -256,8 +254,8 @@ def _sets(run: store.Run) -> str:
 def _doubt(run: store.Run) -> str:
     """A warning where the baseline does not paint what the biased set shows."""
     check = run.result.get("baseline_check")
-    offer = "Leave the model empty on the Data tab to train one here."
-    return html.error(f"{check['sentence']} {offer}") if check and check["differs"] else ""
+    offer = "" if gate.public() else " Leave the model empty on the Data tab to train one here."
+    return html.error(check["sentence"] + offer) if check and check["differs"] else ""
 
 
 def render_preview(run: store.Run | None) -> list:

@@ -176,7 +176,8 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
         states.append(state)
     chosen = debias_tab.with_model(sets, store.open_run(current.get("train", "")))
     runs = [store.changes(), states]  # costs the same however many runs there are
-    marks |= {"sets": chosen, "models": [runs, current.get("debias")], "runs": [runs, current], "audited": current["audit"]}
+    before = seen["models"][2] if "models" in seen else []
+    marks |= {"sets": chosen, "models": [runs, current.get("debias"), before], "runs": [runs, current], "audited": current["audit"]}
 
     def changed(name: str) -> bool:
         return name not in seen or marks[name] != seen[name]
@@ -187,7 +188,10 @@ def _look(panels: list[Panel], by_sets: list, sets: dict, current: dict, seen: d
         if changed("sets")
         else [gr.skip() for _ in by_sets]
     )
-    values.append(compare_tab.choices(current) if changed("models") else gr.skip())
+    models = gr.skip()
+    if changed("models"):
+        models, marks["models"][2] = compare_tab.choices(current, before)
+    values.append(models)
     values += [*two_audits.choices(current, changed("audited")), _newcomer(current)] if changed("runs") else [gr.skip()] * 4
     values.append(runs_list.render(current) if changed("runs") else gr.skip())
     values.append(ticked(sets, current) if changed("runs") or changed("sets") else gr.skip())

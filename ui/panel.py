@@ -127,7 +127,7 @@ def settings(run: store.Run) -> str:
     rows = []
     for name, value in run.options.items():
         shown = (
-            store.called(value)
+            ",".join(map(store.called, value.split(",")))  # `also` names several
             if isinstance(value, str)
             else {True: "yes", False: "no"}.get(value, value)
             if type(value) is bool

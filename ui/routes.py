@@ -69,7 +69,7 @@ def _gate(answer: Callable[[store.Run, dict[str, str]], Response | None]) -> Cal
         try:
             response = await run_in_threadpool(respond)
         except UserInputError as problem:  # the images of a run are gone, or are others now
-            return Response(str(problem), 409, media_type="text/plain")
+            return Response(store.said(problem), 409, media_type="text/plain")
         except FileNotFoundError:  # not written yet, or deleted meanwhile
             response = None
         return response or Response("There is no such run, or it has not got this far.", 404, media_type="text/plain")

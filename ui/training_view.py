@@ -20,19 +20,21 @@ def build(
     """Components for the current run of this kind: `empty` before the first, `finished(run)` above the numbers of one that is done."""
     state, halt, again = state_row(kind, "resume")
     numbers = theme.html(empty, elem_id=f"{kind}-numbers")
+    options = theme.html()  # a component of its own: it would close with every new number
     with gr.Row(elem_classes="tiw-stack tiw-charts"):
         losses, gaps = charts.chart("Loss"), charts.chart("Gap closed so far")
     grid = theme.html(elem_id=f"{kind}-samples")
 
     def render(run: store.Run | None) -> list:
         if run is None:
-            return ["", stop_button(None), gr.update(visible=False), empty, "", "", ""]
+            return ["", stop_button(None), gr.update(visible=False), empty, "", "", "", ""]
         steps, previews = run.lines("steps.jsonl"), run.lines("previews.jsonl")
         return [
             state_of(run),
             stop_button(run),
             gr.update(visible=run.state in RESUMABLE),
             _numbers(run, steps, previews, finished(run) if run.done else ""),
+            settings(run) if steps else "",
             charts.loss(steps),
             charts.gap(previews, steps) if measured(previews) else "",
             _grid(run, previews),
@@ -42,7 +44,7 @@ def build(
         halt.click(stop(kind), current, None, **QUIET),
         again.click(resume(kind), current, None, **QUIET),
     ]
-    return Panel(kind, [state, halt, again, numbers, losses, gaps, grid], render), changed
+    return Panel(kind, [state, halt, again, numbers, options, losses, gaps, grid], render), changed
 
 
 def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str) -> str:
@@ -65,7 +67,7 @@ def _numbers(run: store.Run, steps: list[dict], previews: list[dict], head: str)
         tiles.append(
             html.tile(html.term("effective sample size", "Effective sample size"), words.percent(size), largest, "of the last batch")
         )
-    return f'<div class="stack">{head}{html.tiles(*tiles)}{settings(run)}</div>'
+    return f'<div class="stack">{head}{html.tiles(*tiles)}</div>'
 
 
 def measured(previews: list[dict]) -> dict | None:

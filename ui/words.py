@@ -115,6 +115,18 @@ def name_of(options: dict, role: str) -> str:
     return options.get(f"{role}_name") or set_name(options[role])
 
 
+def was_matched(result: dict) -> bool:
+    """Whether a run took the strength that was matched: as published, TIW-DSM is matched for its meter and trained at 1."""
+    return (result.get("strength_match") or {}).get("strength", -1) == result.get("strength")
+
+
+def model_name(place: str) -> str:
+    """A model by what is known of it: `place` as `store.called` names it."""
+    if place == "demo":
+        return "the demo’s baseline"
+    return "the baseline trained here" if place.startswith("run:") else f"the model “{Path(place).name}”"
+
+
 def label(name: str) -> str:
     """A label's name as people say it; groups are ours."""
     return "images like group" if name == "group" else name

@@ -156,7 +156,8 @@ def work_slice(run: RunFolder, work: Callable[[str], object]) -> bool:
         run.write_status(state="queued", stage="Waiting for its next slice of time", **common)
         return True
     if state == "queued" and said:
-        run.write_status(state="stopped", stage="Stopped", message=f"There was no time on the GPU for it ({said}). Resume it later.")
+        later = "Resume" if run.kind in TRAINING else "Start"
+        run.write_status(state="stopped", stage="Stopped", message=f"There was no time on the GPU for it ({said}). {later} it later.")
     elif state in BUSY and run.stop_asked():
         run.write_status(state="stopped", stage="Stopped", **common | {"message": _lost(run)})
     elif state in BUSY:
@@ -175,7 +176,7 @@ def _kept(run: RunFolder) -> tuple:
 def _lost(run: RunFolder) -> str:
     """What has to be done again."""
     if run.kind not in TRAINING:
-        return "It begins anew when it is resumed."
+        return "It has to be started again."
     saved = run.written_status()["saved"] or 0
     last = max((line["step"] for line in run.read_lines(names.STEPS, most=2) if isinstance(line.get("step"), int)), default=0)
     from_where = f"from its checkpoint of step {saved}" if saved else "from its first step"
