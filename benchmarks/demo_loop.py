@@ -196,7 +196,7 @@ def table() -> str:
         ("", "aim", "measured"),
         row("`python app.py` to the first page", 12, "s", quick["first_page_seconds"], digits=1),
         row("audit, from the button to all charts", 60, "s", quick["audit"]["charts_seconds"]),
-        row("map, after the charts", 30, "s", quick["audit"]["map_after_charts_seconds"]),
+        row("first map, after the charts", 30, "s", quick["audit"]["map_after_charts_seconds"]),
         row("preview of 64 images", 20, "s", quick["preview_seconds"]),
         row("page during training, longest of 40 requests", 1, "s", quick["answers_while_training"]["page"]["longest"], digits=2),
         row("a run's status, longest of 40", 1, "s", quick["answers_while_training"]["status"]["longest"], digits=2),

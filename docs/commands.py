@@ -15,9 +15,9 @@ sys.path.insert(0, str(ROOT))
 PAGE = ROOT / "docs" / "COMMANDS.md"
 TOP = """# Commands
 
-Every action is a command, a button and a Python call. The command and the button write the same `config.json` into a run folder, so each
-can go on with what the other has begun. **The same command on the same `--out` resumes.** Ctrl-C stops after the current step and keeps
-everything that is done.
+Every action is a command. Most are also a button, and the parts of the method are Python calls. A command and its button write the same
+`config.json` into a run folder, so each can go on with what the other has begun. **The same command on the same `--out` resumes.** Ctrl-C
+stops after the current step and keeps everything that is done.
 
     python -m tiw demo --out runs/demo                                                     # the whole loop on the embedded demo
     python -m tiw audit   --out runs/audit   --biased large.zip --reference small.zip --baseline MODEL
@@ -30,7 +30,7 @@ the biased set:
     python -m tiw sample --out runs/samples --model runs/debias/model --count 2000
     python -m tiw debias --out runs/again --biased runs/samples/samples.npz --reference small.zip --baseline runs/debias/model
 
-Commands for finished runs have no run folder of their own. Each lists its options with `--help`.
+These commands work on finished runs. Only `replay` makes a run folder of its own. Each lists its options with `--help`.
 
     python -m tiw report     runs/audit runs/debias runs/compare   # one report to hand on, with tables and a model card
     python -m tiw spot-check runs/compare                          # samples for a person to label; then, what the labels say

@@ -7,7 +7,8 @@ import pytest
 from conftest import blurred, saved_as_jpeg
 from PIL import Image
 
-from tiw.auditing.camera import camera_check, properties
+from tiw.auditing.camera import SUSPECTS, camera_check, properties
+from tiw.choices import CAMERA
 from tiw.data import ImageSet, load_demo, load_images
 
 
@@ -108,3 +109,7 @@ def test_properties_see_what_they_are_named_for():
     framed_ = noisy.copy()
     framed_[:, 0] = framed_[:, :, -1] = 0
     assert properties(noisy)["borders"][0] == 0 and properties(framed_)["borders"][0] == 2
+
+
+def test_the_properties_that_the_command_names_are_those_of_the_check():
+    assert tuple(SUSPECTS) == CAMERA

@@ -55,6 +55,36 @@ def test_readme_tells_in_how_many_draws_the_default_is_level():
     assert twelve in page and "in all twelve draws of" in README and eight in page and "ahead in eight of 36 draws" in README
 
 
+def test_what_the_pages_tell_in_sentences_is_what_was_measured():
+    """Guidance draw by draw, what the headline's run was, whether automatic values are good, what an audit and reading take."""
+    pages = {
+        name: " ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in ("README.md", "docs/RESULTS.md", "docs/IMAGES.md")
+    }
+    read = {
+        name: json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+        for name in ("headline", "demo_loop_quick", "data_scale")
+    }
+    assert f"This run took {read['headline']['steps']} steps" in pages["README.md"]
+    found: dict = {"guidance": {}, "tiw-dsm": {}}
+    for row in benchmark("quality").read_rows():
+        cell = row["cell"]
+        if cell["setting"] == "demo" and cell["seed"] < 100 and cell["method"] in found and cell["minutes"] in (0, 1):
+            found[cell["method"]][cell["references"], cell["seed"]] = row["fairness_discrepancy"]
+    further = sum(found["guidance"][draw] > found["tiw-dsm"][draw] for draw in found["guidance"])
+    assert (further, len(found["guidance"])) == (5, 6) and "in five of six draws" in pages["docs/RESULTS.md"]
+    assert "Over six draws of references it is further from the shares than TIW-DSM in five" in pages["README.md"]
+    auto = benchmark("auto")
+    rows = [json.loads(line) for line in auto.RESULTS.read_text().splitlines()]
+    for name in {row["cell"]["set"] for row in rows}:
+        of = {m: [r["fairness_discrepancy"] for r in rows if (r["cell"]["set"], r["cell"]["method"]) == (name, m)] for m in auto.FIXED}
+        assert {len(values) for values in of.values()} == {2}
+        assert sum(of["automatic"]) / 2 < min(map(sum, of.values())) / 2 + benchmark("quality").SAMPLING
+    assert f"every image scored, takes {read['demo_loop_quick']['audit']['all_maps_seconds']:.0f} s" in pages["docs/RESULTS.md"]
+    million = read["data_scale"]["extrapolated"]
+    assert 480 < sum(million["seconds"].values()) < 540 and "less than nine minutes" in pages["docs/IMAGES.md"]
+    assert f"in {million['peak_gib']:.2f} GiB" in pages["docs/IMAGES.md"]
+
+
 def test_links_and_pictures_lead_somewhere():
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

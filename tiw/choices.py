@@ -16,6 +16,9 @@ OWN_TARGET = ("tiw-dsm", "correction-only")
 
 TRAINING = ("debias", "train")  # the actions that train: by several processes, if wanted, and resumed from a checkpoint
 
+# Of the camera check: the image's properties, then the file's.
+CAMERA = ("borders", "compression", "sharpness", "brightness", "contrast", "red cast", "blue cast", "file size", "original width")
+
 SOLVERS = ("heun", "dpm")
 
 SPLITS = ("long-tail", "skew", "joint")

@@ -1,1 +1,1 @@
-"""The page: tabs Data, Audit, Debias, Compare over run folders. No torch, no arithmetic; `tiw` does the work."""
+"""The page: tabs Data, Audit, Debias and Compare over run folders, and Learn. No torch, no arithmetic; `tiw` does the work."""

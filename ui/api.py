@@ -23,7 +23,7 @@ def load_images(biased: str = "demo", reference: str = "demo", references: int =
     Args:
         biased: name of the biased set (a path in a private app, the name of an upload), or "demo".
         reference: name of the reference set, or "demo".
-        references: use this many of the demo's references; 0 for all.
+        references: use this many of the reference images; 0 for all.
         resolution: pixels per side to crop and resize images to; 0 as they are.
         skip_bad: whether to leave out files that cannot be used, instead of stopping.
 

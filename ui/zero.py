@@ -1,7 +1,7 @@
-"""ZeroGPU Spaces: a GPU is there for some seconds inside a call of a visitor's own event. Runs are worked off in slices of that time.
+"""ZeroGPU Spaces: a GPU is there for some seconds inside a call of a visitor's own event. Runs are carried out in slices of that time.
 
 The page's timer, which looks at a visitor's runs anyway, asks for the next slice (`work`); the quota is the visitor's. On every other
-machine runs are worked off in the background, and nothing here is used.
+machine runs are carried out in the background, and nothing here is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""D(xt; sigma), the denoiser: our own network and any unconditional diffusers checkpoint behind one call."""
+"""D(xt; sigma), the denoiser: any diffusers U-Net checkpoint, with or without classes, behind one call."""
 
 from __future__ import annotations
 

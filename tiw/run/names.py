@@ -18,7 +18,8 @@
 | predicted.json | comparison: what the classifier calls every sample | page, spot_check |
 | spot_check.csv, spot_check/ | spot_check, the page | spot_check |
 | examples.npz | comparison | hand_on |
-| report.html, report.json, report-NN.csv | audit_files, hand_on | people |
+| report.html, report.json, report-NN.csv, report-numbers.csv | audit_files, hand_on | people |
+| stated.json | hand_on: what a user said for the report | hand_on, the page |
 | samples.npz, sheet.webp | actions.preview, sample, compare | page |
 | biased.parquet, reference.parquet | actions.even_out | every command, as a set |
 | biased.json, reference.json, heldout.json | actions.make_split | every command, as a set |

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..choices import ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
+from ..choices import CAMERA, ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
 from ..debiasing.config import DebiasConfig
 from ..described import Checked, option
 from ..errors import UserInputError
@@ -177,7 +177,9 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
     baseline: str = option("", "Folder of the diffusion model that was debiased, or demo.")
     debiased: str = option("", "Folder of the debiased model (RUN/model).")
     biased: str = option(
-        "", "Images that the baseline was trained on. They show what difference painting alone leaves in the test without labels."
+        "",
+        "Images that the baseline was trained on. They show how far sampled images differ from real ones where nothing is skewed."
+        " The test without labels takes that as its floor.",
     )
     reference: str = option("", "The reference set that both are measured against, or demo.")
     references: int = option(0, "Use this many of the reference images. 0 uses all.", low=0, high=MANY)
@@ -227,16 +229,25 @@ class SplitOptions(_Seeded):
 
 @dataclass(frozen=True)
 class EvenOutOptions(_Seeded, _Images, _Sets):
-    """Change both sets in the same way, as little as possible, until the camera check no longer names how the images were made."""
+    """Change both sets in the same way, as little as possible, until the camera check no longer names how the images were made.
 
-    fix: str = option("", "Properties of the camera check that may be mended, with commas between. If empty, all that it names.")
+    On the page this is the camera fix.
+    """
+
+    fix: str = option(
+        "", f"Properties of the camera check that may be mended, with commas between: {', '.join(CAMERA)}. If empty, all that it names."
+    )
 
 
 @dataclass(frozen=True)
 class DemoOptions(_OnDevice):
     """The whole loop on the embedded demo."""
 
-    preset: str = option("quick", "How thorough the run is, five or fifteen minutes on 2 CPU cores:", choices=("quick", "full"))
+    preset: str = option(
+        "quick",
+        "How thorough the run is. On 2 CPU cores quick takes at most five minutes and full at most fifteen:",
+        choices=("quick", "full"),
+    )
 
 
 OPTIONS = {
