@@ -187,7 +187,7 @@ def shares(rows: list[dict]) -> str:
                 }
             )
         else:
-            fixed = [(label, row["corrected"]) for label, row in zip(drawn, found, strict=True) if row.get("corrected")]
+            fixed = [(label, row) for label, row in zip(drawn, found, strict=True) if row.get("corrected")]
             if fixed:
                 corrected.append(
                     {
@@ -196,8 +196,9 @@ def shares(rows: list[dict]) -> str:
                         "type": "scatter",
                         "mode": "markers",
                         "x": [[attribute for (attribute, _), _ in fixed], [value for (_, value), _ in fixed]],
-                        "y": [c["share"] for _, c in fixed],
-                        "customdata": [c["simultaneous"] for _, c in fixed],
+                        "y": [row["corrected"]["share"] for _, row in fixed],
+                        "customdata": [row["corrected"]["simultaneous"] for _, row in fixed],
+                        "n": [row["n"] for _, row in fixed],
                         "marker": {"symbol": "diamond", "size": 9, "color": COLOURS[name], "line": {"width": 1.5, "color": "white"}},
                         "hovertemplate": "%{y:.1%}, all values at once 95 %: %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>",
                     }

@@ -108,12 +108,16 @@ def build(current: gr.BrowserState) -> CompareTab:
     )
     classifier = theme.html()
     check = gr.HTML(
-        "", html_template='<div class="spot-box"></div>', js_on_load=theme.asset("spot.js"), apply_default_css=False, elem_id="spot"
+        "",
+        html_template='<div class="spot-box"></div>',
+        js_on_load=theme.asset("answer.js", "spot.js"),
+        apply_default_css=False,
+        elem_id="spot",
     )
     said = gr.HTML(
         "",
         html_template='<div class="stated-box"></div>',
-        js_on_load=theme.asset("stated.js"),
+        js_on_load=theme.asset("answer.js", "stated.js"),
         apply_default_css=False,
         elem_id="stated",
     )

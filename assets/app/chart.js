@@ -47,7 +47,7 @@ function draw() {
   Plotly.react(chart, figure.data, layout, { displayModeBar: false, responsive: true });
 }
 // One row for each point: the trace's name, x (the categories of nested ones apart), y, and the interval and n where
-// there are any.
+// there are any. An interval that is only said when one points at it is in "customdata".
 function rows(figure) {
   const traces = figure.data.filter((t) => t.hoverinfo !== "skip"),
     nested = traces.some((t) => Array.isArray(t.x[0]));
@@ -58,7 +58,7 @@ function rows(figure) {
       t.name || title("yaxis"),
       ...(nested ? t.x.map((level) => level[k]) : [t.x[k]]),
       y,
-      ...(t.interval?.[k] || ["", ""]),
+      ...((t.interval || t.customdata)?.[k] || ["", ""]),
       t.n?.[k] ?? "",
     ]);
   return [head, ...traces.flatMap(of)];

@@ -68,7 +68,13 @@ function draw_reliability(l) {
 
 function draw_strip() {
   const n = data.levels.length;
-  const who = current === null ? ordered(false)[0] : current;
+  $("sigma").textContent = level_name(data.levels[level].sigma);
+  const who = current ?? ordered(false)[0] ?? all()[0];
+  if (who === undefined) {
+    $("who").textContent = $("strip").innerHTML = "";
+    return;
+  }
+  const refocus = focus_in($("strip"));
   const url = `${links.strip}/${data.points.item[who]}.webp`;
   const attributes = Object.keys(data.points.attributes)
     .slice(0, 4)
@@ -78,7 +84,7 @@ function draw_strip() {
     `${TITLES[set_of(who)]}, ${file_of(who)}${attributes ? ` (${attributes})` : ""}${current === null ? " · click another to follow it" : ""}`;
   $("strip").innerHTML = data.levels
     .map(
-      (l, i) => `<button type="button" aria-pressed="${i === level}">
+      (l, i) => `<button type="button" data-level="${i}" aria-pressed="${i === level}">
     <span class="pic" style="${sprite_style(i, url, n, n)}"></span><b>${level_name(l.sigma)}</b><span>${factor(data.points.log_ratio[i][who])}</span></button>`,
     )
     .join("");
@@ -87,7 +93,7 @@ function draw_strip() {
     .forEach((b, i) => {
       b.onclick = () => go(i);
     });
-  $("sigma").textContent = level_name(data.levels[level].sigma);
+  refocus();
 }
 
 // Densities over the histogram's bins: as measured, or counted again among the images that pass the filter. The end
@@ -307,7 +313,7 @@ function draw_gallery() {
     [
       ["over", "Shown too often"],
       ["under", "Too rare"],
-      ["tagged", `Tagged (${count(tagged().length)})`],
+      ["tagged", "Tagged"],
       ["selection", `Selection (${count(selection.length)})`],
     ],
     gallery,
@@ -324,16 +330,19 @@ function draw_gallery() {
       ? "Draw round some dots on the map, or click a bar."
       : `${count(rows.length)} of ${count(total)} shown`;
   const { columns } = data.sprite,
-    n = data.points.item.length;
+    n = data.points.item.length,
+    refocus = focus_in($("thumbs"));
   $("thumbs").innerHTML = rows
     .map(
       (p) =>
         `<button type="button" class="thumb" data-point="${p}" aria-pressed="${p === current}" ` +
         `aria-label="${TITLES[set_of(p)]}, ${escaped(file_of(p))}, ${factor(ratio(p))}" ` +
         `style="${sprite_style(p, links.sprite, columns, n)}"><i style="background:${COLOUR[set_of(p)]}"></i>` +
-        `${tags_of(p).length ? "<b>●</b>" : ""}</button>`,
+        `<b hidden>●</b></button>`,
     )
     .join("");
+  draw_tagged();
+  refocus();
   $("exports").hidden = !selection.length;
   $("reference").disabled = !selection.some((p) => data.points.set[p] === 0);
 }

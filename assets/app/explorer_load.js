@@ -142,7 +142,10 @@ function wire() {
   };
   $("tag-all").onclick = () => {
     const word = prompt(`One or more tags for ${count(selection.length)} images, with commas between:`);
-    if (word !== null) set_tags(selection, split_tags(word));
+    if (word === null) return;
+    set_tags(selection, split_tags(word));
+    draw_gallery();
+    draw_panel();
   };
   $("tags-in").onchange = (e) => {
     if (e.target.files[0]) load_tags(e.target.files[0]);
@@ -259,9 +262,7 @@ if (!document.copies) {
   });
 }
 document.addEventListener("keydown", (e) => {
-  if (e.key !== "Escape" || !data || current === null) return;
-  current = null;
-  draw();
+  if (e.key === "Escape" && data && current !== null) close_panel();
 });
 new ResizeObserver(() =>
   element.querySelectorAll(".js-plotly-plot").forEach((p) => p.offsetWidth && Plotly.Plots.resize(p)),

@@ -20,8 +20,16 @@ function keep_tags() {
   } catch {
     /* a private window keeps none */
   }
-  draw_gallery();
-  draw_panel();
+}
+// Which images have tags, and how many. Nothing else is drawn when a tag's field is left: it is left by pressing
+// something, and a button that is drawn anew under the mouse is never clicked.
+function draw_tagged() {
+  $("galleries").querySelector("[data-key=tagged]").textContent = `Tagged (${count(tagged().length)})`;
+  $("thumbs")
+    .querySelectorAll("[data-point]")
+    .forEach((b) => {
+      b.querySelector("b").hidden = !tags_of(Number(b.dataset.point)).length;
+    });
 }
 function set_tags(points, words) {
   for (const p of points) {
@@ -60,11 +68,13 @@ async function load_tags(file) {
     return;
   }
   for (const row of rows) {
-    const words = split_tags(row[at("tags")] ?? "");
+    const words = split_tags(as_written(row[at("tags")] ?? ""));
     if (words.length) tags[`${row[at("set")]}/${as_written(row[at("file")])}`] = words;
   }
   gallery = "tagged";
   keep_tags();
+  draw_gallery();
+  draw_panel();
 }
 
 function sorted(rows) {
@@ -78,7 +88,8 @@ const neighbours = (p) => data.near?.[p] ?? [];
 // The images that "previous" and "next" walk through: those of the gallery on screen.
 const walk = () => [...$("thumbs").querySelectorAll("[data-point]")].map((b) => Number(b.dataset.point));
 function draw_panel() {
-  const box = $("panel");
+  const box = $("panel"),
+    refocus = focus_in(box);
   box.hidden = current === null;
   if (current === null) return;
   const p = current,
@@ -100,11 +111,12 @@ function draw_panel() {
     <label class="tag">Tags <input type="text" data-tag value="${escaped(tags_of(p).join(", "))}" placeholder="for instance: wrong label"></label>
     <div class="ex-bar"><button type="button" class="ghost" data-step="-1">← Previous</button><button type="button" class="ghost" data-step="1">Next →</button></div>`;
   box.querySelector(".large img").onerror = (e) => e.target.remove(); // its thumbnail stays
-  box.querySelector("[data-close]").onclick = () => {
-    current = null;
-    draw();
+  box.querySelector("[data-close]").onclick = close_panel;
+  box.querySelector("[data-tag]").onchange = (e) => {
+    set_tags([p], split_tags(e.target.value));
+    draw_tagged();
+    e.target.value = tags_of(p).join(", ");
   };
-  box.querySelector("[data-tag]").onchange = (e) => set_tags([p], split_tags(e.target.value));
   box.querySelectorAll("[data-point]").forEach((b) => {
     b.onclick = () => inspect(Number(b.dataset.point));
   });
@@ -114,6 +126,17 @@ function draw_panel() {
     b.disabled = rows[at] === undefined;
     b.onclick = () => inspect(rows[at]);
   });
+  refocus();
+}
+// The focus goes back to the image in the gallery, or to the gallery's name.
+function close_panel() {
+  const held = $("panel").contains(document.activeElement),
+    from = current;
+  current = null;
+  draw();
+  if (!held) return;
+  const chosen = $("thumbs").querySelector(`[data-point="${from}"]`);
+  (chosen ?? $("galleries").querySelector("[aria-pressed=true]")).focus({ preventScroll: true });
 }
 
 function show_tip(points, event) {

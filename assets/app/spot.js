@@ -5,71 +5,91 @@ const box = element.querySelector(".spot-box");
 let base = null,
   mine = true,
   attributes = [],
+  loaded = false,
   sheet = null,
   found = null,
   at = 0,
   done = [],
-  unsent = {},
-  sending = false,
-  problem = "";
+  problem = "",
+  queue = null;
+const queues = {}; // the labels that the app does not have yet, by comparison: one that leaves the screen keeps its own
 const read = () => (typeof props.value === "string" ? JSON.parse(props.value || "null") : props.value);
-async function ask(body) {
+// { state }, or { failed }: a sentence.
+async function ask(body, of = base) {
   const given = body
     ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), keepalive: true }
     : {};
-  const answer = await fetch(`${base}/spot.json`, given).catch(() => null);
-  if (!answer?.ok)
-    throw new Error(
-      answer ? await answer.text() : "The app does not answer. Your last labels are sent again with the next key.",
-    );
-  return answer.json();
+  try {
+    const answer = await fetch(`${of}/spot.json`, given);
+    return answer.ok ? { state: await answer.json(), failed: "" } : { failed: await refusal(answer) };
+  } catch {
+    return { failed: "The app does not answer." };
+  }
 }
 function take(state) {
+  loaded = true;
   sheet = state.sheet;
   found = state.found;
   if (!sheet) return;
-  sheet.labels = sheet.labels.map((l, k) => unsent[sheet.samples[k]] ?? l);
+  sheet.labels = sheet.labels.map((l, k) => queue.labels[sheet.samples[k]] ?? l);
   at = sheet.labels.findIndex((l) => !l);
   if (at < 0) at = sheet.samples.length;
 }
+// True if it was done, and the comparison is still on screen.
 async function act(body) {
   const asked = base;
-  problem = "";
-  try {
-    const state = await ask(body);
-    if (base !== asked) return; // another comparison is on screen by now
-    take(state);
-  } catch (error) {
-    if (base !== asked) return;
-    problem = error.message;
-  }
+  const { state, failed } = await ask(body);
+  if (base !== asked) return false;
+  if (state) take(state);
+  problem = failed;
   draw();
+  return !failed;
 }
-async function send() {
-  if (sending || !Object.keys(unsent).length) return;
-  const part = unsent;
-  sending = true;
-  unsent = {};
-  try {
-    await ask({ labels: part });
-    problem = "";
-  } catch (error) {
-    unsent = { ...part, ...unsent };
-    problem = error.message;
-    sending = false;
+// Until it is known what was labelled, nothing is offered, and it is asked for again.
+async function load() {
+  const asked = base;
+  const { state, failed } = await ask();
+  if (base !== asked) return;
+  if (state) take(state);
+  else setTimeout(() => base === asked && !loaded && load(), 3000);
+  if (state || failed !== problem) {
+    problem = failed;
     draw();
-    return;
   }
-  sending = false;
-  send();
+  if (state) send();
+}
+// True once the app has every label of the comparison. What fails stays in its queue, and goes with the next key.
+function send() {
+  const own = queue;
+  own.sending ??= deliver(own).finally(() => {
+    own.sending = null;
+  });
+  return own.sending;
+}
+async function deliver(own) {
+  while (Object.keys(own.labels).length) {
+    const part = { ...own.labels };
+    const { failed } = await ask({ labels: part }, own.base);
+    const said = failed && `${failed} Your last labels are sent again with the next key.`;
+    if (own === queue && said !== problem) {
+      problem = said;
+      draw();
+    }
+    if (failed) return false;
+    for (const sample in part) if (own.labels[sample] === part[sample]) delete own.labels[sample];
+  }
+  return true;
 }
 function set(k, label) {
   sheet.labels[k] = label;
-  unsent[sheet.samples[k]] = label;
+  queue.labels[sheet.samples[k]] = label;
   send();
 }
 function give(label) {
-  if (at >= sheet.samples.length) return;
+  if (at >= sheet.samples.length) {
+    send();
+    return;
+  }
   done.push(at);
   set(at, label);
   do at += 1;
@@ -126,6 +146,11 @@ function asking() {
     <button type="button" class="ghost" data-finish ${known < 20 ? "disabled" : ""}><kbd>Enter</kbd> use these labels</button></p>
     <progress value="${known}" max="${n}" aria-label="Labelled"></progress><p class="hint" aria-live="polite">${known} of ${n} labelled. Leave whenever you like: it goes on from here.</p></div></div>`;
 }
+function inside() {
+  if (!loaded) return "";
+  if (!sheet) return mine ? start() : OTHERS;
+  return (mine ? asking() : "") + results() + links();
+}
 function draw() {
   const value = read();
   if (!value) {
@@ -134,7 +159,7 @@ function draw() {
   }
   const held = box.contains(document.activeElement);
   box.innerHTML = `<section class="tiw-card spot" tabindex="0" aria-label="Spot check; number keys label, Backspace takes back, Enter ends">${HEAD}
-    ${problem ? `<div class="tiw-error" role="alert">${safe(problem)}</div>` : ""}${sheet ? (mine ? asking() : "") + results() + links() : mine ? start() : OTHERS}</section>`;
+    ${problem ? `<div class="tiw-error" role="alert">${safe(problem)}</div>` : ""}${inside()}</section>`;
   const on = (what, then) => {
     const b = box.querySelector(what);
     if (b) b.onclick = then;
@@ -175,12 +200,8 @@ function draw() {
   if (held) box.querySelector("section").focus({ preventScroll: true });
 }
 async function finish() {
-  while (sending || Object.keys(unsent).length) {
-    await new Promise((r) => setTimeout(r, 50));
-    if (problem) return;
-  }
-  await act({ finish: true });
-  if (!problem) trigger("select", { value: "spot" });
+  const asked = base;
+  if ((await send()) && base === asked && (await act({ finish: true }))) trigger("select", { value: "spot" });
 }
 box.onkeydown = (event) => {
   if (!sheet || !mine || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select, input"))
@@ -197,22 +218,20 @@ box.onkeydown = (event) => {
     then();
   }
 };
-async function changed() {
+function changed() {
   const value = read();
   if (value?.base === base) return;
   base = value?.base;
   mine = !!value?.mine;
   attributes = value?.attributes || [];
+  queue = queues[base] ??= { base, labels: {}, sending: null };
+  loaded = false;
   sheet = found = null;
   at = 0;
   done = [];
-  unsent = {};
   problem = "";
-  if (!value) {
-    draw();
-    return;
-  }
-  await act();
+  draw();
+  if (value) load();
 }
 watch("value", changed);
 changed();

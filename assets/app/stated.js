@@ -10,19 +10,19 @@ async function ask(body) {
     body: JSON.stringify(body),
   };
   const answer = await fetch(`${base}/stated.json`, given).catch(() => null);
-  if (!answer?.ok) throw new Error(answer ? await answer.text() : "The app does not answer. Try again in a moment.");
+  if (!answer?.ok) throw new Error(answer ? await refusal(answer) : "The app does not answer. Try again in a moment.");
   return answer.json();
 }
 function field([key, question, said]) {
   const open = `<label>${safe(question)} <textarea rows="2" maxlength="2000" data-key="${safe(key)}"`;
   return `${open} placeholder="not stated">${safe(said)}</textarea></label>`;
 }
-function tell(text, bad) {
-  const told = box.querySelector("[role=status]");
-  told.textContent = text;
-  told.className = bad ? "tiw-error" : "hint";
-}
 async function send() {
+  const told = box.querySelector("[role=status]"); // of this form: the answer may come when another is on screen
+  const tell = (text, bad) => {
+    told.textContent = text;
+    told.className = bad ? "tiw-error" : "hint";
+  };
   const about = {};
   box.querySelectorAll("[data-key]").forEach((area) => {
     about[area.dataset.key] = area.value;
