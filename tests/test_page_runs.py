@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 from filelock import FileLock
+from gradio.context import LocalContext
 from test_page_logic import AUDITED, looked, parts, put, sets, store, unchanged
 
 from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions, PreviewOptions
@@ -77,6 +78,28 @@ def test_a_run_that_ended_without_a_result_can_be_dismissed_and_stays_away(store
     assert store.open_run(again["preview"]) is None and [r.id for r in store.all_runs()] == [run.id]
     kept = put(store, "b", "audit", AuditOptions(**sets), AUDITED, state="stopped")
     assert "data-dismiss" not in state_of(kept)  # its charts are on screen
+
+
+def test_two_runs_that_are_started_before_an_answer_are_both_shown(store, monkeypatch):
+    """The later answer held the runs as they were when its button was pressed, without the other one."""
+    from ui import panel, runs_list, sessions
+
+    monkeypatch.setattr(store, "submit", lambda kind, **_: f"new-{kind}")
+    page = LocalContext.request.set(SimpleNamespace(session_hash="a page"))
+    try:
+        before = {"audit": "old", "preview": "", "debias": ""}
+        assert panel.start("preview", before, {})[0]["preview"] == "new-preview"
+        assert panel.start("debias", before, {})[0] == {"audit": "old", "preview": "new-preview", "debias": "new-debias"}
+        assert panel.dismiss("preview")(before)["debias"] == "new-debias"
+        monkeypatch.setattr(store, "delete", lambda _: None)
+        left = runs_list.delete_listed(before, SimpleNamespace(_data={"value": "new-debias"}))
+        assert (left["audit"], left["preview"], left["debias"]) == ("old", panel.GONE, "")
+        LocalContext.request.set(SimpleNamespace(session_hash="another"))
+        assert panel.start("audit", before, {})[0] == {**before, "audit": "new-audit"}
+    finally:
+        LocalContext.request.reset(page)
+        for name in ("a page", "another"):
+            sessions._CHANGED.pop(name, None)
 
 
 def test_the_settings_of_a_run_are_on_screen_without_places_of_the_machine(store, sets):

@@ -13,6 +13,7 @@ from tiw.run.report import in_words
 
 from . import caps, cite, data_tab, explorer, finding, gate, html, learn_words, pictures, store, theme, two_audits, words
 from .panel import QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
+from .sessions import on_screen
 from .sets import NAMES, read
 from .sets import chosen as chosen_sets
 
@@ -104,7 +105,7 @@ def build(sets: gr.BrowserState, chosen: list[Component], shown: list[Component]
     def begin_fix(current: dict) -> tuple[dict, str]:
         """On the sets of the audit on screen, which are what its camera card is about."""
         run = store.open_run(caps.shaped(current, {"audit": ""})["audit"])
-        return start("even-out", current, {name: run.options[name] for name in OF_SETS}) if run is not None else (current, "")
+        return start("even-out", current, {name: run.options[name] for name in OF_SETS}) if run is not None else (on_screen(current), "")
 
     fields = [scored, folds, seed, estimator, layouts, score_all]
     started = go.click(begin, [current, *fields, *chosen], [current, message], **QUIET)

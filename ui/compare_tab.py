@@ -15,6 +15,7 @@ from tiw.run.comparison_fields import as_perceived
 
 from . import caps, charts, cite, counted, gate, headline, html, learn_words, pictures, quality, spot, stated, store, theme, words
 from .panel import FOLLOWS, QUIET, Panel, settings, start, state_of, state_row, stop, stop_button
+from .sessions import on_screen
 from .sets import uses
 
 NOTHING = html.empty(
@@ -131,9 +132,9 @@ def build(current: gr.BrowserState) -> CompareTab:
     ) -> tuple[dict, str]:
         run = store.open_run(chosen)
         if run is None or not run.done:
-            return current, html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
+            return on_screen(current), html.error("Debiased model: none is chosen; debias a model first, or choose a finished run")
         if run.shipped:
-            return current, html.error(SHIPPED)
+            return on_screen(current), html.error(SHIPPED)
         return start("compare", current, fields(run, count, labels, heldout, seed, attributes, also, encoder))
 
     def render(run: store.Run | None) -> list:

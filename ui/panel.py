@@ -14,6 +14,7 @@ from tiw.errors import UserInputError
 from tiw.run.options import OPTIONS
 
 from . import caps, html, store, words
+from .sessions import on_screen
 
 DISMISSED = 'element.addEventListener("click", (e) => { if (e.target.closest("[data-dismiss]")) trigger("delete", {}); });'
 GONE = "-"  # in place of a run's id: nothing is shown, and a reload brings nothing back
@@ -50,9 +51,9 @@ def start(kind: str, current: dict, fields: dict) -> tuple[dict, str]:
     try:
         if "" in (fields.get("biased"), fields.get("reference"), fields.get("data")):  # typed and not loaded
             raise UserInputError("images", "none are loaded", "press “Load my images” on the Data tab, or choose the demo there")
-        return {**current, kind: store.submit(kind, **fields)}, ""
+        return on_screen(current, **{kind: store.submit(kind, **fields)}), ""
     except UserInputError as problem:
-        return current, html.error(store.plain(problem))
+        return on_screen(current), html.error(store.plain(problem))
 
 
 def stop(kind: str) -> Callable[[dict], None]:
@@ -68,7 +69,7 @@ def dismiss(kind: str) -> Callable[[dict], dict]:
     """Take a run that ended without a result off the screen; it stays in the list of runs."""
 
     def handler(current: dict) -> dict:
-        return {**current, kind: GONE}
+        return on_screen(current, **{kind: GONE})
 
     return handler
 

@@ -11,6 +11,7 @@ from tiw.run.folder import LONGEST_NAME, LONGEST_NOTE
 from tiw.run.index import UNREADABLE, RunSummary
 
 from . import caps, html, store, words
+from .sessions import on_screen
 
 # The tab of each kind of run.
 TABS = {
@@ -86,8 +87,8 @@ def _about(run: store.Run) -> str:
 def open_listed(current: dict, event: gr.EventData) -> tuple[dict, dict]:
     run = store.open_run(_run_of(event))
     if run is None or run.kind not in NONE:
-        return current, gr.skip()
-    return {**caps.shaped(current, NONE), run.kind: run.id}, gr.Tabs(selected=TABS[run.kind])
+        return gr.skip(), gr.skip()
+    return on_screen(caps.shaped(current, NONE), **{run.kind: run.id}), gr.Tabs(selected=TABS[run.kind])
 
 
 def _run_of(event: gr.EventData) -> str:
@@ -106,11 +107,11 @@ def delete_listed(current: dict, event: gr.EventData) -> dict:
     current, asked = caps.shaped(current, NONE), _run_of(event)
     run = store.open_run(asked)  # None too for one that cannot be read
     if run is not None and run.busy:
-        return current
+        return on_screen(current)
     try:
         store.delete(asked)
     except UserInputError as problem:
         gr.Warning(store.said(problem))
-        return current
+        return on_screen(current)
     gr.Info(f"{'Unreadable run' if run is None else words.KINDS.get(run.kind, run.kind)} deleted.")
-    return {kind: "" if run_id == asked else run_id for kind, run_id in current.items()}
+    return on_screen(current, **{kind: "" for kind, run_id in on_screen(current).items() if run_id == asked})
