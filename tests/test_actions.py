@@ -1,6 +1,7 @@
 """The actions end to end on tiny sets: what they leave in their run folder, and that a stopped run loses nothing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -134,6 +135,34 @@ def test_train_and_sample(inputs, tmp_path, capsys):
     assert result["images_per_second"] * result["training_seconds"] == pytest.approx(32)
     sampled, result = run(tmp_path / "sample", "sample", SampleOptions(model=model, count=5, sampling_steps=2, seed=3, device="cpu"))
     assert result["seeds"] == [3, 7] and len(np.load(sampled.path / "samples.npz")["images"]) == 5
+
+
+def test_who_does_not_save_the_baseline_does_not_wait_for_it(inputs, tmp_path, monkeypatch):
+    """It had opened RUN/model while the first process still drew the last samples, and so ended the run."""
+    options = TrainOptions(data=inputs["biased"], steps=2, batch_size=8, device="cpu", precision="float32")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(actions.processes, "join", lambda _device: None)
+    monkeypatch.setattr(actions.processes, "agreed", lambda value: value)
+    monkeypatch.setattr(actions, "train_to_folder", lambda *_: {"steps": 2})
+    (tmp_path / "first").mkdir()
+    folder = replace(RunFolder.create(tmp_path / "second", "train", options), leader=tmp_path / "first")
+    assert actions.train(folder, options) == {"steps": 2, "training_check": None}
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_before_any_work(inputs, tmp_path, monkeypatch):
+    """The images had been encoded, the ratio fitted and the baseline tested by then."""
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr(actions.processes, "join", lambda _device: None)
+    for work in ("read_set", "open_denoiser"):
+        monkeypatch.setattr(inputs_module, work, None)
+    monkeypatch.setattr(actions, "train_to_folder", None)
+    for kind, options in (
+        ("debias", debias_options(inputs, batch_size=8)),
+        ("train", TrainOptions(data=inputs["biased"], steps=2, device="cpu")),  # 32, on a CPU
+    ):
+        with pytest.raises(UserInputError, match=r"batch_size: (8|32) images cannot be shared equally by 3 .* a multiple of 3"):
+            run(tmp_path / kind, kind, options)
 
 
 @pytest.mark.parametrize(
@@ -278,3 +307,18 @@ def test_images_that_changed_under_a_ratio_are_noticed(inputs, tmp_path):
         options = debias_options(inputs, **changed)
         with pytest.raises(UserInputError, match=f"biased: its images have changed.*{fix}"):
             actions.debias(RunFolder.create(folder, "debias", options), options)
+
+
+def test_a_baseline_that_was_trained_again_under_a_ratio_is_noticed(inputs, tmp_path):
+    """Another network at the same path: its features are not those that the ratio was fitted to. Guidance reads them off it too."""
+    audited, _ = run(tmp_path / "audit", "audit", AuditOptions(**inputs, scored=100, folds=3, map=False))
+    torch.manual_seed(1)
+    Denoiser.new(PRESETS["tiny"]).save_pretrained(inputs["baseline"])
+    guided = SampleOptions(model=inputs["baseline"], guidance=str(audited.path), strength="1", count=2, device="cpu")
+    for kind, field, options in (
+        ("debias", "audit", debias_options(inputs, audit=str(audited.path))),
+        ("preview", "audit", PreviewOptions(**inputs, audit=str(audited.path), strength="1", count=2)),
+        ("sample", "guidance", guided),
+    ):
+        with pytest.raises(UserInputError, match=f"{field}: the baseline has other weights.*run the audit again"):
+            run(tmp_path / kind, kind, options)

@@ -18,8 +18,11 @@ from test_audit import Ratio, images
 from tiw.auditing.audit import audit
 from tiw.data import ImageSet
 from tiw.files import as_csv, harmless
-from tiw.run.audit_files import for_people, write_audit
-from tiw.run.folder import RunFolder
+from tiw.ratio.density_ratio import fit_density_ratio
+from tiw.ratio.features import PixelEncoder, RatioConfig
+from tiw.run import audit_files
+from tiw.run.audit_files import for_people, score_rest, write_audit
+from tiw.run.folder import RunFolder, Stopped
 from tiw.run.options import AuditOptions
 from tiw.run.thumbnails import Thumbnails, write_thumbnails
 
@@ -58,6 +61,27 @@ def test_every_row_says_which_image_it_is_and_at_which_noise_level(audited):
     shares = list(csv.DictReader(io.StringIO((run.path / "shares.csv").read_text())))
     (a,) = [s for s in shares if (s["attribute"], s["value"], s["set"]) == ("kind", "a", "biased")]
     assert (a["count"], a["n"]) == ("320", "400") and float(a["share_low"]) < 0.8 < float(a["share_high"])
+
+
+def test_every_image_has_one_row_however_often_the_rest_is_scored(tmp_path, monkeypatch):
+    """The last stage of an audit in slices is begun again where it was cut short; the rest then stood in scores.csv twice."""
+    biased, reference = blobs(60, 0.2, 0), blobs(20, 0.6, 1)
+    config = RatioConfig(sigmas=(0.5, 2.0), folds=2, components=4, biased_images=25, reference_draws=1)
+    run = RunFolder.create(tmp_path / "run", "audit", AuditOptions(baseline="none"))
+    ratio = fit_density_ratio(biased, reference, PixelEncoder(), config)
+    write_audit(run, audit(biased, reference, ratio))
+    before = (run.path / "scores.csv").read_bytes()
+    monkeypatch.setattr(audit_files, "CSV_ROWS", 10)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(audit_files, "write_thumbnails", lambda *_: (_ for _ in ()).throw(Stopped))
+        score_rest(run, biased, reference, ratio, 0)
+    score_rest(run, biased, reference, ratio, 0)
+    rows = pd.read_csv(run.path / "scores.csv")
+    assert sorted(rows["item"]) == list(range(80)) and (run.path / "scores.csv").read_bytes().startswith(before)
+    rest = pd.read_parquet(run.path / "rest.parquet").set_index("item")
+    said = rows[45:].set_index("item").loc[rest.index]
+    np.testing.assert_allclose(said["log_ratio_at_0.5"], rest["log_ratio_0"], rtol=1e-5)
+    assert said["label: light"].tolist() == rest["label: light"].tolist()
 
 
 def test_no_cell_of_any_table_is_a_formula_and_numbers_stay_numbers(audited):

@@ -155,12 +155,53 @@ def test_an_onnx_file_speaks_through_its_list(tmp_path, monkeypatch):
     found = plugins.plugin(str(tmp_path / "tone.onnx"))
     images = np.stack([np.full((16, 16, 3), value, np.uint8) for value in (0, 255)])
     assert found.predict(images)["tone"].tolist() == ["dark", "bright"] and found.licence == "CC0" and found.notes == ("Faces only.",)
-    assert seen[0].shape == (2, 3, 8, 8) and seen[0].min() == -1 and seen[0].max() == 1
+    assert seen[1].shape == (2, 3, 8, 8) and seen[1].min() == -1 and seen[1].max() == 1  # the first was the trial
     counted = found.counted_on(ImageSet(images, labels(tone=["dark", "bright"]), "two"))
     np.testing.assert_array_equal(counted.confusion["tone"], np.eye(2))
     assert plugins.plugin("folder/of/images") is None
     with pytest.raises(UserInputError, match="no file"):
         plugins.plugin(str(tmp_path / "none.onnx"))
+
+
+@pytest.mark.parametrize("fails", ["InferenceSession", "run"])
+def test_a_network_that_cannot_be_run_is_told_when_it_is_named(tmp_path, monkeypatch, fails):
+    """It had been told after both models were sampled. onnxruntime's errors are of classes of their own."""
+
+    class Session:
+        def __init__(self, *_, **__):
+            self.fail("InferenceSession")
+
+        def fail(self, here):
+            if here == fails:
+                raise type("InvalidProtobuf", (Exception,), {})("Protobuf parsing failed.\n more")
+
+        def get_inputs(self):
+            return [types.SimpleNamespace(name="input")]
+
+        def run(self, *_):
+            self.fail("run")
+
+    module = types.ModuleType("onnxruntime")
+    module.InferenceSession, module.__spec__ = Session, types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "onnxruntime", module)
+    (tmp_path / "tone.onnx").write_bytes(b"junk")
+    (tmp_path / "tone.json").write_text('{"attribute": "tone", "labels": ["dark", "bright"], "size": 8}')
+    with pytest.raises(UserInputError, match=r"labels: .*tone.onnx cannot be run \(InvalidProtobuf: Protobuf parsing failed.\)"):
+        plugins.plugin(str(tmp_path / "tone.onnx"))
+
+
+def test_a_single_logit_is_one():
+    """Of two values, one number: a logit's sign decides, and its sigmoid is the probability. -0.3 and 0.3 had both been the first."""
+    logits = np.array([-2.0, -0.3, 0.3, 2.0])[:, None]
+    sigmoid = 1 / (1 + np.exp(-logits[:, 0]))
+    np.testing.assert_allclose(plugins.probabilities(logits), np.c_[1 - sigmoid, sigmoid])
+    inside = np.array([0.0, 0.4, 1.0])[:, None]
+    np.testing.assert_allclose(plugins.probabilities(inside), np.c_[1 - inside, inside])
+    np.testing.assert_allclose(plugins.probabilities(inside, logits=True)[:, 1], 1 / (1 + np.exp(-inside[:, 0])))
+    three = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(plugins.probabilities(three), three)
+    np.testing.assert_allclose(plugins.probabilities(np.log(three[:1]) + 7), three[:1])
+    np.testing.assert_allclose(plugins.probabilities(np.log(three[:1]) / 2, logits=True), three[:1] ** 0.5 / (three[:1] ** 0.5).sum())
 
 
 def test_the_example_of_a_contract_is_one_and_its_limits_are_told(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from served import ROOT
 from typer.testing import CliRunner
 
 from tiw import __version__
@@ -184,3 +186,16 @@ def test_version_and_help_are_quick():
     done = subprocess.run([sys.executable, "-m", "tiw", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == __version__
     assert time.monotonic() - began < 5  # 0.3 s on an idle machine; torch alone takes seconds
+
+
+def test_an_audits_own_report_is_not_replaced(tmp_path):
+    """The report to hand on has the same name. It had taken the place of the charts, the calibration and the pictures, for good."""
+    audit = shutil.copytree(ROOT / "assets" / "example" / f"{'e' * 31}1", tmp_path / "audit")
+    before = (audit / "report.html").read_bytes()
+    refused = CliRunner().invoke(app, ["report", str(audit)])
+    assert refused.exit_code == 2 and "out: " in refused.output and f"--out {audit}-report" in refused.output
+    for _ in range(2):  # one that is made again replaces itself
+        made = CliRunner().invoke(app, ["report", str(audit), "--out", f"{audit}-report"])
+        assert made.exit_code == 0, made.output
+    assert (audit / "report.html").read_bytes() == before
+    assert (tmp_path / "audit-report" / "report.html").read_bytes() != before

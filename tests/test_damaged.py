@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-import tiw.files
 from tiw.errors import UserInputError
-from tiw.files import Unreadable, read_json, take_in, write_atomic
+from tiw.files import Unreadable, read_json, write_atomic
 from tiw.run import folder, index
 from tiw.run import queue as jobs_module
 from tiw.run.execute import execute
@@ -145,32 +144,6 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path, work):
     work(lambda *_: {})
     execute(run)
     assert not list(run.path.glob("*.partial"))
-
-
-def test_an_upload_is_taken_in_whole_or_not_at_all(tmp_path, monkeypatch):
-    source, target = tmp_path / "upload", tmp_path / "kept" / "images.zip"
-    target.parent.mkdir()
-    source.write_bytes(b"images")
-
-    replace = os.replace
-
-    def other_disk(path, other):
-        if path == source:
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        replace(path, other)
-
-    def half(source, partial):
-        partial.write_bytes(b"im")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", other_disk)
-    with monkeypatch.context() as patch:
-        patch.setattr(tiw.files.shutil, "copyfile", half)
-        with pytest.raises(OSError, match="No space"):
-            take_in(source, target)
-    assert source.read_bytes() == b"images" and not list(target.parent.iterdir())
-    take_in(source, target)
-    assert target.read_bytes() == b"images" and not source.exists() and len(list(target.parent.iterdir())) == 1
 
 
 # --- the index

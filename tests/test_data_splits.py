@@ -132,6 +132,9 @@ def test_a_reference_set_from_labels(crossed):
             reference_from_shares(crossed, {"sex": {"f": 0.5, "m": 0.5}}, n)
     with pytest.raises(UserInputError, match="2 attributes"):
         reference_from_shares(crossed, {"sex": {"f": 1}, "hair": {"long": 1}}, 3)
+    for shares in ({"sex,hair": {"f/long": 1}}, {"sex": {"f": 1}}, {"f": 1}):
+        with pytest.raises(UserInputError, match="no labels"):
+            reference_from_shares(ImageSet(crossed.images), shares, 3)
 
 
 def test_shares_as_text():

@@ -4,12 +4,14 @@ import json
 import math
 from dataclasses import MISSING, dataclass, fields
 
+import numpy as np
 import pytest
 
+from tiw.data import ImageSet
 from tiw.described import Checked, Described, check, described, option
 from tiw.errors import UserInputError
 from tiw.run.folder import RunFolder
-from tiw.run.options import OPTIONS, AuditOptions, DebiasOptions, DemoOptions, PreviewOptions, SplitOptions, TrainOptions
+from tiw.run.options import OPTIONS, AuditOptions, CompareOptions, DebiasOptions, DemoOptions, PreviewOptions, SplitOptions, TrainOptions
 
 EVERY = [(options, f) for options in OPTIONS.values() for f in fields(options)]
 NUMBERS = [(options, f.name) for options, f in EVERY if type(f.default) in (int, float)]
@@ -32,6 +34,10 @@ TEXTS = [(options, f.name) for options, f in EVERY if type(f.default) is str]
         (DebiasOptions, {"device": "tpu"}),
         (DebiasOptions, {"device": "cuda:"}),
         (PreviewOptions, {"count": 0}),
+        (CompareOptions, {"count": 1}),  # of one image there is no covariance
+        (AuditOptions, {"resolution": 15}),
+        (TrainOptions, {"resolution": 1025}),
+        (DebiasOptions, {"resolution": 8, "steps": 5}),
         (AuditOptions, {"folds": 1}),
         (AuditOptions, {"levels": 9}),
         (AuditOptions, {"scored": 2.5}),
@@ -45,6 +51,15 @@ def test_a_bad_option_is_refused_when_it_is_given(options, given):
     with pytest.raises(UserInputError) as raised:
         options(**given)
     assert raised.value.field == next(iter(given))
+
+
+@pytest.mark.parametrize("options", [o for o in OPTIONS.values() if "resolution" in described(o)])
+def test_a_resolution_that_is_taken_is_one_that_images_are_resized_to(options):
+    """Others had been refused by the run, after it had begun."""
+    images = ImageSet(np.zeros((1, 20, 20, 3), np.uint8))
+    for side in (16, 1024):
+        assert images.resized(options(resolution=side).resolution).images.shape == (1, side, side, 3)
+    assert options(resolution=0).resolution == 0
 
 
 @pytest.mark.parametrize(("options", "name"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))

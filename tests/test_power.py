@@ -7,6 +7,7 @@ from scipy.stats import chi2
 
 from tiw.auditing.power import power
 from tiw.auditing.verdict import ERROR_PERMUTED
+from tiw.errors import UserInputError
 from tiw.ratio.diagnostics import above_chance, auc_delong
 from tiw.ratio.difference import difference_test
 from tiw.ratio.features import RatioConfig, RatioFeatures
@@ -19,6 +20,13 @@ def test_more_references_show_smaller_shifts():
         probabilities = [s.probability for s in found.curve]
         assert probabilities[-1] >= probabilities[0]
         assert all(low - 1e-9 <= s.probability <= high + 1e-9 for s in found.curve for low, high in [s.interval])
+
+
+@pytest.mark.parametrize("share", [0.98, 0.99, 1.0, -0.1, float("nan")])
+def test_a_share_with_no_room_for_a_shift_is_refused(share):
+    with pytest.raises(UserInputError, match=r"share: it is .* from 0 to below 0.98"):
+        power(100, 1000, share)
+    assert [seen.shift for seen in power(100, 1000, 0.96).curve] == [0.02, 0.03] and power(100, 1000, 0.0).smallest is not None
 
 
 def test_no_shift_is_seen_as_often_as_chance_has_it(monkeypatch):

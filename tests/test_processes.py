@@ -32,10 +32,10 @@ def command(tmp_path, tiny_denoiser):
     return [f"--{name}={value}" for name, value in {**options, **paths}.items()]
 
 
-def start(out: Path, options: list[str], processes: int = 2) -> subprocess.Popen:
+def start(out: Path, options: list[str], processes: int = 2, kind: str = "debias") -> subprocess.Popen:
     launcher = [*LAUNCH.split(), "--main_process_port=0"] if processes == 2 else []
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": str(ROOT), "TMPDIR": str(out.parent / "temporary")}
-    line = [sys.executable, *launcher, str(out.parent / "tiw_with_few_samples.py"), "debias", f"--out={out}", *options]
+    line = [sys.executable, *launcher, str(out.parent / "tiw_with_few_samples.py"), kind, f"--out={out}", *options]
     return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -60,6 +60,16 @@ def test_two_processes_have_the_loss_curve_of_one(command, tmp_path):
         np.testing.assert_allclose(*([line[key] for line in of] for of in lines), rtol=1e-4)
     assert (tmp_path / "2" / "model" / "denoiser.json").is_file() and (tmp_path / "2" / "raw" / "denoiser.json").is_file()
     assert not left_over(tmp_path / "2")
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_baseline_to_its_end(command, tmp_path):
+    """The second had opened the model that the first was yet to save."""
+    out = tmp_path / "trained"
+    child = start(out, [f"--data={tmp_path / 'biased.npz'}", "--device=cpu", "--steps=3", "--batch-size=8"], kind="train")
+    said = child.communicate(timeout=120)[0]
+    assert child.returncode == 0, said
+    assert status(out)["state"] == "finished" and json.loads((out / "result.json").read_text())["training_check"]["check"]["n"] == 240
 
 
 @pytest.mark.slow

@@ -74,6 +74,15 @@ def test_what_is_no_list_of_prompts_or_no_model_is_a_sentence(tmp_path, monkeypa
         plugins.plugin(str(tmp_path / "any.prompts.json"))
 
 
+def test_a_model_that_cannot_be_opened_is_told_when_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(prompts, "find_spec", lambda name: object())
+    opened = []
+    monkeypatch.setattr(prompts, "_opened", lambda model: opened.append(model) or {}["no weights"])
+    with pytest.raises(UserInputError, match=r"labels: .*own.prompts.json cannot be run .*no weights"):
+        plugins.plugin(str(written(tmp_path / "own.prompts.json", {"a": {"x": "one", "y": "two"}})))
+    assert opened == ["clip"]
+
+
 def test_weights_that_are_not_there_are_a_sentence(folder):
     (folder / "empty").mkdir()
     found = prompts.open_prompts(written(folder / "gone.prompts.json", {"a": {"x": "one", "y": "two"}}, "empty"))

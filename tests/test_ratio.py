@@ -1,5 +1,7 @@
 """The density ratio: cross-fitting, interpolation, scaling, and truth on Gaussian features."""
 
+import copy
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,17 +13,16 @@ from safetensors.torch import load_file, save_file
 from tiw.debiasing.strength import gap_closed
 from tiw.errors import UserInputError
 from tiw.model.correction import correction_at
+from tiw.model.denoiser import Denoiser
+from tiw.model.networks import PRESETS
 from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio, fit_to_features, whitening
-from tiw.ratio.features import RatioConfig, RatioFeatures, features_at
+from tiw.ratio.features import PixelEncoder, RatioConfig, RatioFeatures, features_at
 
 CONFIG = RatioConfig(sigmas=(0.1, 0.5, 2.0), folds=4, components=20, biased_images=200, reference_draws=2)
 
 
 @pytest.fixture(scope="module")
 def fitted(blob_sets):
-    from tiw.model.denoiser import Denoiser
-    from tiw.model.networks import PRESETS
-
     torch.manual_seed(0)
     return fit_density_ratio(*blob_sets, Denoiser.new(PRESETS["tiny"]).eval(), CONFIG)
 
@@ -94,6 +95,16 @@ def test_interpolation_is_linear_in_log_sigma_and_flat_outside(fitted, blob_sets
     assert [at(float(sigma)) for sigma in fitted.sigmas] == pytest.approx(own.tolist(), abs=1e-5)
 
 
+def test_a_ratio_of_one_level_is_that_levels_at_every_noise(blob_sets):
+    """It could be fitted, and ended in an error when it was called."""
+    encoder = PixelEncoder()
+    one = fit_density_ratio(*blob_sets, encoder, replace(CONFIG, sigmas=(0.5,)))
+    x, _ = some(blob_sets)
+    for sigma in (0.01, 0.5, 20.0):
+        level = torch.full((len(x),), sigma)
+        torch.testing.assert_close(one(x, level), one.head(encoder.features(x, level))[:, 0].mean(1))
+
+
 def test_scaling_keeps_the_normalisation(fitted):
     for strength in (0.0, 0.7, 2.0):
         scaled = fitted.scaled(strength)
@@ -117,6 +128,22 @@ def test_saving_and_loading_changes_nothing(fitted, blob_sets, tmp_path):
     x, sigma = some(blob_sets)
     assert torch.equal(again.scaled(1.5)(x, sigma), fitted.scaled(1.5)(x, sigma))
     assert np.array_equal(again.log_ratio_reference, fitted.log_ratio_reference)
+
+
+def test_a_ratio_is_only_read_with_the_weights_it_was_fitted_with(fitted, tmp_path):
+    """One weight of another size makes another model; one that comes from another file, on other strides, is the same."""
+    fitted.save(tmp_path)
+    fitted.denoiser.save_pretrained(tmp_path / "model")
+    assert DensityRatio.load(tmp_path, Denoiser.from_pretrained(tmp_path / "model").prepare("cpu")).about == fitted.about
+    other = copy.deepcopy(fitted.denoiser)
+    with torch.no_grad():
+        next(other.parameters()).flatten()[0] += 1e-3
+    with pytest.raises(UserInputError, match=r"other weights than when .* was fitted"):
+        DensityRatio.load(tmp_path, other)
+    about = json.loads((tmp_path / "ratio.json").read_text())
+    del about["weights"]  # as ratios were kept before
+    (tmp_path / "ratio.json").write_text(json.dumps(about))
+    assert DensityRatio.load(tmp_path, other).about == fitted.about
 
 
 def test_a_ratio_kept_before_there_were_classes_counts_the_images_of_its_folds(fitted, tmp_path):

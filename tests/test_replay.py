@@ -15,11 +15,11 @@ from tiw.__main__ import app
 from tiw.errors import UserInputError
 from tiw.model.denoiser import Denoiser
 from tiw.model.networks import PRESETS
-from tiw.run import names
+from tiw.run import budget, names
 from tiw.run.execute import execute
 from tiw.run.folder import RunFolder
 from tiw.run.hand_on import collect, make_report
-from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions
+from tiw.run.options import AuditOptions, CompareOptions, DebiasOptions, DemoOptions
 from tiw.run.replay import replay
 
 
@@ -78,6 +78,34 @@ def test_a_replay_that_is_stopped_goes_on_with_the_same_command(loop, tmp_path):
         replay(loop[0], tmp_path / "again", stopped)
     RunFolder.open(tmp_path / "again").forget_stop()
     assert replay(loop[0], tmp_path / "again", execute).different == ()
+
+
+@pytest.mark.parametrize("part", [(), ("debias",)], ids=["debias", "demo"])
+def test_a_replay_takes_as_many_steps_on_a_machine_of_another_speed(tmp_path, part):
+    """Its plan was made anew after a tenth of the steps, and a demo's was not even copied."""
+    run = RunFolder.create(tmp_path / "run", "demo" if part else "debias", DemoOptions() if part else DebiasOptions(minutes=2.0))
+
+    def trained(folder, seconds_a_step):
+        folder = folder.part("debias", DebiasOptions(minutes=2.0)) if part else folder
+        spent, done = 0.0, 0
+        times = iter(np.arange(100) * seconds_a_step)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(budget.time, "monotonic", lambda: next(times))
+            plan = budget.plan_for(folder, folder.options, "cpu", 0.0, lambda n: iter(range(n)))
+        while done < plan.steps(done):
+            done, spent = done + 1, spent + seconds_a_step
+            plan.review(folder, done, seconds_a_step, spent)
+        return done
+
+    steps = trained(run, 0.3)
+    run.write_result({"steps": steps})
+
+    def slower(again):
+        again.write_result({"steps": trained(again, 0.9)})
+        return 0
+
+    assert steps == 400 and replay(run, tmp_path / "again", slower).different == ()
+    assert trained(RunFolder.create(tmp_path / "new", run.kind, run.options), 0.9) < 150
 
 
 def test_from_the_command_what_is_not_the_same_is_said(loop, tmp_path):

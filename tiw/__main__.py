@@ -179,7 +179,7 @@ def report(
         Path | None,
         typer.Option(help="TOML file with what only you know: purpose, origin, who chose the reference. Empty: what was said before."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write into; empty: that of the last run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; empty: that of the last run. An audit alone needs one.")] = None,
     images: Annotated[bool | None, typer.Option(help="Show images in the report. Empty: as before, at first yes.")] = None,
 ) -> None:
     """One report to hand on: report.html, report.json and its tables, and the model card of the debiased pipeline."""
@@ -189,8 +189,18 @@ def report(
     with _said():
         found, told = hand_on.collect(runs, audit), read_about(about) if about else None
         where = out or found[max(found, key=hand_on.PARTS.index)].path
+        _replaces_none(where)
         made = hand_on.write_report(where, found, told, images)
     print(made.findings.finding, made.findings.verdict, where / names.REPORT, sep="\n")
+
+
+def _replaces_none(out: Path) -> None:
+    """Raises UserInputError for a folder with a report that was not made here: an audit's own, with its charts."""
+    from .run import names
+
+    if (out / names.REPORT).is_file() and not (out / names.REPORT_JSON).is_file():
+        found = f"{out} has a report of its own, which this one would replace"
+        raise UserInputError("out", found, f"give another folder: --out {out}-report")
 
 
 @app.command("spot-check")

@@ -4,12 +4,10 @@ that no spreadsheet runs."""
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,18 +79,6 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
     with whole(path) as partial, partial.open("wb") as file:  # given a path, numpy adds a suffix
         np.savez(file, **arrays)
-
-
-def take_in(source: Path, target: Path) -> None:
-    """Move a file to `target`, over the border of two disks too: there whole or not at all. Raises OSError, and the source stays."""
-    try:
-        os.replace(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with whole(target) as partial:
-            shutil.copyfile(source, partial)
-        source.unlink()
 
 
 def sweep(folder: Path) -> None:

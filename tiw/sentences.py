@@ -22,14 +22,6 @@ def times(factor: float) -> str:
     return f"{factor:.1f} times" if round(factor, 1) < 10 else f"{factor:,.0f} times"
 
 
-def as_factor(log_ratio: float) -> str:
-    """A log ratio, log p_ref / p_bias, as what it says of the large set: `shown 3.6 times too often` or `3.6 times too rare`."""
-    factor = math.exp(min(abs(log_ratio), 700.0))
-    if factor < 1.05:
-        return "shown about as often as it should be"
-    return f"{times(factor)} too rare" if log_ratio > 0 else f"shown {times(factor)} too often"
-
-
 def auc_sentence(auc: Estimate | float) -> str:
     """The area under the ROC curve is the share of pairs, one image of each set, that a model puts in the right order."""
     value = auc.value if isinstance(auc, Estimate) else auc
@@ -40,13 +32,6 @@ def worth_sentence(n: int, effective: float) -> str:
     """The effective sample size of n weighted images, rounded to two digits."""
     digits = max(0, math.floor(math.log10(max(effective, 1.0))) - 1)
     return f"{n:,} images are worth about {round(effective, -digits):,.0f}."
-
-
-def power_sentence(share: float, shift: float | None) -> str:
-    """What an audit finds at 80 % power: a shift from `share`. None: no shift that was tried is found so often."""
-    if shift is None:
-        return "No difference that was tried is found 4 times in 5. Add reference images."
-    return f"A difference such as {percent(share)} against {percent(share + shift)} is found 4 times in 5."
 
 
 def too_far(gap: Mapping | None) -> str:

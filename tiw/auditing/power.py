@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from scipy.stats import chi2, ncx2
 
+from ..errors import UserInputError
 from .verdict import ERROR_PERMUTED
 
 SHIFTS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
@@ -41,9 +42,12 @@ def power(n_reference: int, n_biased: int, share: float = 0.5) -> Power:
     """Audits of `n_biased` images with this share of an attribute against `n_reference` with a shifted one.
 
     Hotelling's statistic of whitened features is chi-square with as many degrees of freedom as there are directions. A shift makes it
-    noncentral: n d^2 with d the distance of the means and n the harmonic size of both sets.
+    noncentral: n d^2 with d the distance of the means and n the harmonic size of both sets. Raises UserInputError for a share that leaves
+    no room for a shift.
     """
-    shifts = [s for s in SHIFTS if share + s < 1]
+    shifts = [s for s in SHIFTS if share >= 0 and share + s < 1]
+    if not shifts:
+        raise UserInputError("share", f"it is {share:g}", f"give a share from 0 to below {1 - SHIFTS[0]:g}, or the other value's")
     curve = tuple(_seen(n_reference, min(n_biased, MOST_BIASED), share, shift) for shift in shifts)
 
     def first(values: list[float]) -> float | None:

@@ -18,7 +18,6 @@ from ..streams import stream
 DRAWS = 2000
 FEWEST_LABELS = 20  # labelled images of a value: below, its column of the confusion matrix is a guess
 SMALLEST_SINGULAR = 0.25  # of the confusion matrix: below, errors of the counts grow more than fourfold
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)

@@ -39,15 +39,11 @@ class OnnxClassifier(AttributeClassifier):
         session = onnxruntime.InferenceSession(self.path, providers=["CPUExecutionProvider"])
         name, (attribute, values) = session.get_inputs()[0].name, next(iter(self.classes.items()))
         parts = [session.run(None, {name: self._input(images[k : k + ONNX_BATCH])})[0] for k in range(0, len(images), ONNX_BATCH)]
-        raw = np.concatenate(parts).reshape(len(images), -1).astype(np.float64)
-        if raw.shape[1] == 1 and len(values) == 2:  # the probability of the second value
-            raw = np.c_[1 - raw, raw]
-        if raw.shape[1] != len(values):
-            found = f"the network answers {raw.shape[1]} numbers, its list has {len(values)} labels"
+        answers = np.concatenate(parts).reshape(len(images), -1).astype(np.float64)
+        if answers.shape[1] != len(values) and (answers.shape[1], len(values)) != (1, 2):
+            found = f"the network answers {answers.shape[1]} numbers, its list has {len(values)} labels"
             raise UserInputError("labels", found, "give as many labels as the network has outputs, in their order")
-        if raw.min() < 0 or np.abs(raw.sum(1) - 1).max() > 1e-3:  # logits
-            raw = np.exp(raw - raw.max(1, keepdims=True))
-        return {attribute: raw / raw.sum(1, keepdims=True)}
+        return {attribute: probabilities(answers, self.about.get("logits"))}
 
     def _input(self, images: np.ndarray) -> np.ndarray:
         size = self.about["size"]
@@ -57,13 +53,30 @@ class OnnxClassifier(AttributeClassifier):
         return np.ascontiguousarray(x if self.about.get("layout") == "NHWC" else x.transpose(0, 3, 1, 2), np.float32)
 
 
+def probabilities(answers: np.ndarray, logits: bool | None = None) -> np.ndarray:
+    """Probabilities [N, K] from a network's answers [N, K]; one number [N, 1] speaks of the second of two values.
+
+    logits: what the answers are. None: probabilities, unless one of them lies outside 0 to 1 or an image's do not add up to 1. A single
+    logit can lie within 0 to 1 for all of a few images, and is then mistaken for a probability.
+    """
+    single = answers.shape[1] == 1
+    found = np.c_[1 - answers, answers] if single else answers
+    if logits is None:
+        logits = found.min() < 0 or np.abs(found.sum(1) - 1).max() > 1e-3
+    if logits:
+        found = np.c_[np.zeros(len(answers)), answers] if single else answers
+        found = np.exp(found - found.max(1, keepdims=True))
+    return found / found.sum(1, keepdims=True)
+
+
 def open_onnx(path: str | Path) -> OnnxClassifier:
     """An ONNX file with its contract beside it, NAME.json:
 
     {"attribute": "gender", "labels": ["female", "male"], "size": 64, "mean": 0, "std": 255, "colours": "RGB", "layout": "NCHW",
-    "source": "...", "licence": "...", "limits": "..."}. The limits stand wherever its shares do. The network takes float32
-    [N,3,size,size], (pixel - mean) / std, each one number or three, and answers [N, K] probabilities or logits in the order of the labels.
-    Its errors are unknown until they are counted (`counted_on`).
+    "logits": true, "source": "...", "licence": "...", "limits": "..."}. The limits stand wherever its shares do. The network takes float32
+    [N,3,size,size], (pixel - mean) / std, each one number or three, and answers [N, K] probabilities or logits in the order of the labels,
+    or one number [N, 1] for the second of two. `logits` says which; without it they are told apart as `probabilities` does, which a single
+    number makes uncertain. Its errors are unknown until they are counted (`counted_on`).
 
     Raises UserInputError where a file is missing, the list is not complete, or onnxruntime is not installed.
     """
@@ -126,11 +139,28 @@ def lab(pixels: np.ndarray) -> np.ndarray:
 
 
 def plugin(name: str, attributes: Sequence[str] = ()) -> AttributeClassifier | None:
-    """The plug-in that `labels` names: `ita`, an .onnx file, or a file of text prompts; None where it names images."""
+    """The plug-in that `labels` names: `ita`, an .onnx file, or a file of text prompts; None where it names images.
+
+    A network is run once, so that one that cannot be run is a UserInputError here and not after the models were sampled.
+    """
     if name == "ita":
         return skin_colour()
     if name.endswith(ENDING):
-        return open_prompts(name)
+        return _tried(open_prompts(name), name)
     if name.endswith(".onnx"):
-        return open_onnx(name).only(attributes) if attributes else open_onnx(name)
+        found = _tried(open_onnx(name), name)
+        return found.only(attributes) if attributes else found
     return None
+
+
+def _tried(classifier: AttributeClassifier, name: str) -> AttributeClassifier:
+    """The same classifier, once it has judged two images: some networks take one at a time."""
+    try:
+        classifier.scores(np.zeros((2, 64, 64, 3), np.uint8))
+    except UserInputError:
+        raise
+    except Exception as error:  # onnxruntime's have no other class in common
+        said = (str(error).splitlines() or [""])[0][:200]
+        found = f"the network of {name} cannot be run ({type(error).__name__}: {said})"
+        raise UserInputError("labels", found, "look whether the file is whole and takes several images as it is told to") from error
+    return classifier

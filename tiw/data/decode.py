@@ -14,8 +14,8 @@ from itertools import islice
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..choices import MAX_RESOLUTION
 from ..errors import UserInputError
-from .limits import MAX_RESOLUTION
 from .memory import chunks
 from .sniff import kind_of
 

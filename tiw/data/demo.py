@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from ..choices import check_resolution
 from ..files import shipped
 from .image_set import ImageSet
-from .limits import NO_LIMITS, Limits, check_resolution
+from .limits import NO_LIMITS, Limits
 from .load import load_images
 from .references import choose_references
 

@@ -6,10 +6,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
+from ..choices import MIN_RESOLUTION
 from ..errors import UserInputError
 
 BOUNDS = "TIW_SET_LIMITS"  # environment variable: what sets may cost the runs of an app that is open to strangers
-MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024  # pixels per side that images are resized to
 SIZES = (16, 32, 64, 128, 256, 512, 1024)  # offered where a size must be chosen
 
 
@@ -53,13 +53,6 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-
-
-def check_resolution(resolution: int) -> None:
-    """Raises UserInputError for a resolution that images are not resized to; 0 leaves them as they are."""
-    if resolution and not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
-        fix = f"choose {MIN_RESOLUTION} to {MAX_RESOLUTION} pixels, or 0 to leave the images as they are"
-        raise UserInputError("resolution", f"it is {resolution}", fix)
 
 
 def usual_size(side: int) -> int:

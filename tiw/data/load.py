@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..choices import MAX_RESOLUTION, check_resolution
 from ..errors import UserInputError
 from .decode import BadImage, Decoded, WrongSize, decode_all, resized
 from .image_set import FILE_COLUMNS, ImageSet
 from .labels import CONTROL, missing_notes
-from .limits import MAX_RESOLUTION, NO_LIMITS, Limits, check_resolution, usual_size
+from .limits import NO_LIMITS, Limits, usual_size
 from .listing import Listing
 from .memory import room_for
 from .readers import tidy_path

@@ -54,7 +54,8 @@ def reference_rows(
             "shares", f"{len(shares)} attributes are named", 'name one, or cross two: {"skin,hair": {"darker/long": 0.25}}'
         )
     attribute, stated = next(iter(shares.items())) if nested else ("", shares)
-    groups = groups_of(attributes, "joint" if "," in attribute and attribute not in attributes else "skew", attribute)
+    crossing = "," in attribute and (attributes is None or attribute not in attributes)
+    groups = groups_of(attributes, "joint" if crossing else "skew", attribute)
     counts = group_counts(groups)
     if not 1 <= n <= len(groups):
         found = f"{n:,}"[:40] + f" images were asked for, the set has {len(groups):,}"

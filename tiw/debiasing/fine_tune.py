@@ -60,9 +60,7 @@ def debias(
 
     Raises UserInputError for a batch that cannot be shared out, and for a class-conditional model and images without classes.
     """
-    if config.batch_size % processes.size():
-        found = f"{config.batch_size} images cannot be shared equally by {processes.size()} processes"
-        raise UserInputError("batch_size", found, f"give a multiple of {processes.size()}")
+    check_batch_size(config.batch_size)
     if not 0 <= ema < 1:
         raise UserInputError("ema", f"it is {ema}", "give a number from 0 up to, but not 1")
     if denoiser.classes and (biased.labels is None or reference.labels is None):
@@ -106,6 +104,13 @@ def debias(
             average.copy_to(shown.parameters())
         yield TrainStep(step, config.steps, mean_loss, learning_rate, ess, largest, student.eval(), optimizer, shown)
         student.train()
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raises UserInputError for a batch that this run's processes cannot share out equally."""
+    if batch_size % processes.size():
+        found = f"{batch_size} images cannot be shared equally by {processes.size()} processes"
+        raise UserInputError("batch_size", found, f"give a multiple of {processes.size()}")
 
 
 @dataclass(frozen=True)

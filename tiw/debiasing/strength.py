@@ -53,9 +53,11 @@ class StrengthMatch:
     interval: tuple[float, float] | None = None  # 95 % of the strength, over references and samples; None: it was given
 
     def closed(self, reading: Estimate) -> Estimate | None:
-        """A reading of the meter as the gap closed: 0 for the baseline's own reading, 1 for the matched strength's.
+        """A reading of the meter as the gap closed: 0 for a baseline that paints the biased set's shares, 1 for the reading expected at the
+        matched strength.
 
-        None where it cannot be measured: few references leave an interval wider than `WIDEST`.
+        What the baseline itself reads, up to `FAITHFUL` either way, is put down to how it paints and subtracted. What lies beyond is put
+        down to its shares and counts. None where it cannot be measured: few references leave an interval wider than `WIDEST`.
         """
         (_, plain), (trial, guided) = self.trials[0], self.trials[-1]
         own = _own(plain)

@@ -92,6 +92,8 @@ class DensityRatio:
     def _interpolation(self, sigma: Tensor) -> Tensor:
         """Weights [B, L] of linear interpolation in log sigma; beyond the ends, the ends."""
         logs = self.log_sigmas
+        if len(logs) == 1:
+            return logs.new_ones(len(sigma), 1)
         log_sigma = sigma.float().log().clamp(logs[0], logs[-1])
         upper = torch.searchsorted(logs, log_sigma.contiguous()).clamp(1, len(logs) - 1)
         t = (log_sigma - logs[upper - 1]) / (logs[upper] - logs[upper - 1])
@@ -131,27 +133,35 @@ class DensityRatio:
         return replace(self, head=head, **moved, offsets=None if self.offsets is None else self.offsets.to(device))
 
     def save(self, path: str | Path) -> None:
-        """Write ratio.safetensors and ratio.json into the folder `path` (not the denoiser)."""
+        """Write ratio.safetensors and ratio.json into the folder `path`; of the denoiser, the fingerprint of its weights."""
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
         tensors = {name: getattr(self, name).cpu().contiguous() for name in _TENSORS}
         tensors |= {f"head.{name}": tensor.cpu().contiguous() for name, tensor in tensors_of(self.head).items()}
         save_file(tensors | {name: torch.as_tensor(getattr(self, name)) for name in _ARRAYS}, path / "ratio.safetensors")
-        about = {"schema_version": 2, **self.about}
+        about = {"schema_version": 2, **self.about, "weights": _weights(self.denoiser)}
         write_atomic(path / "ratio.json", (json.dumps(about, indent=2) + "\n").encode())  # last: where it lies, the ratio is whole
 
     @classmethod
     def load(cls, path: str | Path, denoiser: Denoiser) -> DensityRatio:
-        """Read what `save` wrote; `denoiser` must be the one it was fitted with. Raises UserInputError for another version's."""
+        """Read what `save` wrote; `denoiser` must be the one it was fitted with. Raises UserInputError for another one, and for another
+        version's ratio."""
         raw, about = load_file(Path(path) / "ratio.safetensors"), json.loads((Path(path) / "ratio.json").read_text())
         if about.pop("schema_version") != 2:
             raise UserInputError("audit", f"{path} holds a ratio of another version", "run the audit again")
+        if about.pop("weights", None) not in (None, _weights(denoiser)):  # none was kept before, nor is one of pixels
+            raise UserInputError("audit", f"the baseline has other weights than when {path} was fitted with it", "run the audit again")
         head = HEADS[about["estimator"]](**{name[5:]: raw.pop(name) for name in list(raw) if name.startswith("head.")})
         raw.setdefault("gap_counts", raw["folds"][raw["scored"]].bincount().float())  # kept before there were classes
         raw.setdefault("p_equal", torch.full_like(raw["log_sigmas"], torch.nan))  # kept before sets were tested
         tensors = {name: raw.pop(name) for name in _TENSORS}
         arrays = {name: value.numpy() for name, value in raw.items()}
         return cls(denoiser, head=head, **tensors, **arrays, about=about).to(denoiser.device)
+
+
+def _weights(denoiser: RatioEncoder) -> str | None:
+    """The fingerprint of a network's weights; None for pixels."""
+    return denoiser.sha256() if isinstance(denoiser, Denoiser) else None
 
 
 class SharedPass:

@@ -3,7 +3,8 @@
 The statistic of a level is Hotelling's, with a ridge: d' (S + ridge)^-1 d, d the difference of the mean features, S the covariance of both
 sets together. Which image belongs to which set is drawn again and again; the largest statistic over the levels, each in units of its own
 spread over the draws, is what the levels' statistics are held against (Westfall and Young 1993, single-step maxT). If the images of both
-sets come from one distribution, the test errs in 5 % of audits at any number of images, however the levels hang together.
+sets come from one distribution, a p-value of at most a threshold is as rare as the threshold says, at any number of images and however
+the levels depend on one another. The verdict takes 0.02 (`tiw.auditing.verdict.ERROR_PERMUTED`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ..data import ImageSet, check_sets
 from ..debiasing import lagging as lagging_module
 from ..debiasing.baseline_check import TrainingCheck, check_training
 from ..debiasing.config import DebiasConfig
-from ..debiasing.fine_tune import TrainStep
+from ..debiasing.fine_tune import TrainStep, check_batch_size
 from ..debiasing.fine_tune import debias as run_debias
 from ..debiasing.strength import gap_closed
 from ..errors import UserInputError
@@ -191,13 +191,15 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     device = pick_device(o.device)
     processes.join(device)
     o = replace(o, batch_size=o.batch_size or (128 if device.type == "cuda" else 32))
-    denoiser = Denoiser.new(_network(o, data, device.type)).prepare(device, pick_precision(device, o.precision))
+    check_batch_size(o.batch_size)
+    network = _network(o, data, device.type)
+    denoiser = Denoiser.new(network).prepare(device, pick_precision(device, o.precision))
     check_resolution("data", data, denoiser)
     check_disk(run, denoiser, o.steps, keep=1)
     config = DebiasConfig("dsm-obs", reference_share=0.0, batch_size=o.batch_size, learning_rate=o.learning_rate, seed=o.seed)
     empty = data.take([])  # DSM on one set needs no reference
     trained = train_to_folder(run, o, config, denoiser, lambda c, resume: run_debias(denoiser, data, empty, None, c, resume=resume))
-    check = _training_check(run, o, data)
+    check = _training_check(run, o, data, Denoiser.new(network).prepare(device))
     return {**trained, "training_check": None if check is None else asdict(check)}
 
 
@@ -213,11 +215,14 @@ def _network(o: TrainOptions, data: ImageSet, device: str) -> NetworkConfig:
     return PRESETS[preset]
 
 
-def _training_check(run: RunFolder, o: TrainOptions, data: ImageSet) -> TrainingCheck | None:
-    """Whether the model is good enough to debias, by the first process alone. None where that would take hours."""
-    denoiser = open_denoiser(str(run.shared / names.MODEL), o.device, "float32")
-    if too_long("The test of the baseline", denoiser, 2 * testing_passes(denoiser)) or not processes.is_first():
+def _training_check(run: RunFolder, o: TrainOptions, data: ImageSet, untrained: Denoiser) -> TrainingCheck | None:
+    """Whether the model is good enough to debias, by the first process alone: the others do not wait until it is saved.
+
+    None where that would take hours, as a pass through the `untrained` network tells.
+    """
+    if too_long("The test of the baseline", untrained, 2 * testing_passes(untrained)) or not processes.is_first():
         return None
+    denoiser = open_denoiser(str(run.path / names.MODEL), o.device, "float32")
     halves = sorted((run.path / names.KEPT).glob("*"))
     halfway = open_denoiser(str(halves[-1]), o.device, "float32") if halves else None
     check = check_training(denoiser, halfway, data, seed=o.seed, on_progress=report(run, "Testing the baseline"))

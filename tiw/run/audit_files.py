@@ -12,7 +12,7 @@ import torch
 from ..auditing.audit import AuditResult, scored_rows
 from ..auditing.map import layouts, nearest_across, principal_plane
 from ..data import ImageSet
-from ..files import as_csv, write_atomic
+from ..files import as_csv, whole, write_atomic
 from ..ratio.density_ratio import DensityRatio
 from ..ratio.features import RatioFeatures, features_at
 from . import names
@@ -22,6 +22,7 @@ from .report import audit_html, with_about
 from .thumbnails import write_thumbnails
 
 REST_BATCH = 512  # images whose scores are held at once
+CSV_ROWS = 50_000  # that are text at once
 
 
 def write_audit(run: RunFolder, found: AuditResult) -> dict:
@@ -61,9 +62,12 @@ def score_rest(run: RunFolder, biased: ImageSet, reference: ImageSet, ratio: Den
         say(min(start + REST_BATCH, len(rest)), len(rest))
     table = scored_rows("biased", 0, rest, scores, biased)
     _write_parquet(run, names.REST, table)
-    columns = pd.read_parquet(run.path / names.SCORES).columns
-    with (run.path / "scores.csv").open("ab") as file:
-        file.write(as_csv(for_people(table.reindex(columns=columns), ratio.sigmas), head=False))
+    scored = pd.read_parquet(run.path / names.SCORES)
+    with whole(run.path / "scores.csv") as partial, partial.open("wb") as file:  # anew: an attempt before this one may have been cut
+        file.write(as_csv(for_people(scored, ratio.sigmas)))
+        for start in range(0, len(table), CSV_ROWS):
+            rows = table.iloc[start : start + CSV_ROWS].reindex(columns=scored.columns)
+            file.write(as_csv(for_people(rows, ratio.sigmas), head=False))
     write_thumbnails(run.path, biased, reference, rest)
 
 

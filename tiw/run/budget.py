@@ -2,7 +2,7 @@
 
 Every plan is kept in RUN/budget.json with the number of steps that were done when it was made. The run is a function of that file: its
 learning rate in step k follows from k and the steps that were planned then, so a run that is taken up again, or repeated with its
-budget.json, comes to the same weights.
+budget.json (`repeat`), comes to the same weights.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Plan:
     totals: list[tuple[int, int]]  # (steps done when it was made, steps in all), in their order
     previews: int = PREVIEWS  # image grids
     seconds_a_preview: float = 0.0
+    fixed: bool = False  # whether it is another run's, which this one repeats at whatever speed
     _seconds: list[float] = field(default_factory=list)  # of the steps since the last plan
 
     def steps(self, done: int) -> int:
@@ -56,6 +57,8 @@ class Plan:
         """Called after each step with the time it took: makes another plan, where one is due and the speed is another than it was."""
         self._seconds.append(seconds)
         total = self.steps(done)
+        if self.fixed:
+            return
         if self.o.steps or self.turns_at(done) or len(self.totals) >= MOST_PLANS or any(made > done for made, _ in self.totals):
             return
         if done not in {max(FEWEST_TIMED, math.ceil(share * total)) for share in REVIEWS} or len(self._seconds) < FEWEST_TIMED:
@@ -93,7 +96,8 @@ def plan_for(
     path = run.shared / names.BUDGET
     try:
         kept = read_json(path)
-        return Plan(o, [(p["from"], p["steps"]) for p in kept["plans"]], kept["previews"], kept["seconds_a_preview"])
+        plans = [(p["from"], p["steps"]) for p in kept["plans"]]
+        return Plan(o, plans, kept["previews"], kept["seconds_a_preview"], kept.get("fixed", False))
     except FileNotFoundError:
         pass
     except (Unreadable, KeyError, TypeError) as error:
@@ -119,3 +123,20 @@ def plan_for(
     plan = Plan(o, [(0, steps)], previews, seconds_a_preview)
     plan.keep(run)
     return plan
+
+
+def repeat(run: RunFolder, again: RunFolder) -> None:
+    """Give `again` the plans that `run` and its parts came to in the end; they are not made anew there.
+
+    Raises UserInputError for one that cannot be read.
+    """
+    for path in run.path.rglob(names.BUDGET):
+        copy = again.path / path.relative_to(run.path)
+        if copy.is_file():
+            continue
+        try:
+            kept = read_json(path)
+        except Unreadable as error:
+            raise UserInputError("run", f"{path} is damaged, so its steps are not known", "start a new run") from error
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(copy, json.dumps({**kept, "fixed": True}).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +163,7 @@ def check_same_images(trained: RunFolder | None, reference: ImageSet) -> None:
         return
     homes = [trained.path, *([Path(trained.options.audit)] if trained.options.audit else [])]
     kept = next((home / names.RATIO / names.SETS for home in homes if (home / names.RATIO / names.SETS).is_file()), None)
-    if kept is not None and json.loads(kept.read_text())["reference"] != asdict(reference.fingerprint):
+    if kept is not None and not reference.is_that_of(json.loads(kept.read_text())["reference"]):
         found = "its images have changed since the model was debiased"
         raise UserInputError("reference", found, "put the old ones back, or debias again")
 

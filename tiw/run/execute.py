@@ -123,7 +123,7 @@ def _attempt(run: RunFolder) -> tuple[int, dict]:
 def _plainly(error: Exception) -> str:
     said = (str(error).splitlines() or [""])[0][:300]
     if isinstance(error, FloatingPointError):
-        kept = "Its last checkpoint is kept, but would lead there again: start a new run with a lower learning rate or a weight clip."
+        kept = "Its last checkpoint is kept, but would lead there again: start a new run with a lower learning rate."
         return f"The training diverged: {said}. {kept}"
     if isinstance(error, MemoryError) or re.search("out of memory|can't allocate memory", said):
         return "There was not enough memory. Use fewer images, or a smaller batch_size where there is one."

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from ..data import ImageSet, Limits, load_in_child, load_set, with_classes
 from ..debiasing.baseline_check import BaselineCheck, check_baseline
+from ..debiasing.fine_tune import check_batch_size
 from ..debiasing.strength import StrengthMatch, match_strength
 from ..errors import UserInputError
 from ..files import Unreadable, read_json, shipped, write_atomic
@@ -39,6 +40,8 @@ def open_inputs(run: RunFolder, o: AuditOptions | PreviewOptions | DebiasOptions
 
     Raises UserInputError for what cannot be read or does not fit together, and where the disk is too small.
     """
+    if isinstance(o, DebiasOptions):
+        check_batch_size(o.batch_size)
     run.progress("Reading images", 0, 1)
     biased = read_set(run, o, o.biased, "biased")
     reference = read_set(run, o, o.reference, "reference", o.references)
@@ -101,7 +104,7 @@ def _open_or_fit_ratio(
             kept = read_json(folder / names.SETS)
             ratio, counts = DensityRatio.load(folder, denoiser), {role: kept[role]["n"] for role in ("biased", "reference")}
         for role, images in (("biased", biased), ("reference", reference)):
-            if kept[role] != asdict(images.fingerprint):
+            if not images.is_that_of(kept[role]):
                 found = f"its images have changed since the density ratio was fitted: {counts[role]} then, {len(images)} now"
                 raise UserInputError(role, found, fix)
         return ratio

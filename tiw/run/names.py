@@ -23,7 +23,7 @@
 | samples.npz, sheet.webp | actions.preview, sample, compare | page |
 | biased.parquet, reference.parquet | actions.even_out | every command, as a set |
 | biased.json, reference.json, heldout.json | actions.make_split | every command, as a set |
-| budget.json | train_in_folder, at the start and when it plans again | train_in_folder |
+| budget.json | train_in_folder, at the start and when it plans again; replay | train_in_folder |
 | checkpoint.pt | train_in_folder | train_in_folder, to resume |
 | features.safetensors, stages.json | stages, where time comes in slices | stages, in the next slice |
 | steps.jsonl, previews.jsonl, previews/ | train_in_folder | page |

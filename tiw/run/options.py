@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..choices import CAMERA, ENCODERS, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS
+from ..choices import CAMERA, ENCODERS, MAX_RESOLUTION, MAX_STRENGTH, OBJECTIVES, SOLVERS, SPLITS, check_resolution
 from ..debiasing.config import DebiasConfig
 from ..described import Checked, option
 from ..errors import UserInputError
@@ -33,9 +33,17 @@ class _OnDevice(_Seeded):
 @dataclass(frozen=True)
 class _Images(Checked):
     resolution: int = option(
-        0, "Pixels per side. Images of another size are cropped and resized. 0 keeps them as they are.", low=0, high=4096, unit="pixels"
+        0,
+        "Pixels per side, from 16 to 1,024. Images of another size are cropped and resized. 0 keeps them as they are.",
+        low=0,
+        high=MAX_RESOLUTION,
+        unit="pixels",
     )
     skip_bad: bool = option(False, "Leave out files that cannot be used, instead of stopping.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_resolution(self.resolution)
 
 
 def _named(role: str) -> str:
@@ -207,7 +215,7 @@ class CompareOptions(_OnDevice, _Sampling, _Images):
         open_low=True,
         open_high=True,
     )
-    count: int = option(1000, "Number of images of each model.", low=1, high=1_000_000)
+    count: int = option(1000, "Number of images of each model.", low=2, high=1_000_000)
 
 
 @dataclass(frozen=True)

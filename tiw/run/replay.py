@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserInputError
 from . import names
+from .budget import repeat
 from .folder import RunFolder
 
 UNLIKE = (
@@ -56,8 +56,7 @@ def replay(run: RunFolder, out: Path, execute) -> Replayed:
     if before is None:
         raise UserInputError("run", f"{run.path} has no result", "give the folder of a finished run")
     again = RunFolder.create(out, run.kind, run.options)
-    if (run.path / names.BUDGET).is_file() and not (again.path / names.BUDGET).is_file():
-        shutil.copyfile(run.path / names.BUDGET, again.path / names.BUDGET)
+    repeat(run, again)
     if execute(again) != 0:
         raise UserInputError("run", f"it failed this time ({again.status()['message']})", f"see {out / names.LOG}")
     if again.status()["state"] == "stopped":
