@@ -25,7 +25,7 @@ from ui import api, caps, store
 
 OTHERS = {  # texts that an option takes, and what is not the next number
     **{"objective": "dsm-ref", "strength": "1.5", "estimator": "network", "preset": "tiny", "fix": "noise"},
-    **{"scored": 1000, "folds": 3, "sigma_max": 10.0, "reference_share": 0.5},
+    **{"scored": 1000, "folds": 3, "resolution": 32, "sigma_max": 10.0, "reference_share": 0.5},
 }
 
 
