@@ -169,14 +169,18 @@ def figures() -> None:
             ("dsm-obs", "both sets, DSM(obs)", 1e-3),
             ("weight-only", "weight only", 3e-4),
             ("correction-only", "correction only", 3e-4),
-            ("tiw-dsm-paper", "TIW-DSM", 3e-4),
+            ("tiw-dsm-paper", "TIW-DSM as in the paper", 3e-4),
         )
     ):
         found = [row["fairness_discrepancy"] for row in demo_rows(method, 400, rate)]
         figure.add_scatter(
-            x=found, y=[label] * len(found), mode="markers", marker={"color": (INK, PURPLE, GREEN, BLUE)[y], "size": 11}, showlegend=False
+            x=found,
+            y=[label] * len(found),
+            mode="markers",
+            marker={"color": (INK, PURPLE, GREEN, BLUE)[y], "size": 11, "opacity": 0.6},
+            showlegend=False,
         )
-    figure.update_xaxes(title_text="fairness discrepancy, 400 references, one minute; each dot one seed", rangemode="tozero")
+    figure.update_xaxes(title_text="discrepancy, 400 references, one minute; each dot one draw", rangemode="tozero")
     kept(figure, "correction", 260)
 
     figure, pair = make_subplots(1, 2, subplot_titles=("same groups, other shares", "density chasm")), None
