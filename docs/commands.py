@@ -16,8 +16,8 @@ PAGE = ROOT / "docs" / "COMMANDS.md"
 TOP = """# Commands
 
 Every action is a command. Most are also a button, and the parts of the method are Python calls. A command and its button write the same
-`config.json` into a run folder, so each can go on with what the other has begun. **The same command on the same `--out` resumes.** Ctrl-C
-stops after the current step and keeps everything that is done.
+`config.json` into a run folder, so each can go on with what the other has begun. **The same command on the same `--out` resumes**
+`debias`, `train` and `demo`, and starts any other action again. Ctrl-C stops after the current step, and a training keeps all its steps.
 
     python -m tiw demo --out runs/demo                                                     # the whole loop on the embedded demo
     python -m tiw audit   --out runs/audit   --biased large.zip --reference small.zip --baseline MODEL

@@ -81,6 +81,14 @@ def test_what_the_images_show_is_not_the_cameras():
     assert camera_check(demo.biased.take(range(1500)), demo.reference) == []
 
 
+@pytest.mark.parametrize("n", [13, 25])
+def test_of_equal_sets_nothing_is_named_where_the_bins_edges_are_images(n):
+    """With 12 k + 1 references each edge is the value of one of them, which got a bin of its own that no other fold had seen."""
+    biased = load_demo(50).biased
+    reference = replace(biased.take(range(1000, 1000 + n)), files=None)
+    assert camera_check(replace(biased.take(range(600)), files=None), reference) == []
+
+
 def dimmer(image):
     return (image * 0.7 + 30).astype(np.uint8)  # without cutting anything off
 

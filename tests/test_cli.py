@@ -154,6 +154,8 @@ def test_our_error_is_code_1_with_the_traceback_in_the_log(calls):
 def test_a_stop_is_no_error(calls):
     done = tiw("debias", "--out", "run", "--seed", 3)
     assert (done.exit_code, done.stdout) == (0, "Stopped. The same command with --out run resumes.\n")
+    done = tiw("audit", "--out", "other", "--seed", 3)
+    assert (done.exit_code, done.stdout) == (0, "Stopped. The same command with --out other starts it again.\n")
 
 
 def test_the_demo_ends_with_the_table(calls):

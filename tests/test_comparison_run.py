@@ -157,6 +157,18 @@ def test_the_sets_are_called_as_the_run_called_them(trained):
     assert comparison.resolved(CompareOptions(debiased="x", reference_name="Paintings"), run).reference_name == "Paintings"
 
 
+def test_classes_are_numbered_as_they_were_for_the_training():
+    """By the reference alone, which lacks the first class, 2 and 3 became 0 and 1, or were refused."""
+    biased, reference = (
+        replace(blobs(6, 0.5, 0), attributes=pd.DataFrame({"kind": values})) for values in (list("abcabc"), list("bcbcbc"))
+    )
+    assert comparison.classed(reference, biased, "kind", 3).labels.tolist() == [1, 2, 1, 2, 1, 2]
+    numbered = replace(reference, attributes=pd.DataFrame({"kind": list("232323")}))
+    both = replace(biased, attributes=pd.DataFrame({"kind": list("123123")}))
+    assert comparison.classed(numbered, both, "kind", 3).labels.tolist() == [1, 2, 1, 2, 1, 2]
+    assert comparison.classed(numbered, None, "kind", 4).labels.tolist() == [2, 3, 2, 3, 2, 3]
+
+
 def test_without_a_run_the_demo_stands_in():
     found = comparison.resolved(CompareOptions(debiased="x"), None)
     assert (found.baseline, found.biased, found.reference) == ("demo", "demo", "demo")

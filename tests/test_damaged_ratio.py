@@ -11,7 +11,7 @@ from tiw.debiasing.baseline_check import BaselineCheck
 from tiw.debiasing.strength import StrengthMatch
 from tiw.errors import UserInputError
 from tiw.intervals import Estimate
-from tiw.ratio.density_ratio import fit_density_ratio
+from tiw.ratio.density_ratio import DensityRatio, fit_density_ratio
 from tiw.ratio.features import PixelEncoder, RatioConfig
 from tiw.run import inputs
 from tiw.run.folder import RunFolder
@@ -89,6 +89,18 @@ def whole(tmp_path_factory):
     run = RunFolder.create(tmp_path_factory.mktemp("audit"), "audit", AuditOptions())
     inputs.keep_ratio(run.path / "ratio", ratio, *sets)
     return run, sets
+
+
+def test_what_was_matched_for_other_images_goes_with_their_ratio(whole, tmp_path):
+    """An audit that was started again on a folder with other images kept the strength of the first ones."""
+    run, sets = whole
+    ratio = DensityRatio.load(run.path / "ratio", PixelEncoder())
+    places = [tmp_path / name for name in ("strength.json", "baseline_check.json")]
+    for images, stay in ((sets, False), (sets, True), ((blobs(41, 0.2, 0), sets[1]), False)):
+        for place in places:
+            place.write_text("{}")
+        inputs.keep_ratio(tmp_path / "ratio", ratio, *images)
+        assert [place.exists() for place in places] == [stay, stay]
 
 
 @pytest.mark.parametrize("option", ["audit", "out"])

@@ -153,6 +153,25 @@ def test_a_wrong_sheet_is_a_sentence_and_changes_nothing(run, text, words):
     assert spot_check.read_sheet(run) == sheet
 
 
+def test_a_label_that_is_no_value_is_a_sentence_at_the_end_too(run):
+    """The command reads the file that a person has filled in, and ended in a traceback."""
+    spot_check.draw_sheet(run, 100, "hair")
+    path = run.path / names.SPOT_CHECK
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *(line + "Short" for line in lines[1:])]) + "\n")
+    with pytest.raises(UserInputError, match="is called 'Short'"):
+        spot_check.found(run, spot_check.read_sheet(run))
+
+
+def test_an_attribute_with_more_values_than_keys_is_a_sentence(run):
+    kept = json.loads((run.path / names.PREDICTED).read_text())
+    many = [str(k) for k in range(60)]
+    kept["classes"], kept["codes"]["debiased"] = {"fine": many}, {"fine": [k % 60 for k in range(400)]}
+    (run.path / names.PREDICTED).write_text(json.dumps(kept))
+    with pytest.raises(UserInputError, match="fine has 60 values"):
+        spot_check.draw_sheet(run, 100)
+
+
 def test_what_cannot_be_drawn_is_a_sentence(run, tmp_path):
     for size, attribute, words in ((99, "", "100 to 300"), (301, "", "100 to 300"), (100, "nose", "no 'nose'")):
         with pytest.raises(UserInputError, match=words):

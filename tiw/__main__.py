@@ -1,4 +1,4 @@
-"""The command line: python -m tiw audit, debias, and the other actions of tiw/options.py, one option per field there."""
+"""The command line: python -m tiw audit, debias, and the other actions of tiw/run/options.py, one option per field there."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from .run import folder as run_folder
 from .run.execute import execute
 from .run.folder import RunFolder
 from .run.options import OPTIONS
+
+RESUMED = (*TRAINING, "demo")  # whose run folder holds what a second start goes on from
 
 app = typer.Typer(
     add_completion=False,
@@ -65,7 +67,7 @@ def _command(kind: str) -> None:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[type_, option])
 
     out_default = Path("tiw-demo") if kind == "demo" else inspect.Parameter.empty
-    out_help = "Run folder; the same command on the same folder resumes."
+    out_help = f"Run folder; the same command on the same folder {'resumes' if kind in RESUMED else 'starts again'}."
     parameters = [
         parameter("out", out_default, Path, typer.Option(help=out_help)),
         parameter("name", None, str | None, typer.Option(help="What the page and reports call the run.", show_default=False)),
@@ -102,7 +104,7 @@ def _would_help(offers: dict) -> str:
 def _say(run: RunFolder) -> None:
     """What a person wants to know at the end, on standard output."""
     if run.status()["state"] == "stopped":
-        print(f"Stopped. The same command with --out {run.path} resumes.")
+        print(f"Stopped. The same command with --out {run.path} {'resumes' if run.kind in RESUMED else 'starts it again'}.")
         return
     result = run.result()
     if run.kind == "audit":

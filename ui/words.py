@@ -54,6 +54,7 @@ ROLES = {"biased": "Large set", "reference": "Reference set"}
 SHARE_SETS = {**ROLES, "reweighted": "Large set, reweighted"}
 FIELDS = {
     **ROLES,
+    "data": ROLES["biased"],
     "baseline": "Diffusion model",
     "class_label": "Its classes",
     "resolution": "Resolution",

@@ -177,7 +177,9 @@ def _held_out(value: np.ndarray, label: np.ndarray, seed: int) -> np.ndarray:
     """Logits [N] by histograms of the value in both sets, five folds: a threshold, a band and a spread are all seen."""
     logit = np.zeros(len(label))
     edges = np.quantile(value[label == 1], np.linspace(0, 1, BINS + 1)[1:-1])
-    edges = np.unique([edges, np.nextafter(edges, np.inf)])  # a value that many images share has a bin of its own: no frame, four sides
+    known, counts = np.unique(value, return_counts=True)
+    shared = edges[np.isin(edges, known[counts > 1])]  # has a bin of its own: no frame, four sides. One image's value must not have one
+    edges = np.unique(np.r_[edges, np.nextafter(shared, np.inf)])
     place = np.searchsorted(edges, value, side="right")
     folds = StratifiedKFold(min(5, int(np.bincount(label).min())), shuffle=True, random_state=seed)
     for seen, unseen in folds.split(place, label):

@@ -186,7 +186,10 @@ def train(run: RunFolder, o: TrainOptions) -> dict:
     """
     if o.preset not in ("auto", *PRESETS):
         raise UserInputError("preset", f"no network is named {o.preset!r}", f"choose one of auto, {', '.join(PRESETS)}")
-    data = read_set(run, o, o.data, "biased")
+    try:
+        data = read_set(run, o, o.data, "biased")
+    except UserInputError as error:  # it is read as a large set is, and named otherwise
+        raise UserInputError("data" if error.field == "biased" else error.field, error.found, error.fix, error.offers) from error
     torch.manual_seed(o.seed)
     device = pick_device(o.device)
     processes.join(device)

@@ -56,9 +56,9 @@ def compare(run: RunFolder, o: CompareOptions) -> dict:
     check_same_images(trained, reference)
     heldout = read_set(run, o, o.heldout or "demo", "heldout") if o.heldout or demo else None
     check_comparison(*models.values(), reference, None, heldout, ())  # sizes first: a classifier takes a while
-    if models["baseline"].classes:
-        (reference,) = with_classes(o.class_label, models["baseline"].classes, reference=reference)
     biased, notes = floor_images(run, o, given, models["baseline"])
+    if models["baseline"].classes:
+        reference = classed(reference, biased, o.class_label, models["baseline"].classes)
     encoder = open_encoder_for(o.encoder, reference, heldout, models["baseline"], o.seed)
     if encoder.kept_as:  # one image takes long
         encoder = replace(encoder, on_batch=report(run, "Encoding images"))
@@ -211,6 +211,13 @@ def probe_on(o: CompareOptions, encoder: Encoder, side: int, images: ImageSet) -
         images = images.resized(side)
     found = fit_attribute_classifier(images, seed=o.seed, encoder=encoder, attributes=parse_attributes(o.attributes))
     return replace(found, notes=(*notes, *found.notes))
+
+
+def classed(reference: ImageSet, biased: ImageSet | None, column: str, classes: int) -> ImageSet:
+    """The reference with its classes, numbered over both sets as they were for the training: a small one may lack a class."""
+    labels = None if biased is None else biased.attributes
+    both = {"biased": biased} if labels is not None and column in labels else {}
+    return with_classes(column, classes, **both, reference=reference)[-1]
 
 
 def some(images: ImageSet, most: int, seed: int, use: str) -> ImageSet:

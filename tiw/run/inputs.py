@@ -128,10 +128,17 @@ def readable(option: str, path: Path, fix: str) -> Iterator[None]:
 
 
 def keep_ratio(folder: Path, ratio: DensityRatio, biased: ImageSet, reference: ImageSet) -> None:
-    """Write the ratio and, beside it, which images it was fitted to: its folds are theirs, row by row."""
+    """Write the ratio and, beside it, which images it was fitted to: its folds are theirs, row by row.
+
+    What was found out about other images in this place goes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    sets = {"biased": asdict(biased.fingerprint), "reference": asdict(reference.fingerprint)}
-    write_atomic(folder / names.SETS, json.dumps(sets).encode())
+    sets = json.dumps({"biased": asdict(biased.fingerprint), "reference": asdict(reference.fingerprint)}).encode()
+    kept = folder / names.SETS
+    if not kept.is_file() or kept.read_bytes() != sets:
+        for name in (names.STRENGTH, names.BASELINE_CHECK):
+            (folder.parent / name).unlink(missing_ok=True)
+    write_atomic(kept, sets)
     ratio.save(folder)
 
 

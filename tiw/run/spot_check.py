@@ -60,7 +60,7 @@ def draw_sheet(run: RunFolder, size: int = 200, attribute: str = "", seed: int =
     if not LEAST <= size <= MOST:
         raise UserInputError("size", f"it is {size}", f"give {LEAST} to {MOST}")
     if not attribute:
-        attribute = next(name for name in [list(classes)[-1], *classes] if len(classes[name]) <= len(KEYS))
+        attribute = next((name for name in [list(classes)[-1], *classes] if len(classes[name]) <= len(KEYS)), next(iter(classes)))
     if attribute not in classes:
         raise UserInputError("attribute", f"there is no {attribute!r}", f"choose from {', '.join(classes)}")
     if len(classes[attribute]) > len(KEYS):
@@ -84,16 +84,20 @@ def label(run: RunFolder, given: Mapping[int, str]) -> Sheet:
     """Write these labels, sample -> value, UNSURE, or nothing to take one back; the sheet afterwards. Raises UserInputError for a sample
     that was not drawn, and for a label that is not a value: nothing is written then."""
     sheet = _there(run)
+    _check(sheet, given)
+    new = tuple(given.get(sample, old) for sample, old in zip(sheet.samples, sheet.labels, strict=True))
+    sheet = Sheet(sheet.attribute, sheet.values, sheet.samples, sheet.seeds, new)
+    _write(run, sheet)
+    return sheet
+
+
+def _check(sheet: Sheet, given: Mapping[int, str]) -> None:
     known = {*sheet.values, UNSURE, ""}
     for sample, value in given.items():
         if sample not in sheet.samples:
             raise UserInputError("sample", f"{sample} is not in the sheet", "label the samples that were drawn")
         if value not in known:
             raise UserInputError("label", f"sample {sample} is called {value!r}", f"choose from {', '.join(sheet.values)}, or {UNSURE}")
-    new = tuple(given.get(sample, old) for sample, old in zip(sheet.samples, sheet.labels, strict=True))
-    sheet = Sheet(sheet.attribute, sheet.values, sheet.samples, sheet.seeds, new)
-    _write(run, sheet)
-    return sheet
 
 
 def take_csv(run: RunFolder, data: bytes) -> Sheet:
@@ -116,8 +120,9 @@ def write_pictures(run: RunFolder) -> Path:
 def found(run: RunFolder, sheet: Sheet) -> dict:
     """`spot_check` of the comparison's result.json: post-stratified shares beside the corrected ones, and whether they disagree.
 
-    Raises UserInputError before enough samples are labelled.
+    Raises UserInputError before enough samples are labelled, and for a label that is not a value: the file may have been filled in by hand.
     """
+    _check(sheet, dict(zip(sheet.samples, sheet.labels, strict=True)))
     classes, _, placed = _predicted(run)
     known = [k for k, value in enumerate(sheet.labels) if value not in ("", UNSURE)]
     if len(known) < FEWEST:
