@@ -46,6 +46,21 @@ const checks = {
   },
   measures: ({ a, b }) => [energy_distance(a, b), effective_share([Math.log(5), ...Array(9).fill(Math.log(5 / 9))]), nearer_to(b, a, b)],
   counting: ({ settings }) => [[wilson(37, 300), wilson(0, 50)], rogan_gladen(0.3, 0.9, 0.8), corrected_interval(300, 1000, 0.9, 0.8, 200), settings.map((s) => coverage(s, 2000, 1, 4).held)],
+  studies: ({ setting }) => coverage(setting, 2000, 2000, 4).shown,
+  // The setting that an address asks for, and the address of one whose groups stand at `at`.
+  address: ({ fields, at }) => {
+    from_address(fields);
+    const asked = { ...state };
+    state.at = at;
+    from_address(Object.fromEntries(new URLSearchParams(address_fields())));
+    return [asked, state.at];
+  },
+  // Both sets of three draws.
+  redrawn: () => [1, 2, 3].map((seed) => {
+    state = { ...state, ...PRESETS.rare, preset: "rare", n: 25, seed };
+    draw_sets();
+    return [[...sets.biased], [...sets.reference]];
+  }),
   // The answers of the six predictions, worked out as the page does, without its pictures.
   predictions: () => ROUNDS.map((round) => {
     state = { ...state, ...PRESETS[round.preset], preset: round.preset, ...round.more };

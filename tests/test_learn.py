@@ -21,7 +21,7 @@ NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(
     NODE is None, reason="no node on this machine: install nodejs to run the lessons' arithmetic without a browser"
 )
-PAGELESS = (*learn_tab.RATIO, "measuring", "samples", "predictions", "lesson")
+PAGELESS = (*learn_tab.RATIO, "measuring", "address", "samples", "predictions", "lesson")
 
 
 def js(check: str, **given: object) -> object:
@@ -132,9 +132,49 @@ def test_shares_and_intervals_are_those_of_the_library_and_cover():
 
 
 @needs_node
+def test_a_classifier_that_was_found_to_tell_nothing_leaves_the_share_open():
+    """Its correction divides by 0 or less: the ends were no numbers, and the chart of all studies was empty."""
+    setting = {"truth": 0.2, "missed": 0.35, "false_alarms": 0.35, "n": 1000, "n_labelled": 25}
+    studies = js("studies", setting=setting)
+    unknown = [study for study in studies if study["corrected"]["share"] is None]
+    assert 0 < len(unknown) < 0.05 * len(studies)
+    assert all(study[way] == {"share": None, "interval": [0, 1]} for study in unknown for way in ("known", "corrected"))
+    ends = np.array([way["interval"] for study in studies for way in study.values()], dtype=float)
+    assert np.isfinite(ends).all() and (ends >= 0).all() and (ends <= 1).all() and (ends[:, 0] <= ends[:, 1]).all()
+
+
+@needs_node
+def test_an_address_keeps_the_places_of_the_groups_and_names_no_other_preset():
+    at = [[[-2.04, 1.236], [2, 2]], [[-1.94, -2], [0.05, 3.99]]]
+    asked, found = js("address", fields={"preset": "constructor", "n": "25"}, at=at)
+    assert asked["preset"] == "rare" and asked["width"] == 0.5 and asked["n"] == 25
+    np.testing.assert_allclose(found, at, atol=0.00501)
+
+
+@needs_node
+def test_new_references_are_drawn_beside_the_same_biased_points():
+    first, *others = js("redrawn")
+    for biased, reference in others:
+        assert biased == first[0] and reference != first[1]
+
+
+def test_what_is_carried_is_said_wherever_it_is_shown():
+    for name in ("lesson.html", "predictions.js"):
+        assert "each noisy point keeps the ratio of its clean point" in (ROOT / "assets/app/learn" / name).read_text()
+
+
+def test_the_sheet_has_no_class_that_nothing_wears():
+    app = ROOT / "assets" / "app"
+    worn = "".join(path.read_text() for path in [*app.rglob("*.js"), *app.rglob("*.html"), *(ROOT / "ui").glob("*.py")])
+    sheet = (app / "learn" / "learn.css").read_text()
+    named = set(re.findall(r"\.([a-z][\w-]*)", sheet)) - {"css"}
+    assert {name for name in named if not re.search(rf"\b{name}\b", worn)} <= {"gradio-container", "tab-wrapper"}
+
+
+@needs_node
 @pytest.mark.slow
 def test_the_lesson_plan_tells_what_the_six_predictions_come_to():
-    rows = re.findall(r"^\| (\d) \|.*\| (\d+) % \|[^|]*\|$", (ROOT / "docs" / "teaching.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\d) \|.*\| (\d+) (?:%|points) \|[^|]*\|$", (ROOT / "docs" / "teaching.md").read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == [1, 2, 3, 4, 5, 6]
     np.testing.assert_allclose([int(told) / 100 for _, told in rows], js("predictions"), atol=0.03)
 

@@ -88,7 +88,7 @@ def test_six_predictions_are_played_to_a_score(browser):
     """What answers a question is out of sight and reach until the guess is in; the answers are those of the lesson plan."""
     page = opened(browser)
     box, plan = page.locator("#learn-lesson [data-guess]"), (ROOT / "docs" / "teaching.md").read_text()
-    told = [int(answer) for answer in re.findall(r"^\| \d \|.*\| (\d+) % \|[^|]*\|$", plan, re.MULTILINE)]
+    told = [int(answer) for answer in re.findall(r"^\| \d \|.*\| (\d+) (?:%|points) \|[^|]*\|$", plan, re.MULTILINE)]
     box.get_by_role("button", name="Start").click()
     for number, answer in enumerate(told, 1):
         sync_api.expect(box).to_contain_text(f"Prediction {number} of 6")
@@ -98,7 +98,7 @@ def test_six_predictions_are_played_to_a_score(browser):
             assert covered.nth(k).evaluate("part => [...part.children].every((inner) => inner.inert)")
         box.locator("input[type=range]").fill(str(answer))
         box.get_by_role("button", name="Reveal").click(timeout=120_000)
-        found = int(re.search(r"It is (\d+) %", box.inner_text())[1])
+        found = int(re.search(r"It is (\d+) (?:%|points)", box.inner_text())[1])
         assert abs(found - answer) <= 3 and page.locator("#learn-lesson .covered").count() == 0
         if number < 6:
             box.get_by_role("button", name="Next").click()

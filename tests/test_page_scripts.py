@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from served import CHROMIUM, FLAGS
 
-from ui import charts, runs_list
+from ui import charts, learn_tab, runs_list
 
 APP = Path(__file__).parents[1] / "assets" / "app"
 EXAMPLE = APP.parent / "example"
@@ -434,3 +434,143 @@ def test_the_table_of_shares_has_the_intervals_of_corrected_ones(page: Any) -> N
     found = {tuple(line[:3]): tuple(map(float, line[4:7])) for line in lines if "corrected" in line[0]}
     shown = [row for row in result["shares"] if row["set"] in charts.SETS and row.get("corrected")]
     assert found and set(found.values()) == {(*row["corrected"]["simultaneous"], row["n"]) for row in shown}
+
+
+# ------------------------------------------------------------------------------------------------------------- the Learn tab
+
+# What the lesson's script keeps to itself; its models take too long to train here.
+LESSON = "train = () => {}; Object.assign(window, { start_round });"
+MEASURING = (*learn_tab.MEASURING, "address", "measuring_view")
+
+
+def lesson(page: Any, name: str = "lesson", *scripts: str, address: str = "") -> None:
+    """A part of the Learn tab at an address of its own, where the browser lets it write there."""
+    page.route("http://localhost/**", lambda route: route.fulfill(content_type="text/html", body="<!doctype html><body>"))
+    page.goto(f"http://localhost/{address}")
+    html = (APP / "learn" / f"{name}.html").read_text(encoding="utf-8")
+    page.evaluate(GRADIO, [html, learn_tab.script(*scripts or learn_tab.LESSON) + (LESSON if name == "lesson" else ""), None])
+    if name == "lesson":
+        worked_out(page)
+
+
+def worked_out(page: Any) -> None:
+    """Waits until all levels are known."""
+    page.locator("[data-error-says]", has_text="At this level").wait_for(state="attached")
+
+
+def test_a_question_holds_the_setting_that_it_asks_about(page: Any) -> None:
+    """The answer was worked out for whatever was set since."""
+    lesson(page)
+    page.click("[data-start]")
+    for slider, value in (("n", "400"), ("biased", "10"), ("level", "0")):
+        page.wait_for_function(f"document.querySelector('[data-{slider}]').value === '{value}'")
+    for part in ("[data-n]", "[data-biased]", "[data-redraw]", "[data-handles] .ring", "[data-presets] button"):
+        assert not page.evaluate("part => { document.querySelector(part).focus(); return document.activeElement.matches(part); }", part)
+    page.locator("[data-level]").fill("2")  # every picture is of this level, and no answer is
+    page.click("[data-reveal]")
+    assert "It is 36 %" in page.inner_text("[data-guess] .told")
+    page.locator("[data-n]").fill("100")
+    page.click("[data-next]")
+    page.evaluate("location.hash = '#learn/ratio?preset=moved'")
+    page.get_by_text("groups stand elsewhere").wait_for()
+    page.locator("[data-start]").wait_for()
+    assert page.locator(".covered, .learn [inert]").count() == 0
+
+
+def test_the_keyboard_is_led_from_question_to_question_and_out(page: Any) -> None:
+    lesson(page)
+    page.focus("[data-start]")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent").startswith("The biased set has 1 point in 10")
+    page.locator("[data-reveal]:enabled").press("Enter")
+    assert page.evaluate(FOCUS) == {"next": ""}
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent").startswith("And at noise level")
+    page.focus("[data-leave]")
+    page.keyboard.press("Enter")
+    assert page.evaluate(FOCUS) == {"start": ""}
+
+
+def test_what_a_question_hid_is_back_when_it_is_left(page: Any) -> None:
+    lesson(page)
+    page.click("[data-start]")
+    page.evaluate("start_round(2)")
+    page.get_by_text("error ?").first.wait_for()
+    page.click("[data-leave]")
+    assert "?" not in page.inner_text(".fields")
+
+
+def test_an_answer_in_points_is_told_in_points(page: Any) -> None:
+    lesson(page)
+    page.click("[data-start]")
+    page.evaluate("start_round(5)")
+    page.locator("[data-slide]").fill("47")
+    page.click("[data-reveal]")
+    assert "It is 20 points. You said 47 points: 1 of 10 points." in page.inner_text(".told")
+    assert "1 of 60 points" in page.inner_text("[data-guess] .hint")
+
+
+def test_lesson_1_leaves_the_address_to_where_one_has_gone(page: Any) -> None:
+    """It came back seconds later with its own, and the page opened there when it was loaded again."""
+    lesson(page)
+    for where, gone in (("#learn/measuring?case=rare", False), ("", True), ("#learn/ratio?preset=rare&n=100", False)):
+        page.evaluate("document.querySelector('[data-error-says]').textContent = ''")
+        page.locator("[data-width]").press("ArrowRight")
+        if "ratio" not in where:
+            page.evaluate("where => history.replaceState(null, '', location.pathname + where)", where)
+        page.locator("#component").evaluate("(part, gone) => { part.style.display = gone ? 'none' : ''; }", gone)
+        worked_out(page)
+        found = page.evaluate("location.hash")
+        assert "width=" in found if "ratio" in where else found == where
+        page.locator("#component").evaluate("part => { part.style.display = ''; }")
+
+
+def test_a_setting_that_was_changed_is_no_longer_called_by_its_example(page: Any) -> None:
+    for name, scripts, example, slider, other, own in (
+        ("lesson", learn_tab.LESSON, "A rare group", "biased", "40", "10"),
+        ("measuring", MEASURING, "A usual classifier", "missed", "20", "10"),
+    ):
+        lesson(page, name, *scripts)
+        button, about = page.get_by_role("button", name=example), page.locator("[data-about]")
+        for value, changed in ((other, True), (own, False)):
+            page.locator(f"[data-{slider}]").fill(value)
+            sync_api.expect(button).to_have_attribute("aria-pressed", "false" if changed else "true")
+            assert about.inner_text().endswith(" Changed since.") == changed
+
+
+def test_copy_link_is_called_so_again_after_two_presses(page: Any) -> None:
+    lesson(page, "measuring", *MEASURING)
+    button = page.locator("[data-link]")
+    for _ in range(2):
+        button.click()
+        sync_api.expect(button).not_to_have_text("Copy link")
+    sync_api.expect(button).to_have_text("Copy link")
+
+
+def test_lesson_2_draws_its_studies_at_the_edge_of_what_can_be_measured(page: Any) -> None:
+    lesson(page, "measuring", *MEASURING, address="#learn/measuring?case=constructor&n_labelled=25")
+    assert page.get_by_role("button", name="A usual classifier").count() == 1
+    for missed, false_alarms, measurable in ((35, 35, True), (30, 40, True), (40, 30, True), (36, 35, False)):
+        page.locator("[data-missed]").fill(str(missed))
+        page.locator("[data-false_alarms]").fill(str(false_alarms))
+        for _ in range(4):
+            page.click("[data-redraw]")
+            assert page.locator(".way svg").count() == (3 if measurable else 1)
+            assert "NaN" not in page.content() and "null" not in page.content()
+
+
+def test_the_tour_leaves_the_keyboard_where_it_began(page: Any) -> None:
+    lesson(page, "tour", "tour")
+    page.evaluate("""() => document.body.insertAdjacentHTML(
+      "beforeend", "<div id=steps><button role=tab aria-selected=true>Learn</button></div>")""")
+    page.focus("[data-start]")
+    for end in ("[data-end]", "[data-next]"):
+        page.keyboard.press("Enter")
+        for _ in range(5 if end == "[data-next]" else 0):
+            page.keyboard.press("Enter")
+        page.locator(end).press("Enter")
+        page.wait_for_function("document.activeElement.matches('[data-start]')")
+    page.keyboard.press("Enter")
+    page.locator("#component").evaluate("part => { part.style.display = 'none'; }")  # the tour led to another tab
+    page.locator("[data-end]").press("Enter")
+    page.wait_for_function("document.activeElement.matches('[role=tab]')")

@@ -21,7 +21,7 @@ function bounded(text, low, high, otherwise) {
 }
 
 async function copy_link(button) {
-  const said = button.textContent;
+  button.dataset.called ??= button.textContent; // at a second press it says “Copied”
   try {
     await navigator.clipboard.writeText(location.href);
     button.textContent = "Copied";
@@ -29,6 +29,6 @@ async function copy_link(button) {
     button.textContent = "Copy it from the address bar";
   }
   setTimeout(() => {
-    button.textContent = said;
+    button.textContent = button.dataset.called;
   }, 2000);
 }

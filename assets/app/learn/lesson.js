@@ -61,6 +61,7 @@ const PRESETS = {
     level: 0,
   },
 };
+const SHOWN = ["biased", "reference", "width", "at"]; // what a preset's text is about
 let state = { preset: "rare", n: 100, seed: 1, drag: "both", ...PRESETS.rare };
 let sets = null,
   level_fit = null,
@@ -79,7 +80,7 @@ function draw_sets() {
   const pair = pair_of(state);
   sets = {
     pair,
-    biased: sample_mixture(pair.biased, N_BIASED, random_stream(7 * state.seed)),
+    biased: sample_mixture(pair.biased, N_BIASED, random_stream(7)),
     reference: sample_mixture(pair.reference, state.n, random_stream(seed_of_references())),
   };
 }
@@ -108,8 +109,10 @@ function answer() {
   waiting = setTimeout(settle, 160);
 }
 let asked = false,
-  touched = false; // the address is left alone until somebody sets something
+  touched = false, // the address is left alone until somebody sets something
+  hash = null; // of the address when it was set
 function follow() {
+  hash = location.hash;
   generation++; // whatever is being worked out for the settings of before stops, and what was answers nothing any more
   curves = null;
   models = {};
@@ -140,13 +143,14 @@ async function settle() {
   draw_planes();
   draw_curves();
   ready_to_reveal();
-  if (touched) write_address("ratio", address_fields());
+  const left = !$("sets").clientWidth || location.hash !== hash; // for another tab or lesson
+  if (touched && !left) write_address("ratio", address_fields());
   train(own);
 }
 
 // Errors and effective sample sizes at every level, on fresh points of both sets.
 function measure_levels() {
-  const found = { error: [], clean: [], ess: [], true_ess: [] };
+  const found = { error: [], ess: [], true_ess: [] };
   LEVELS.forEach((sigma, level) => {
     const random = random_stream(500 + level),
       test = new Float64Array(4 * TEST);
@@ -169,19 +173,15 @@ function measure_levels() {
   return found;
 }
 
+const changed = () => SHOWN.filter((name) => String(state[name]) !== String(PRESETS[state.preset][name]));
 function address_fields() {
-  const preset = PRESETS[state.preset],
-    fields = { preset: state.preset, n: state.n, level: state.level, seed: state.seed };
-  for (const name of ["biased", "reference", "width"]) if (state[name] !== preset[name]) fields[name] = state[name];
-  if (state.at.flat(2).join() !== preset.at.flat(2).join())
-    fields.at = state.at
-      .flat(2)
-      .map((v) => v.toFixed(1))
-      .join();
+  const fields = { preset: state.preset, n: state.n, level: state.level, seed: state.seed };
+  for (const name of changed())
+    fields[name] = name === "at" ? state.at.flat(2).map((v) => Number(v.toFixed(2))) : state[name];
   return fields;
 }
 function from_address(fields) {
-  const preset = PRESETS[fields.preset] ? fields.preset : "rare",
+  const preset = Object.hasOwn(PRESETS, fields.preset) ? fields.preset : "rare",
     base = PRESETS[preset],
     at = (fields.at || "").split(",").map(Number);
   const level = Math.round(bounded(fields.level, 0, LEVELS.length - 1, base.level)),

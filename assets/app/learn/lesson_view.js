@@ -31,9 +31,13 @@ function draw_planes() {
     const error = name === "truth" ? null : ratio_error(log_r, sets.pair, test, sigma);
     if (error !== null)
       $(name.replace("ratio", "error")).textContent = uncovered("error")
-        ? `off by ${plain(error)} on average`
-        : "off by ?";
-    const learnt = { truth: "the truth", "level-ratio": "learnt at this level", "clean-ratio": "learnt on clean points" };
+        ? `root mean square error ${plain(error)}`
+        : "root mean square error ?";
+    const learnt = {
+      truth: "the truth",
+      "level-ratio": "learnt at this level",
+      "clean-ratio": "learnt on clean points, asked at noisy points",
+    };
     const [left, right] = [0, 1].map((k) => plain(log_r(...state.at[1][k]), 1));
     $(name).setAttribute(
       "aria-label",
@@ -64,7 +68,7 @@ function draw_curves() {
     alt: `Error of log r from the lowest to the highest noise level: ${error.map((e) => plain(e)).join(", ")}. The clean ratio's, ${plain(error[0])}, is carried to every level.`,
   });
   $("error-says").innerHTML =
-    `Over all levels the squared error is <b>${percent(share)}</b> of the clean ratio's. At this level: ${plain(error[here])}, carried: ${plain(error[0])}.`;
+    `Over all levels the squared error is <b>${percent(share)}</b> of the carried ratio's. At this level: ${plain(error[here])}, carried: ${plain(error[0])}.`;
   level_chart($("ess-chart"), {
     sigmas: LEVELS,
     chosen: here,
@@ -100,15 +104,13 @@ function show_settings() {
     $(name).value = value;
     if (said) $(said).textContent = name === "width" ? plain(value, 1) : `${Math.round(value)} %`;
   }
-  $("about").textContent = PRESETS[state.preset].about;
+  const kept = !changed().length;
+  $("about").textContent = `${PRESETS[state.preset].about}${kept ? "" : " Changed since."}`;
   segments(
     "presets",
     Object.entries(PRESETS).map(([key, p]) => [key, p.title]),
-    state.preset,
-    (key) => {
-      leave_game();
-      choose(key);
-    },
+    kept && state.preset,
+    choose,
   );
   segments(
     "drag",
@@ -190,6 +192,14 @@ function move(k, dx, dy) {
   follow();
 }
 
+function redraw() {
+  if (sets && level_fit) {
+    draw_planes();
+    draw_curves();
+    draw_panels();
+  }
+}
+
 function wire_lesson() {
   make_panels();
   $("level").oninput = (e) => {
@@ -234,18 +244,12 @@ function wire_lesson() {
     write_address("ratio", address_fields());
     copy_link(e.target);
   };
-  const redraw = () => {
-    if (sets && level_fit) {
-      draw_planes();
-      draw_curves();
-      draw_panels();
-    }
-  };
   new ResizeObserver(redraw).observe($("sets").parentNode);
   new MutationObserver(redraw).observe(document.body, { attributes: true, attributeFilter: ["class"] }); // light and dark
   const open = () => {
     const fields = read_address("ratio");
     if (fields) {
+      if (game?.open) leave_game(); // it asked about another setting
       from_address(fields);
       level_fit = clean_fit = null;
       follow();

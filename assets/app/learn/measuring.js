@@ -12,14 +12,18 @@ function wilson(count, n) {
 const clamp01 = (value) => Math.min(1, Math.max(0, value));
 
 // The true share from the observed one, given how often the classifier finds the group (sensitivity) and leaves the
-// others alone (specificity): Rogan and Gladen 1978.
+// others alone (specificity): Rogan and Gladen 1978. Null where those rates say that it tells nothing.
+const tells = (sensitivity, specificity) => sensitivity + specificity - 1 > 1e-9; // 0 comes out as 1e-17, too
 function rogan_gladen(observed, sensitivity, specificity) {
+  if (!tells(sensitivity, specificity)) return null;
   return clamp01((observed + specificity - 1) / (sensitivity + specificity - 1));
 }
 
 // Its 95 % interval when both rates are themselves counted on n_labelled images of each class (Lang and Reiczigel
-// 2014). With n_labelled infinite the rates are taken for known, which is what a careless correction does.
+// 2014). With n_labelled infinite the rates are taken for known, which is what a careless correction does. Any share is
+// possible where they say that the classifier tells nothing.
 function corrected_interval(count, n, sensitivity, specificity, n_labelled) {
+  if (!tells(sensitivity, specificity)) return [0, 1];
   const smooth = (rate) => (n_labelled === Infinity ? rate : (n_labelled * rate + 1) / (n_labelled + 2));
   const spread = (rate) => (n_labelled === Infinity ? 0 : (rate * (1 - rate)) / (n_labelled + 2));
   const size = n + Z ** 2,
@@ -31,7 +35,7 @@ function corrected_interval(count, n, sensitivity, specificity, n_labelled) {
   const shift = 2 * Z ** 2 * (share * spread(se) - (1 - share) * spread(sp));
   const half =
     (Z * Math.sqrt((observed * (1 - observed)) / size + share ** 2 * spread(se) + (1 - share) ** 2 * spread(sp))) /
-    Math.abs(youden);
+    youden;
   return [clamp01(share + shift - half), clamp01(share + shift + half)];
 }
 

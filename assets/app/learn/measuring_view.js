@@ -55,12 +55,14 @@ const WAYS = {
     "The same share. Its interval knows of sampling and of the labelled images (Lang and Reiczigel).",
   ],
 };
+const SLIDERS = ["truth", "missed", "false_alarms", "n", "n_labelled"];
 let setting = { case: "usual", seed: 1, ...CASES.usual };
-const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
+const percent = (value, digits = 0) => (value === null ? "no share" : `${(100 * value).toFixed(digits)} %`);
 const $ = (name) => element.querySelector(`[data-${name}]`);
+// The sliders that no longer stand as the example says.
+const changed = () => SLIDERS.filter((name) => setting[name] !== CASES[setting.case][name]);
 
 function draw_measuring() {
-  const youden = 1 - setting.missed - setting.false_alarms;
   for (const [name, said] of [
     ["truth", percent(setting.truth)],
     ["missed", percent(setting.missed)],
@@ -84,16 +86,16 @@ function draw_measuring() {
       .map(([key, c]) => `<button type="button" data-key="${key}">${c.title}</button>`)
       .join("");
   box.querySelectorAll("button").forEach((b) => {
-    b.setAttribute("aria-pressed", String(b.dataset.key === setting.case));
+    b.setAttribute("aria-pressed", String(b.dataset.key === setting.case && !changed().length));
     b.onclick = () => {
       setting = { ...setting, case: b.dataset.key, ...CASES[b.dataset.key] };
       write();
       draw_measuring();
     };
   });
-  $("about").textContent = CASES[setting.case].about;
+  $("about").textContent = `${CASES[setting.case].about}${changed().length ? " Changed since." : ""}`;
   const found = coverage(setting, STUDIES, KEPT, setting.seed);
-  const refused = youden < 0.3;
+  const refused = setting.missed + setting.false_alarms > 0.7 + 1e-9; // 0.35 + 0.35 and 0.3 + 0.4 alike
   $("ways").innerHTML = Object.entries(WAYS)
     .map(([way, [title, about]]) => {
       const first = found.shown[0][way],
@@ -130,8 +132,12 @@ function intervals(studies, title) {
   const lines = studies.map((s, i) => {
     const [a, b] = s.interval,
       held = a <= setting.truth && setting.truth <= b,
-      y = 6 + row * i;
-    return `<g stroke="${held ? "var(--muted)" : "var(--bad)"}" fill="${held ? "var(--muted)" : "var(--bad)"}"><path d="M${x(a)} ${y}H${x(b)}" stroke-width="${held ? 1.4 : 2.4}"/>${held ? `<circle cx="${x(s.share)}" cy="${y}" r="1.9" stroke="none"/>` : `<rect x="${x(s.share) - 2.5}" y="${y - 2.5}" width="5" height="5" stroke="none"/>`}</g>`;
+      y = 6 + row * i,
+      at = x(s.share);
+    const mark = held
+      ? `<circle cx="${at}" cy="${y}" r="1.9" stroke="none"/>`
+      : `<rect x="${at - 2.5}" y="${y - 2.5}" width="5" height="5" stroke="none"/>`;
+    return `<g stroke="${held ? "var(--muted)" : "var(--bad)"}" fill="${held ? "var(--muted)" : "var(--bad)"}"><path d="M${x(a)} ${y}H${x(b)}" stroke-width="${held ? 1.4 : 2.4}"/>${s.share === null ? "" : mark}</g>`;
   });
   const step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((s) => (high - low) / s < 6) || 0.2,
     ticks = [];
@@ -144,14 +150,12 @@ function intervals(studies, title) {
 }
 
 function write() {
-  const base = CASES[setting.case],
-    fields = { case: setting.case, seed: setting.seed };
-  for (const name of ["truth", "missed", "false_alarms", "n", "n_labelled"])
-    if (setting[name] !== base[name]) fields[name] = setting[name];
+  const fields = { case: setting.case, seed: setting.seed };
+  for (const name of changed()) fields[name] = setting[name];
   write_address("measuring", fields);
 }
 function from_address(fields) {
-  const key = CASES[fields.case] ? fields.case : "usual",
+  const key = Object.hasOwn(CASES, fields.case) ? fields.case : "usual",
     base = CASES[key];
   const near = (list, value) => list.reduce((best, v) => (Math.abs(v - value) < Math.abs(best - value) ? v : best));
   setting = {
@@ -166,7 +170,7 @@ function from_address(fields) {
   };
 }
 
-for (const name of ["truth", "missed", "false_alarms", "n", "n_labelled"])
+for (const name of SLIDERS)
   $(name).oninput = (e) => {
     const value = Number(e.target.value);
     setting[name] = name === "n" ? N[value] : name === "n_labelled" ? LABELLED[value] : value / 100;

@@ -1,5 +1,5 @@
 // Predict, then see: six questions about lesson 1. What answers one stays covered until the guess is in. `answer` gives
-// a share, or null while it is still being worked out.
+// a share, or null while it is still being worked out; `unit` is what it is told in, if not in per cent.
 const ROUNDS = [
   {
     preset: "rare",
@@ -21,7 +21,7 @@ const ROUNDS = [
     preset: "chasm",
     more: { n: 100, level: 0, seed: 1 },
     hide: ["error"],
-    ask: "A density chasm. One ratio is learnt at every noise level. The other is learnt on clean points and carried to every level. How large is the squared error of the first, in per cent of the second's?",
+    ask: "A density chasm. One ratio is learnt at every noise level. The other is learnt on clean points and carried: each noisy point keeps the ratio of its clean point. How large is the squared error of the first, in per cent of the second's?",
     answer: () => curves && curves.share,
     why: "On clean points no reference lies where biased points lie, and a discriminator can only guess how far apart they are. Where noise closes the chasm there is something to learn.",
   },
@@ -45,7 +45,8 @@ const ROUNDS = [
     preset: "rare",
     more: { n: 25, level: 3, seed: 2 },
     hide: [],
-    ask: "25 references are drawn from an even source, so their own right share varies from draw to draw. How many points to either side of 50 % does it take to cover 95 of 100 draws?",
+    ask: "25 references are drawn from an even source, so their own right share varies from draw to draw. How many percentage points to either side of 50 % does it take to cover 95 of 100 draws?",
+    unit: "points",
     answer: () => 1.96 * Math.sqrt(0.25 / 25),
     why: "No method that learns from 25 references can know the truth better than they do. Press “Draw new references” a few times and watch all methods move together.",
   },
@@ -59,11 +60,14 @@ function cover() {
     part.classList.toggle("covered", off);
     for (const inner of part.children) inner.inert = off;
   });
+  // What sets the answer stands still until then; nobody loses a score by a slip of the hand.
+  for (const part of element.querySelectorAll("[data-asked]")) part.inert = Boolean(game?.open);
 }
 function leave_game() {
   if (game) {
     game = null;
     cover();
+    redraw();
     show_game();
   }
 }
@@ -71,6 +75,7 @@ function start_round(round) {
   game = { round, points: round ? game.points : 0, open: true };
   cover();
   show_game();
+  element.querySelector(".ask").focus(); // so that it is read out
   choose(ROUNDS[round].preset, ROUNDS[round].more);
 }
 // One point less for every three per cent off.
@@ -82,8 +87,7 @@ function reveal(guess) {
   const won = points_for(guess, truth);
   game = { ...game, open: false, points: game.points + won, guess, truth, won };
   cover();
-  draw_planes();
-  draw_curves();
+  redraw();
   show_game();
 }
 function ready_to_reveal() {
@@ -97,16 +101,18 @@ function ready_to_reveal() {
 function show_game() {
   const box = $("guess");
   if (!game) {
-    box.innerHTML = `<div class="ex-bar"><div><div class="chart-title">Predict, then see</div><div class="hint">Six guesses, ten points each. What would answer them is hidden until you have guessed.</div></div><button type="button" class="ghost" data-start>Start</button></div>`;
+    box.innerHTML = `<div class="ex-bar"><div><div class="chart-title">Predict, then see</div><div class="hint">Six guesses, ten points each. What would answer them is hidden, and the setting stands still, until you have guessed.</div></div><button type="button" class="ghost" data-start>Start</button></div>`;
     $("start").onclick = () => start_round(0);
     return;
   }
-  const round = ROUNDS[game.round],
-    head = `<div class="ex-bar"><div class="chart-title">Prediction ${game.round + 1} of ${ROUNDS.length}</div><div class="hint">${game.points} points so far <button type="button" class="link" data-leave>Leave</button></div></div><p class="ask">${round.ask}</p>`;
+  const most = 10 * ROUNDS.length,
+    round = ROUNDS[game.round],
+    told = (share) => (round.unit ? `${Math.round(100 * share)} ${round.unit}` : percent(share)),
+    head = `<div class="ex-bar"><div class="chart-title">Prediction ${game.round + 1} of ${ROUNDS.length}</div><div class="hint">${game.points} of ${most} points so far <button type="button" class="link" data-leave>Leave</button></div></div><p class="ask" tabindex="-1">${round.ask}</p>`;
   if (game.open) {
-    box.innerHTML = `${head}<form class="guess"><label>Your guess <output data-guessed>50 %</output><input type="range" min="0" max="100" value="50" data-slide></label><button class="ghost strong" data-reveal disabled>Working it out…</button></form>`;
+    box.innerHTML = `${head}<form class="guess"><label>Your guess <output data-guessed>${told(0.5)}</output><input type="range" min="0" max="100" value="50" data-slide></label><button class="ghost strong" data-reveal disabled>Working it out…</button></form>`;
     $("slide").oninput = (e) => {
-      $("guessed").textContent = `${e.target.value} %`;
+      $("guessed").textContent = told(e.target.value / 100);
     };
     box.querySelector("form").onsubmit = (e) => {
       e.preventDefault();
@@ -115,12 +121,15 @@ function show_game() {
     ready_to_reveal();
   } else {
     const last = game.round + 1 === ROUNDS.length;
-    const end = last ? `That makes <b>${game.points} of ${10 * ROUNDS.length}</b> points.` : "";
-    box.innerHTML = `${head}<p class="told" role="status">It is <b>${percent(game.truth)}</b>. You said ${percent(game.guess)}: <b>${game.won} points</b>. ${round.why} ${end}</p><button type="button" class="ghost strong" data-next>${last ? "Play again" : "Next"}</button>`;
+    const end = last ? `That makes <b>${game.points} of ${most}</b> points.` : "";
+    box.innerHTML = `${head}<p class="told" role="status">It is <b>${told(game.truth)}</b>. You said ${told(game.guess)}: <b>${game.won} of 10 points</b>. ${round.why} ${end}</p><button type="button" class="ghost strong" data-next>${last ? "Play again" : "Next"}</button>`;
     $("next").onclick = () => start_round(last ? 0 : game.round + 1);
     $("next").focus();
   }
-  $("leave").onclick = leave_game;
+  $("leave").onclick = () => {
+    leave_game();
+    $("start").focus();
+  };
 }
 function wire_game() {
   show_game();

@@ -59,8 +59,8 @@ function go(step) {
     if (b) b.onclick = act;
   };
   press("back", () => go(step - 1));
-  press("next", () => (last ? (end(), open_tab("Learn")) : go(step + 1)));
-  press("end", end);
+  press("next", () => (last ? (open_tab("Learn"), leave()) : go(step + 1)));
+  press("end", leave);
   bar.querySelector("[data-next]").focus({ preventScroll: true });
   setTimeout(() => {
     const part = document.querySelector(at) || document.querySelector(at.split(" ")[0]); // before there is a report
@@ -74,6 +74,14 @@ function go(step) {
 function end() {
   if (bar) bar.remove();
   bar = null;
+}
+// The keyboard goes on where the tour began or, on another tab, at this tab's name.
+function leave() {
+  end();
+  setTimeout(() => {
+    const start = element.querySelector("[data-start]");
+    (start.offsetParent ? start : document.querySelector("#steps button[role=tab][aria-selected=true]"))?.focus();
+  });
 }
 element.querySelector("[data-steps]").innerHTML = STEPS.map(
   (s, i) =>
