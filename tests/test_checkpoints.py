@@ -21,6 +21,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     UNet2DModel,
 )
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file
 
 from tiw.debiasing.config import DebiasConfig
@@ -220,7 +221,59 @@ def test_a_hub_id_is_fetched_only_where_no_folder_is(tmp_path, monkeypatch):
     for path in ("/no/where", "a/b/c", "nowhere", "../x", "someone"):
         with pytest.raises(UserInputError, match="baseline"):
             Denoiser.from_pretrained(path)
-    assert [hub_id for hub_id, _ in asked] == ["someone/faces-64", "some/typo"]
+    assert list(dict.fromkeys(hub_id for hub_id, _ in asked)) == ["someone/faces-64", "some/typo"]
+
+
+@pytest.fixture
+def on_hub(tmp_path, monkeypatch):
+    """The folder of a model on the hub, and the one that what is asked for of it is fetched to, by the hub's own reading of patterns."""
+    hub, cache = tmp_path / "hub", tmp_path / "cache"
+
+    def download(hub_id, revision, allow_patterns):
+        names = [path.relative_to(hub).as_posix() for path in hub.rglob("*") if path.is_file()]
+        for name in filter_repo_objects(names, allow_patterns=allow_patterns):
+            (cache / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(hub / name, cache / name)
+        return str(cache)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr("tiw.model.opening.FETCHED", {})
+    for part in ("vae/diffusion_pytorch_model", "text_encoder/model", "ema/unet/diffusion_pytorch_model", "faces-v1"):
+        (hub / part).parent.mkdir(parents=True, exist_ok=True)
+        (hub / f"{part}.safetensors").write_bytes(b"x")
+    return hub, cache
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "oldest", "ours"])
+def test_of_a_hubs_model_comes_what_is_read_and_nothing_else(kind, on_hub, tiny_denoiser):
+    """The root's `*.safetensors` found those of every folder."""
+    hub, cache = on_hub
+    network, texts = ["config.json", "diffusion_pytorch_model.safetensors"], ["model_index.json", "scheduler/scheduler_config.json"]
+    if kind == "ours":
+        texts = ["denoiser.json"]
+        tiny_denoiser.save_pretrained(hub)
+    else:
+        trained_pipeline(hub, DDPMScheduler(), steps=0)
+    wanted = {*texts, *(f"unet/{name}" for name in network)}
+    if kind == "oldest":
+        for name in wanted:
+            (hub / name).rename(hub / Path(name).name)
+        shutil.rmtree(hub / "unet")
+        wanted = {Path(name).name for name in wanted}
+    Denoiser.from_pretrained("someone/faces-64")
+    assert {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file()} == wanted
+
+
+@pytest.mark.parametrize(("index", "match"), [({"vae": ["diffusers", "AutoencoderKL"]}, "holds vae beside"), (None, "holds neither")])
+def test_no_weights_come_of_a_hubs_model_that_is_refused(index, match, on_hub):
+    """Stable Diffusion's were gigabytes, fetched before the first look at its model_index.json."""
+    hub, cache = on_hub
+    trained_pipeline(hub, DDPMScheduler(), steps=0)
+    file = hub / "model_index.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | index)) if index else file.unlink()
+    with pytest.raises(UserInputError, match=match):
+        Denoiser.from_pretrained("someone/faces-64")
+    assert (cache / "unet" / "config.json").is_file() and not [*cache.rglob("*.safetensors")]
 
 
 def test_a_model_of_the_hub_is_of_one_commit_which_the_result_names(tmp_path, monkeypatch):
@@ -237,7 +290,8 @@ def test_a_model_of_the_hub_is_of_one_commit_which_the_result_names(tmp_path, mo
     monkeypatch.setattr("tiw.model.opening.FETCHED", {})
     for name in ("someone/faces", "someone/faces", "someone/faces@v1"):
         Denoiser.from_pretrained(name)
-    assert asked == [("someone/faces", None), ("someone/faces", "c" * 40), ("someone/faces", "v1")]
+    c, d = "c" * 40, "d" * 40  # what follows a first answer is of its commit
+    assert asked == [("someone/faces", revision) for revision in (None, c, c, c, "v1", d)]
 
     options = SampleOptions(model="someone/faces", count=2, sampling_steps=2, device="cpu")
     run = RunFolder.create(tmp_path / "run", "sample", options)

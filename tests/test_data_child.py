@@ -189,6 +189,31 @@ def test_a_stamp_changes_with_any_file_and_costs_no_reading(folder, tmp_path):
         source_stamp(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("given", "table", "text"),
+    [
+        ("img_align_celeba", "list_attr_celeba.txt", "2\nMale\n1.jpg {0}1\n2.jpg 1\n"),
+        ("Img/img_align_celeba", "Anno/list_attr_celeba.csv", "image_id,Male\n1.jpg,{0}1\n2.jpg,1\n"),
+        ("fairface", "fairface_label_train.csv", "file,age,gender,race\ntrain/1.jpg,3-9,{0}Male,White\ntrain/2.jpg,3-9,Male,White\n"),
+    ],
+)
+def test_a_stamp_changes_with_the_labels_that_lie_beside_a_folder(given, table, text, tmp_path):
+    """The page went on showing the old ones, or none."""
+    for path in (tmp_path / given / "train", (tmp_path / table).parent):
+        path.mkdir(parents=True, exist_ok=True)
+    for k in (1, 2):
+        Image.new("RGB", (16, 16)).save(tmp_path / given / "train" / f"{k}.jpg")
+    seen = []
+    for sign in (None, "-", ""):
+        if sign is not None:
+            (tmp_path / table).write_text(text.format(sign))
+        attributes = load_images(tmp_path / given).attributes
+        seen.append(("none" if attributes is None else attributes.to_csv(), source_stamp(tmp_path / given)))
+    assert [len(set(of)) for of in zip(*seen, strict=True)] == [3, 3]
+    (tmp_path / table).unlink()
+    assert source_stamp(tmp_path / given) == seen[0][1]
+
+
 def test_a_run_of_an_app_for_strangers_reads_their_images_within_its_bounds(folder, tmp_path, monkeypatch):
     """The page looks at a set before a run may have it; the run's own process used to decode it again without bounds."""
     monkeypatch.setenv(limits.BOUNDS, "")

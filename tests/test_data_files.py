@@ -242,14 +242,42 @@ def test_cmyk_and_sixteen_bits_are_converted_with_a_word(tmp_path):
         assert word in said
 
 
-def test_sixteen_bits_a_colour_are_read(tmp_path):
+def deep_png(mode, values):
+    """A PNG of 16 bits a colour, [H,W,C], which Pillow does not write; mode: 2 RGB, 4 grey and alpha, 6 RGBA."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = b"".join(b"\0" + (row.astype(np.uint16) * 257).astype(">u2").tobytes() for row in picture(1))
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    assert np.array_equal(load_images(written(tmp_path / "set", {"0.png": data, "1.png": saved()})).images[0], picture(1))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", *values.shape[1::-1], 16, mode, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def deep_tiff(values):
+    """A TIFF of 16 bits a colour, [H,W,3]."""
+    height, width, _ = values.shape
+    short, long = 3, 4
+    tags = [(256, short, 1, width), (257, short, 1, height), (258, short, 3, 110), (259, short, 1, 1), (262, short, 1, 2)]
+    tags += [(273, long, 1, 116), (277, short, 1, 3), (278, short, 1, height)]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return (b"II*\0" + struct.pack("<I", 8) + directory).ljust(110, b"\0") + struct.pack("<3H", 16, 16, 16) + values.astype("<u2").tobytes()
+
+
+def test_sixteen_bits_a_colour_are_read_with_a_word(tmp_path):
+    """Pillow opens them as images of 8 bits; only greys were noticed."""
+    deep, opaque = picture(1).astype(np.uint16) * 257, np.full((8, 8, 1), 65535, np.uint16)
+    files = {
+        "0.png": deep_png(2, deep),
+        "1.png": deep_png(4, np.concatenate([deep[..., :1], opaque], 2)),
+        "2.png": deep_png(6, np.concatenate([deep, opaque], 2)),
+        "3.tif": deep_tiff(deep),
+        "4.png": saved(1),
+        "5.png": saved(image=Image.fromarray(picture(1)).convert("RGBA")),
+    }
+    found = load_images(written(tmp_path / "set", files))
+    assert all(np.array_equal(found.images[k], picture(1)) for k in (0, 2, 3, 4))
+    assert np.array_equal(found.images[1], picture(1)[..., :1].repeat(3, 2))
+    assert found.notes == ("4 image(s) with 16 bits a pixel were converted to 8, for instance 0.png.",)
 
 
 def test_what_is_not_read_is_counted_and_named(tmp_path):

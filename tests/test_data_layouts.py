@@ -277,17 +277,29 @@ def test_cifar_10_folder_zip_and_archive(tmp_path):
     assert load_images(only, 16).images.shape == (2, 16, 16, 3)
 
 
-def test_cifar_100_has_two_labels(tmp_path):
-    files = {
+def cifar100():
+    return {
         "cifar-100-python/train": python2_batch(IMAGES[:3], fine_labels=[1, 0, 1], coarse_labels=[0, 0, 0]),
         "cifar-100-python/test": python2_batch(IMAGES[3:], fine_labels=[0, 0, 0], coarse_labels=[0, 0, 0]),
         "cifar-100-python/meta": strings(fine_label_names=["apple", "bear"], coarse_label_names=["things"]),
         "cifar-100-python/file.txt~": b"",
     }
+
+
+def test_cifar_100_has_two_labels(tmp_path):
+    files = cifar100()
     for path in (written(tmp_path, files) / "cifar-100-python", tarred(tmp_path / "cifar-100-python.tar.gz", files)):
         found = load_images(path)
         assert np.array_equal(found.images, IMAGES[:3])
         assert found.attributes.to_dict("list") == {"label": ["bear", "apple", "bear"], "superclass": ["things"] * 3}
+
+
+def test_both_cifars_are_not_one_set(tmp_path):
+    """torchvision keeps them side by side: they became one set of 150,000 images without labels."""
+    files = cifar10() | cifar100()
+    for path in (written(tmp_path / "data", files), zipped(tmp_path / "both.zip", files), tarred(tmp_path / "both.tar.gz", files)):
+        refused(path, f"{path.name} holds CIFAR batches in 2 folders: cifar-10-batches-py, cifar-100-python; give one of them")
+    assert len(load_images(tmp_path / "data" / "cifar-100-python")) == 3
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

@@ -488,6 +488,20 @@ def test_what_an_upload_or_a_built_set_says_stays(store, sets):
     assert len(says) == 3 and [fn.name for fn in after] == ["filled_in"] * 3
 
 
+def test_labels_that_come_to_lie_beside_a_folder_are_seen(store, tmp_path, monkeypatch):
+    from ui import pictures
+
+    folder, stamps = tmp_path / "celeba", []
+    folder.mkdir()
+    Image.new("RGB", (16, 16)).save(folder / "000001.png")
+    monkeypatch.setattr(pictures, "image_set", lambda *key: stamps.append(key[-1]))
+    for text in ("", "1\nMale\n000001.png 1\n"):
+        if text:
+            (tmp_path / "list_attr_celeba.txt").write_text(text)
+        pictures.open_set({"biased": str(folder)}, "biased")
+    assert stamps[0] != stamps[1]
+
+
 def test_an_upload_keeps_its_name_and_images_become_a_folder(store, tmp_path):
     from tiw.errors import UserInputError
     from ui import keeping

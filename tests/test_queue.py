@@ -508,9 +508,9 @@ def test_one_that_does_not_listen_is_ended(jobs, monkeypatch):
 @pytest.fixture
 def supervised(run, monkeypatch):
     """`supervise` on a clock that every wait moves on. Called with the seconds at which the child gives a sign, and the one at which it
-    ends; returns the seconds it was silent, and when it was killed."""
+    ends, or at which it is asked to stop; returns the seconds it was silent, and when it was killed."""
 
-    def supervised(signs, ends: float, asleep: float = 0.0, **how: float) -> tuple[float, list[float]]:
+    def supervised(signs, ends: float, asleep: float = 0.0, stop: float = -1, **how: float) -> tuple[float, list[float]]:
         now, killed = [0.0], []
 
         def meanwhile() -> bool:
@@ -525,6 +525,8 @@ def supervised(run, monkeypatch):
                     return 0
                 if any(before < sign <= now[0] for sign in signs):
                     (run.path / "checkpoint.partial").write_bytes(b"x" * int(10 * now[0]))
+                if before < stop <= now[0]:
+                    run.request_stop()
                 raise subprocess.TimeoutExpired("child", seconds)
 
         monkeypatch.setattr(supervise, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -549,6 +551,24 @@ def test_a_child_that_is_used_to_silence_is_given_more_of_it(run, supervised):
     assert supervised(steps, ends=300) == (0.0, [])
     silent, killed = supervised(steps, ends=400)
     assert 120 < silent <= 121 and len(killed) == 1
+
+
+def test_a_child_that_hung_before_it_was_asked_to_stop_is_ended_soon_after(run, supervised):
+    """The request was taken for a sign of its work: after ten minutes it was given half an hour more."""
+    silent, killed = supervised([5], ends=10_000, stop=600)
+    assert len(killed) == 1 and abs(killed[0] - 600 - supervise.SILENCE) <= 1 and abs(silent - supervise.SILENCE) <= 1
+
+
+def test_what_others_write_in_a_run_is_no_sign_of_its_work(run):
+    run.write_status(state="running")
+    before = supervise._signs(run.path)
+    run.request_stop()
+    run.describe("A name", "and a note")
+    (run.path / "owner").write_text("somebody")
+    os.utime(run.path / "status.json", (5, 5))
+    assert supervise._signs(run.path) == before
+    run.write_status(saved=3)
+    assert supervise._signs(run.path) != before
 
 
 def test_a_child_that_slept_for_another_run_has_its_whole_time(run, supervised):

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tiw.data import ImageSet, load_in_child, load_set, npz_rows
+from tiw.data.layouts import tables_beside
 from tiw.errors import UserInputError
 from tiw.pictures import contact_sheet
 from tiw.run.thumbnails import Thumbnails
@@ -41,8 +42,8 @@ def sheet(images: np.ndarray, alt: str, columns: int = 10) -> str:
 
 @lru_cache(maxsize=8)
 def image_set(path: str, role: str, references: int, resolution: int, skip_bad: bool, changed: str) -> ImageSet:
-    """A set by its path, kept while it is on screen. `changed` is the path's time stamp. Images that are not ours are decoded in a
-    process of their own, whose pixels this one maps: what is wrong with a file cannot take the page down."""
+    """A set by its path, kept while it is on screen. `changed` is its time stamp, with those of labels that lie beside it. Images that are
+    not ours are decoded in a process of their own, whose pixels this one maps: what is wrong with a file cannot take the page down."""
     if path == "demo":
         with _DEMO:
             return load_set(path, role, references, resolution)
@@ -53,7 +54,7 @@ def open_set(sets: dict, role: str) -> ImageSet:
     """The biased or reference set that options name, as a run with these options sees it."""
     path, references = sets[role], sets["references"] if role == "reference" else 0
     path = path if path in caps.NAMED else store.located(path, role)
-    changed = "" if path == "demo" else store.stamp(Path(path))
+    changed = "" if path == "demo" else " ".join(map(store.stamp, (Path(path), *tables_beside(Path(path)))))
     return image_set(path, role, references, sets.get("resolution", 0), sets.get("skip_bad", False), changed)
 
 

@@ -147,9 +147,15 @@ def _ladder(kind: str, aims: list[str], sets: list[ImageSet]) -> Iterator[Step]:
     elif kind == "encode":
         amounts = QUALITIES
     else:
-        found = [properties(images.images) for images in sets]
-        amounts = [{name: float(np.median(np.r_[found[0][name], found[1][name]])) for name in aims}]
+        amounts = [{name: float(np.median(values)) for name, values in _properties(sets, aims).items()}]
     return (Step(kind, amount) for amount in amounts)
+
+
+def _properties(sets: list[ImageSet], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """These properties of every image of the sets, [N] each, few images at a time: they take many times the memory of the pixels."""
+    parts = (properties(images.images[part]) for images in sets for part in chunks(len(images), images.images.shape[1:]))
+    found = [{name: part[name] for name in names} for part in parts]
+    return {name: np.concatenate([part[name] for part in found]) for name in names}
 
 
 def _worst(named: Sequence[Suspect], aims: Sequence[str]) -> float:

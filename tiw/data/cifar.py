@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ..errors import UserInputError
-from .labels import from_columns
+from .labels import from_columns, listed
 from .listing import Listing
 from .memory import room_for
 from .trees import Tree
@@ -47,6 +47,7 @@ def from_cifar_tree(tree: Tree, field: str) -> Listing | None:
     batches = [n for n in tree.files if BATCH.fullmatch(n.rsplit("/", 1)[-1])]
     if not batches:
         return None
+    _refuse_several(batches, tree.where, field)
     wanted = [*batches, meta] if meta else batches
     return _from_batches({PurePosixPath(n).name: tree.load(n, field) for n in wanted}, tree.where, field)
 
@@ -57,17 +58,27 @@ def from_cifar_archive(path: Path, field: str) -> Listing:
     Raises UserInputError for another archive, and for one that is damaged or unpacks without end.
     """
     found: dict[str, bytes] = {}
+    batches: list[str] = []
     try:
         with gzip.open(path) as unpacked, tarfile.open(fileobj=_Limited(unpacked), mode="r|") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and (BATCH.fullmatch(name) or name in META):
                     found[name] = archive.extractfile(member).read()
+                    batches += [member.name] if name not in META else []
     except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
         raise UserInputError(field, f"{path.name} is not a readable tar.gz ({error})", "download it again") from error
-    if not any(BATCH.fullmatch(name) for name in found):
+    if not batches:
         raise UserInputError(field, f"{path.name} holds no CIFAR batches", "of archives, only CIFAR's are read: unpack it, give the folder")
+    _refuse_several(batches, path.name, field)
     return _from_batches(found, path.name, field)
+
+
+def _refuse_several(batches: list[str], where: str, field: str) -> None:
+    """CIFAR-10 and CIFAR-100 lie side by side where torchvision downloads them."""
+    folders = sorted({PurePosixPath(name).parent.as_posix() for name in batches})
+    if len(folders) > 1:
+        raise UserInputError(field, f"{where} holds CIFAR batches in {len(folders)} folders: {listed(folders)}", "give one of them")
 
 
 class _Limited(io.RawIOBase):

@@ -102,8 +102,9 @@ def decode(
 
 
 def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
+    converted = "16 bits" if _has_16_bits(image) else ""
     image.load()
-    converted, kind = "", "JPEG" if image.format == "MPO" else str(image.format)
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
     if image.mode.startswith("I"):
         image, converted = _from_16_bits(image), "16 bits"
     ImageOps.exif_transpose(image, in_place=True)
@@ -111,13 +112,18 @@ def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         if image.getextrema()[3][0] < 255:
-            converted = converted or "transparency"
+            converted = "transparency"
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     if image.mode == "CMYK":
         converted = "CMYK"
     image = image.convert("RGB")
     as_it_is = not resolution or image.size == (resolution, resolution)
     return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), file_size, kind, width, height, converted)
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether an image that is not yet loaded has 16 bits a colour: Pillow reads eight of them, and its mode does not tell."""
+    return image.format in ("PNG", "TIFF") and any(";16" in str(tile.args) for tile in image.tile)
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from PIL import Image
 from ..errors import UserInputError
 from .arrays import shape_of
 from .hub import HUB
+from .layouts import tables_beside
 from .limits import in_words
 from .readers import tidy_path
 from .rows import any_listing, source_of
@@ -64,7 +65,8 @@ def _side(read: Callable[[], bytes]) -> int:
 def source_stamp(path: str | Path, field: str = "path") -> str:
     """A hash that changes when a file of the set is replaced, added or taken away: names, sizes and times, no content.
 
-    A list of rows counts with its source. A data set of the hub has its name alone. Raises UserInputError where nothing is there.
+    Tables beside it that may hold its labels count, and so does the source of a list of rows. A data set of the hub has its name alone.
+    Raises UserInputError where nothing is there.
     """
     text = tidy_path(path, field)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
@@ -74,7 +76,7 @@ def source_stamp(path: str | Path, field: str = "path") -> str:
         raise UserInputError(field, f"{text} does not exist", "check the path")
     if text.lower().endswith(".json") and os.path.isfile(text):
         digest.update(source_stamp(source_of(text), field).encode())
-    waiting, seen = [text], set()
+    waiting, seen = [text, *map(str, tables_beside(Path(text)))], set()
     while waiting:
         place = waiting.pop()
         try:

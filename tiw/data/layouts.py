@@ -65,8 +65,8 @@ def from_celeba(tree: Tree, field: str) -> Listing | None:
     name = tree.named(*CELEBA)
     if name is not None:
         raw = tree.load(name, field)
-    elif (path := _celeba_beside(tree.path)) is not None:
-        name, raw = path.name, path.read_bytes()
+    elif beside := _celeba_beside(tree.path):
+        name, raw = beside[0].name, beside[0].read_bytes()
     else:
         return None
     table = _celeba_csv(name, raw, field) if name.endswith(".csv") else _celeba_txt(name, raw, field)
@@ -109,19 +109,28 @@ def _celeba_txt(name: str, raw: bytes, field: str) -> pd.DataFrame:
     return table.set_index("image_id")
 
 
-def _celeba_beside(path: Path) -> Path | None:
-    if "celeba" not in path.name.lower():
-        return None
-    places = (path.parent, path.parent / "Anno", path.parent.parent / "Anno")
-    return next((place / name for place in places for name in CELEBA if (place / name).is_file()), None)
+def tables_beside(path: Path) -> list[Path]:
+    """The tables outside a folder or zip of images that may hold their labels."""
+    return [*_celeba_beside(path), *_fairface_beside(path)]
+
+
+def _celeba_beside(path: Path) -> list[Path]:
+    """The first of them is read."""
+    places = (path.parent, path.parent / "Anno", path.parent.parent / "Anno") if "celeba" in path.name.lower() else ()
+    return [place / name for place in places for name in CELEBA if (place / name).is_file()]
+
+
+def _fairface_beside(path: Path) -> list[Path]:
+    """All of them are read."""
+    ours = "fairface" in path.name.lower() or path.name in ("train", "val")
+    return sorted(path.parent.glob("fairface_label_*.csv")) if ours else []
 
 
 def from_fairface(tree: Tree, field: str) -> Listing | None:
     """Images of train/ and val/ with fairface_label_train.csv and _val.csv, in the folder or beside it; any CSV with these columns."""
     names = sorted(n for n in tree.files if n.lower().endswith(".csv") and n.count("/") < 2)
     tables = {n: tree.load(n, field) for n in names} if len(names) <= MANY_TABLES else {}
-    if not tables and ("fairface" in tree.path.name.lower() or tree.path.name in ("train", "val")):
-        tables = {p.name: p.read_bytes() for p in sorted(tree.path.parent.glob("fairface_label_*.csv"))}
+    tables = tables or {p.name: p.read_bytes() for p in _fairface_beside(tree.path)}
     tables = {n: raw for n, raw in tables.items() if {"file", *FAIRFACE} <= set(_header(raw))}
     if not tables:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import UserInputError
-from .checkpoint import AGAIN, INDEX_FILE, SCHEDULER_FILE, alphas_cumprod, finite, load_unet, pipeline_index, read_part, refused
+from .checkpoint import AGAIN, INDEX_FILE, SCHEDULER_FILE, WEIGHTS, alphas_cumprod, finite, load_unet, pipeline_index, read_part, refused
 from .networks import UNet2DModel
 from .noise import ImageLossWeight, NoiseDistribution, UniformSteps
 
@@ -62,18 +62,27 @@ def read_parts(path: str | Path) -> Parts:
 
 
 def _fetch(hub_id: str) -> Path:
-    """The folder of a model on the hub, downloaded once: what `from_pretrained` reads, and nothing else."""
+    """The folder of a model on the hub, downloaded once: what `from_pretrained` reads, and nothing else.
+
+    Weights follow where model_index.json is not refused. The hub's `*` stands for "/" too: begun with one, a pattern finds every part's.
+    """
+    texts = [INDEX_FILE, CONFIG_FILE, SCHEDULER_FILE, Path(SCHEDULER_FILE).name, "config.json", "unet/config.json"]
+    folder = _download(hub_id, texts)
+    if (folder / INDEX_FILE).is_file():
+        pipeline_index(folder)
+    elif not (folder / CONFIG_FILE).is_file():
+        return folder
+    return _download(hub_id, [f"{place}{WEIGHTS}*.safetensors{index}" for place in ("", "unet/") for index in ("", ".index.json")])
+
+
+def _download(hub_id: str, patterns: list[str]) -> Path:
+    """The folder in which the files of a model on the hub lie that match a pattern, all of one commit."""
     from huggingface_hub import snapshot_download
 
-    weights = [f"{folder}{name}" for folder in ("", "unet/") for name in ("config.json", "*.safetensors", "*.safetensors.index.json")]
     name, revision = HUB_ID.fullmatch(hub_id).groups()
     revision = FETCHED.get(hub_id, revision)
     try:
-        folder = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=[INDEX_FILE, CONFIG_FILE, SCHEDULER_FILE, Path(SCHEDULER_FILE).name, *weights]
-            )
-        )
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # no network, no such model, no access: the client has an error for each
         reason = (str(error).splitlines() or [""])[0][:200]
         looked = f"no such folder is in {Path.cwd()}, and no model of that name could be fetched from the hub"

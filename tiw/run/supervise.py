@@ -21,6 +21,7 @@ from .folder import RunFolder
 from .index import BUSY
 
 SILENCE = 60.0  # seconds without a sign of work after which a child that was asked to stop is ended; longer for one that is used to silence
+OF_OTHERS = {names.STOP, names.ABOUT, names.OWNER}  # files of a run that its child does not write
 BEHIND = 5  # niceness of a run: the page goes first
 PACKAGE_ROOT = str(Path(__file__).parents[2])
 
@@ -51,11 +52,11 @@ def _after_the_page(pid: int) -> None:
 
 def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], bool] = lambda: False, allowed: float = math.inf) -> float:
     """Wait for the end of the child. One that was asked to stop is let finish while it gives signs of work; ended when it has given none
-    for SILENCE seconds, and for three times as long as it has been silent before. The seconds it was silent then, else 0.
+    for SILENCE seconds since then, and for three times as long as it has been silent before. The seconds since then, else 0.
 
     meanwhile: called now and then; yes where the child has slept. allowed: seconds of being awake after which it is asked to stop."""
     signs, began, longest = None, time.monotonic(), 0.0
-    seen = began
+    seen = asked = began
     while True:
         try:
             child.wait(0.5)
@@ -69,23 +70,30 @@ def supervise(run: RunFolder, child: subprocess.Popen, meanwhile: Callable[[], b
             if now - began > allowed:
                 with suppress(OSError):  # a full disk
                     run.request_stop(f"It was stopped after {allowed / 60:g} minutes: no run may take longer here.")
+            if not run.stop_requested():
+                asked = now  # not before now
             if latest != signs:
                 longest = 0.0 if signs is None else max(longest, now - seen)
                 signs, seen = latest, now
-            elif now - seen > max(SILENCE, 3 * longest) and run.stop_requested():
+            elif (silent := now - max(seen, asked)) > SILENCE and now - seen > 3 * longest:
                 kill(child)
                 child.wait()
-                return now - seen
+                return silent
 
 
-def _signs(folder: Path) -> list[tuple[str, int, int]]:
-    """What changes whenever the work in a run's folder gets on: a line, a status, a checkpoint that grows."""
+def _signs(folder: Path) -> list[tuple]:
+    """What changes whenever the work in a run's folder gets on: a line, a status, a checkpoint that grows.
+
+    A status counts by what it says: whoever asks for a stop touches it."""
     found = []
     with suppress(OSError):
         for entry in os.scandir(folder):
             with suppress(OSError):
-                about = entry.stat()
-                found.append((entry.name, about.st_size, about.st_mtime_ns))
+                if entry.name == names.STATUS:
+                    found.append((entry.name, Path(entry).read_bytes()))
+                elif entry.name not in OF_OTHERS:
+                    about = entry.stat()
+                    found.append((entry.name, about.st_size, about.st_mtime_ns))
     return sorted(found)
 
 
