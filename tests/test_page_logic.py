@@ -296,7 +296,7 @@ def test_own_sets_are_read_before_anything_is_kept(store, sets):
         (("", "", "", "", 0, False), ["Large set: nothing was given", "Reference set: nothing was given"]),
         (("/no/such", "https://x.org/a.zip", "/tmp", "", 0, False), ["does not exist", "is a web address", "holds neither"]),
         (("https://huggingface.co/datasets/a/b", "", "", "", 0, False), ["hub:a/b"]),
-        (("/no/such", "/nor/this", "", "", 5, False), ["Give 16 to 1024 pixels", "/no/such does not exist", "/nor/this does not exist"]),
+        (("/no/such", "/nor/this", "", "", 5, False), ["Choose 16 to 1024 pixels", "/no/such does not exist", "/nor/this does not exist"]),
         (("/no/" + "x" * 300, "/nor/this", "", "", 0, False), ["Large set", "Reference set"]),
     ],
 )
@@ -307,6 +307,7 @@ def test_every_problem_is_said_at_once_and_nothing_stays_loaded(store, fields, s
     assert chosen == UNLOADED
     assert all(part in message for part in said)
     assert "skip_bad" not in message and "set resolution" not in message
+    assert message.count("16 to 1024") == (fields[4] == 5)  # by the page and by the options: one sentence
 
 
 def test_what_was_converted_or_no_image_is_said_at_load(store, sets, tmp_path):

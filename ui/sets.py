@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from tiw.auditing.power import power
+from tiw.choices import MIN_RESOLUTION, check_resolution
 from tiw.data import ImageSet, check_sets, estimate, load_demo, source_stamp, with_classes
 from tiw.errors import UserInputError
 from tiw.model.glance import Glance, glance
@@ -23,7 +24,6 @@ DEMO = {
 }
 UNLOADED = {**DEMO, "biased": "", "reference": "", "baseline": "none"}  # own images that were typed and not read: no run may use the demo
 SHOWN = 40  # sample images of a set
-SIDES = (16, 1024)  # pixels a side that images can be resized to
 USUAL_SIDE = 64
 SUBGROUPS = {"lighter": "lighter skin", "darker": "darker skin", "long": "long hair", "short": "short hair"}
 NOT_LOADED = "No images are loaded. Press “Load my images” on the Data tab, or choose the demo there."
@@ -97,9 +97,10 @@ class Found:
 def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.open_set) -> Found:
     """What is wrong with these options, their sets and their model, all of it. `opening(sets, role)` reads a set."""
     found, opened, sides, model = Found(), {}, {}, None
-    if sets["resolution"] and not SIDES[0] <= sets["resolution"] <= SIDES[1]:
-        fix = f"give {SIDES[0]} to {SIDES[1]} pixels, or 0 to leave the images as they are"
-        found.add(UserInputError("resolution", f"it is {sets['resolution']}", fix))
+    try:
+        check_resolution(sets["resolution"])
+    except UserInputError as problem:
+        found.add(problem)
         opening = _is_there  # no reading at a size that nobody meant
     for role in pictures.ROLES:
         try:
@@ -126,7 +127,7 @@ def problems(sets: dict, opening: Callable[[dict, str], ImageSet] = pictures.ope
         found.offers["resolution"] = 0
     if "resolution" in found.offers:  # one size for both: the model's, else the smallest that was found
         offered = [found.offers["resolution"], *sides.values()]
-        found.offers["resolution"] = max(model.side if model else min(filter(None, offered)), SIDES[0])
+        found.offers["resolution"] = max(model.side if model else min(filter(None, offered)), MIN_RESOLUTION)
     for problem in _classes(sets["class_label"], opened, model):
         found.add(problem)
     return found
