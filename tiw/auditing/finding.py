@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import fisher_exact
 from scipy.stats.contingency import relative_risk
 
-from ..intervals import Estimate, newcombe, wilson
+from ..intervals import Estimate, holm, newcombe, wilson
 from ..sentences import percent, times
 
 EXAMPLES = 8  # images of each set that show a value
@@ -144,15 +144,6 @@ def _examples(of: Pictured, attribute: str, value: str) -> tuple[int, ...]:
         return ()
     from_median = np.abs(of.log_ratio[rows] - np.median(of.log_ratio[rows]))
     return tuple(of.items[rows[np.argsort(from_median, kind="stable")][:EXAMPLES]].tolist())
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979): each below 0.05 holds, with all of them together wrong in 5 % of cases."""
-    order, adjusted, largest = np.argsort(p), [0.0] * len(p), 0.0
-    for rank, k in enumerate(order):
-        largest = max(largest, min(1.0, (len(p) - rank) * p[k]))
-        adjusted[k] = largest
-    return adjusted
 
 
 def _sentence(

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency, chisquare
 
 from ..errors import UserInputError
-from ..intervals import Estimate, newcombe, wilson
+from ..intervals import Estimate, holm, newcombe, wilson
 from .attributes import codes, crossed_classes, crossings
 from .classifier import AttributeClassifier
 from .corrected import FEWEST_LABELS, CorrectedShares, corrected_shares, share_difference, smallest_difference
@@ -93,14 +93,14 @@ def difference_rows(counted: Counted, truth: dict[str, dict[str, float]] | None 
         exact = truth if before == "target" and truth else {}
         other = "baseline" if before == "baseline" else "reference"
         found = {name: _difference(counted, name, other, exact.get(name), seed) for name in counted.classes}
-        adjusted = holm(np.array([p for _, p in found.values()]))
+        adjusted = holm([p for _, p in found.values()])
         for (name, (parts, p)), p_holm in zip(found.items(), adjusted, strict=True):
             n_after, n_before = (int(counted.counts[set_][name].sum()) for set_ in ("debiased", other))
             shown = smallest_difference(n_after, 10**9 if name in exact else n_before)
             for value, part in zip(counted.classes[name], parts, strict=True):
                 interval = part["corrected"]["simultaneous"] if part["corrected"] else part["raw"]["interval"]
                 seen = bool(p_holm <= LEVEL and (interval[0] > 0 or interval[1] < 0))
-                row = {"from": before, "attribute": name, "value": value, **part, "p": p, "p_holm": float(p_holm), "seen": seen}
+                row = {"from": before, "attribute": name, "value": value, **part, "p": p, "p_holm": p_holm, "seen": seen}
                 rows.append({**row, "smallest": shown, "words": _words(row, shown, n_before, n_after, name in exact)})
     return rows
 
@@ -132,15 +132,6 @@ def _difference(
 
 def _moved(found: CorrectedShares, k: int, by: float) -> dict:
     return {"value": found.shares[k] - by, "interval": found.intervals[k] - by, "simultaneous": found.simultaneous[k] - by}
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """p-values [T] adjusted for all of them together (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(stepped, 1)
-    return adjusted
 
 
 def _words(row: dict, smallest: float, n_before: int, n_after: int, exact: bool) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from scipy.stats import norm
 
 from ..data import ImageSet
-from ..intervals import Estimate, wilson
+from ..intervals import Estimate, holm, wilson
 from ..model.denoiser import Denoiser
 from ..model.memory import thinned
 from ..model.sampling import sample
@@ -132,7 +132,7 @@ def lagging(
     log_part, spread = parts(**counts)
     told = counts["reference"] >= TOO_FEW
     p = np.where(told, norm.cdf(log_part / spread), 1.0)
-    adjusted = holm(p)
+    adjusted = holm(p.tolist())
     distance = groups.distance(z(reference))
     found = []
     for place, k in enumerate(order):
@@ -146,9 +146,7 @@ def lagging(
             f"Group {place + 1} makes up {share['samples'].percent()} of {len(samples):,} samples and {share['reference'].percent()} of "
             f"{len(reference):,} reference images."
         )
-        found.append(
-            GroupShare(place + 1, **share, part=part, p=float(adjusted[place]), lags=lags, reference_rows=typical, sentence=sentence)
-        )
+        found.append(GroupShare(place + 1, **share, part=part, p=adjusted[place], lags=lags, reference_rows=typical, sentence=sentence))
     median = float(np.median(spread[told])) if told.any() else np.inf
     smallest = float(np.exp(-(norm.ppf(1 - LEVEL / max(1, told.sum())) + norm.ppf(0.8)) * median))
     named = sorted((g for g in found if g.lags), key=lambda g: g.part.value)
@@ -183,14 +181,6 @@ def parts(samples: np.ndarray, reference: np.ndarray, baseline: np.ndarray, bias
     noise = of_a + of_b
     kept = PAINTING**2 / (PAINTING**2 + noise)
     return s - r - kept * (a - b), np.sqrt(of_s + of_r + kept * noise)
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """P-values [K] adjusted over all of them (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    out = np.empty(len(p))
-    out[order] = np.minimum(1, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
-    return out
 
 
 @dataclass(frozen=True)
