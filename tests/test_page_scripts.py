@@ -16,7 +16,7 @@ from ui import charts, learn_tab, runs_list
 
 APP = Path(__file__).parents[1] / "assets" / "app"
 EXAMPLE = APP.parent / "example"
-EXPLORER = ("csv.js", "explorer_state.js", "explorer_draw.js", "explorer_panel.js", "explorer_load.js")
+EXPLORER = ("csv.js", "focus.js", "explorer_state.js", "explorer_draw.js", "explorer_panel.js", "explorer_load.js")
 FOCUS = "() => ({ ...document.activeElement.dataset })"
 
 pytestmark = [pytest.mark.page, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install chromium to run it")]
@@ -408,7 +408,7 @@ def test_tags_survive_their_own_table(page: Any) -> None:
 def test_the_keyboards_place_is_kept_among_the_pairs(page: Any) -> None:
     models = [{"name": name, "title": name} for name in ("baseline", "debiased", "guided")]
     value = {"base": "pairs", "pages": [list(range(30))], "models": models, "labels": [["a", "b", "a"]] * 30}
-    opened(page, '<div class="pairs-box"></div>', "pairs.js", value=json.dumps(value))
+    opened(page, '<div class="pairs-box"></div>', "focus.js", "pairs.js", value=json.dumps(value))
     for press, held in (
         ("[data-how=flip]", {"how": "flip"}),
         ("[data-changed]", {"changed": ""}),

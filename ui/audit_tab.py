@@ -18,7 +18,7 @@ from .sets import NAMES, read
 from .sets import chosen as chosen_sets
 
 MARKS = {"reliable": "✓", "partly-reliable": "!", "unreliable": "✕", "no-difference": "="}
-EXPLORER = ["csv.js", *(f"explorer_{part}.js" for part in ("state", "draw", "panel", "load"))]
+EXPLORER = ["csv.js", "focus.js", *(f"explorer_{part}.js" for part in ("state", "draw", "panel", "load"))]
 MOST_LISTED = 200  # files that were left out, on the page
 OF_SETS = ("biased", "reference", "references", "resolution", "skip_bad", *NAMES)  # options that say which images
 NOTHING = html.empty(

@@ -105,7 +105,11 @@ def build(current: gr.BrowserState) -> CompareTab:
     shares = charts.chart("Shares of each attribute", elem_id="compare-shares")
     front = charts.chart("Discrepancy against quality, every model")
     pairs = gr.HTML(
-        "", html_template='<div class="pairs-box"></div>', js_on_load=theme.asset("pairs.js"), apply_default_css=False, elem_id="pairs"
+        "",
+        html_template='<div class="pairs-box"></div>',
+        js_on_load=theme.asset("focus.js", "pairs.js"),
+        apply_default_css=False,
+        elem_id="pairs",
     )
     classifier = theme.html()
     check = gr.HTML(

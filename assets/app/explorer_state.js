@@ -80,19 +80,6 @@ function ordered(descending) {
   const biased = all().filter((p) => data.points.set[p] === 0);
   return biased.sort((a, b) => (descending ? ratio(b) - ratio(a) : ratio(a) - ratio(b))).slice(0, GALLERY);
 }
-
-// Called before a part is drawn anew. What it returns brings the focus back: to the button with the same data-
-// attribute, or to the part if that is gone or has nothing to do.
-function focus_in(part) {
-  const held = document.activeElement;
-  if (!part.contains(held)) return () => {};
-  const mark = [...held.attributes].find(({ name }) => name.startsWith("data-"));
-  return () => {
-    const again = mark && part.querySelector(`[${mark.name}="${mark.value}"]:enabled`);
-    if (!again) part.tabIndex = -1;
-    (again ?? part).focus({ preventScroll: true });
-  };
-}
 function segments(where, options, chosen, choose) {
   const refocus = focus_in($(where));
   $(where).innerHTML = options

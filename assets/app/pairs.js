@@ -11,17 +11,6 @@ let page = 0,
   picked = [0, 1];
 const at = (i, n) => (n > 1 ? (100 * i) / (n - 1) : 0);
 const safe = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-// Called before all is drawn anew. What it returns brings the focus back: to the button with the same data- attribute,
-// or to the whole if that is gone or has nothing to do.
-function focus_in(box) {
-  const held = document.activeElement;
-  if (!box.contains(held)) return () => {};
-  const mark = [...held.attributes].find(({ name }) => name.startsWith("data-"));
-  return () => {
-    const again = mark && box.querySelector(`[${mark.name}="${mark.value}"]:enabled`);
-    (again ?? box.querySelector("section")).focus({ preventScroll: true });
-  };
-}
 const differ = (x) => x.labels && x.labels.some((l) => l !== x.labels[0]);
 const seen = () => (how === "slider" ? picked.slice(0, 2) : picked);
 function items(value) {
@@ -115,7 +104,7 @@ function draw() {
   const pair = (x) =>
     `<div class="pair" role="group" aria-label="Seed ${x.seed}: ${names}">${pictures(x)}` +
     `<span>seed ${x.seed} ${words(x)}</span></div>`;
-  const refocus = focus_in(box);
+  const refocus = focus_in(box, () => box.querySelector("section"));
   box.innerHTML = `<section class="tiw-card" tabindex="0" aria-label="Pairs; arrow keys turn pages, f flips"><div class="ex-bar"><div><h3>Pair by pair</h3></div>
     <div class="ex-bar">${mode("beside", "Side by side")}${mode("flip", "Flip")}${mode("slider", "Slider")}
     ${value.labels ? `<button type="button" class="ghost" data-changed aria-pressed="${changed}">Only changed</button>` : ""}
