@@ -75,8 +75,8 @@ def open_onnx(path: str | Path) -> OnnxClassifier:
     {"attribute": "gender", "labels": ["female", "male"], "size": 64, "mean": 0, "std": 255, "colours": "RGB", "layout": "NCHW",
     "logits": true, "source": "...", "licence": "...", "limits": "..."}. The limits stand wherever its shares do. The network takes float32
     [N,3,size,size], (pixel - mean) / std, each one number or three, and answers [N, K] probabilities or logits in the order of the labels,
-    or one number [N, 1] for the second of two. `logits` says which; without it they are told apart as `probabilities` does, which a single
-    number makes uncertain. Its errors are unknown until they are counted (`counted_on`).
+    or one number [N, 1] for the second of two. `logits` says which; without it `probabilities` decides, and a single number
+    may mislead it. Its errors are unknown until they are counted (`counted_on`).
 
     Raises UserInputError where a file is missing, the list is not complete, or onnxruntime is not installed.
     """

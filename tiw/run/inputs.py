@@ -128,10 +128,7 @@ def readable(option: str, path: Path, fix: str) -> Iterator[None]:
 
 
 def keep_ratio(folder: Path, ratio: DensityRatio, biased: ImageSet, reference: ImageSet) -> None:
-    """Write the ratio and, beside it, which images it was fitted to: its folds are theirs, row by row.
-
-    What was found out about other images in this place goes.
-    """
+    """Write the ratio and which images it was fitted to, since its folds are theirs; what was found out here about other images goes."""
     folder.mkdir(parents=True, exist_ok=True)
     sets = json.dumps({"biased": asdict(biased.fingerprint), "reference": asdict(reference.fingerprint)}).encode()
     kept = folder / names.SETS
