@@ -273,11 +273,22 @@ def test_sixteen_bits_a_colour_are_read_with_a_word(tmp_path):
         "3.tif": deep_tiff(deep),
         "4.png": saved(1),
         "5.png": saved(image=Image.fromarray(picture(1)).convert("RGBA")),
+        "6.ppm": b"P6 8 8 65535\n" + deep.astype(">u2").tobytes(),
+        "7.ppm": b"P6 8 8 255\n" + picture(1).tobytes(),
     }
     found = load_images(written(tmp_path / "set", files))
-    assert all(np.array_equal(found.images[k], picture(1)) for k in (0, 2, 3, 4))
+    assert all(np.array_equal(found.images[k], picture(1)) for k in (0, 2, 3, 4, 6, 7))
     assert np.array_equal(found.images[1], picture(1)[..., :1].repeat(3, 2))
-    assert found.notes == ("4 image(s) with 16 bits a pixel were converted to 8, for instance 0.png.",)
+    assert found.notes == ("5 image(s) with 16 bits a pixel were converted to 8, for instance 0.png.",)
+
+
+def test_an_image_that_loses_two_things_counts_for_both(tmp_path):
+    see_through = np.concatenate([picture(1).astype(np.uint16) * 257, np.full((8, 8, 1), 257, np.uint16)], 2)
+    found = load_images(written(tmp_path / "set", {"0.png": deep_png(6, see_through), "1.png": saved(1)}))
+    assert [note.split(", ")[0] for note in found.notes] == [
+        "1 image(s) with 16 bits a pixel were converted to 8",
+        "1 image(s) with transparent parts were put on white",
+    ]
 
 
 def test_what_is_not_read_is_counted_and_named(tmp_path):

@@ -57,7 +57,7 @@ class Decoded:
     format: str  # one of FORMATS; an MPO is a JPEG with a preview
     width: int  # of the file's image, before cropping and resizing
     height: int
-    converted: str = ""  # from what, where that loses something: CMYK, 16 bits, transparency
+    converted: tuple[str, ...] = ()  # from what, where that loses something: CMYK, 16 bits, transparency
 
 
 def decode(
@@ -102,27 +102,29 @@ def decode(
 
 
 def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
-    converted = "16 bits" if _has_16_bits(image) else ""
+    deep, transparent = _has_16_bits(image) or image.mode.startswith("I"), False
     image.load()
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     if image.mode.startswith("I"):
-        image, converted = _from_16_bits(image), "16 bits"
+        image = _from_16_bits(image)
     ImageOps.exif_transpose(image, in_place=True)
     width, height = image.size
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
-            converted = "transparency"
+        transparent = image.getextrema()[3][0] < 255
+        if transparent:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if image.mode == "CMYK":
-        converted = "CMYK"
+    lost = {"16 bits": deep, "transparency": transparent, "CMYK": image.mode == "CMYK"}
     image = image.convert("RGB")
     as_it_is = not resolution or image.size == (resolution, resolution)
-    return Decoded(np.asarray(image) if as_it_is else _fit(image, resolution), file_size, kind, width, height, converted)
+    pixels = np.asarray(image) if as_it_is else _fit(image, resolution)
+    return Decoded(pixels, file_size, kind, width, height, tuple(what for what, is_lost in lost.items() if is_lost))
 
 
 def _has_16_bits(image: Image.Image) -> bool:
     """Whether an image that is not yet loaded has 16 bits a colour: Pillow reads eight of them, and its mode does not tell."""
+    if image.format == "PPM":
+        return any(tile.codec_name == "ppm" and tile.args[-1] > 255 for tile in image.tile)  # the largest value that the file declares
     return image.format in ("PNG", "TIFF") and any(";16" in str(tile.args) for tile in image.tile)
 
 

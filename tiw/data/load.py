@@ -126,8 +126,8 @@ class _Reading:
     def _keep(self, row: int, image: Decoded) -> None:
         side, name = image.pixels.shape[0], self.listing.names[row]
         self.sizes.setdefault((side, side), []).append(name)
-        if image.converted:
-            self.converted.setdefault(image.converted, []).append(name)
+        for kind in image.converted:
+            self.converted.setdefault(kind, []).append(name)
         if self.images is None:
             self.limits.check_result(len(self.listing), side, self.field)
             self.images = room_for(len(self.listing), side, side, self.field)
