@@ -6,10 +6,11 @@ import pytest
 from test_shares import coloured
 
 from tiw.comparing.classifier import fit_attribute_classifier
-from tiw.comparing.compare import _corrected_discrepancy, measure
+from tiw.comparing.compare import _corrected_discrepancy, compare, measure
 from tiw.comparing.result import _with_fall
 from tiw.comparing.tables import Counted
 from tiw.data import ImageSet
+from tiw.errors import UserInputError
 from tiw.intervals import Estimate
 
 
@@ -81,3 +82,8 @@ def test_a_corrected_discrepancy_of_two_values_is_that_of_one_share():
         half = 1.96 * np.sqrt(2 * spread)
         assert found.interval == pytest.approx((found.value - half, found.value + half), abs=0.15 * half)
     assert _corrected_discrepancy(counted, "light", None, ["baseline"], seed=0) is None
+
+
+def test_one_image_of_each_model_is_refused_before_it_is_drawn():
+    with pytest.raises(UserInputError, match="count: it is 1"):
+        compare(None, None, ImageSet(coloured(60, 4).images), None, count=1)

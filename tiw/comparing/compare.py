@@ -132,8 +132,11 @@ def compare(
 ) -> Comparison:
     """Sample `count` images of both models from the same seeds and `measure` them, in these attributes (all if there are one or two).
 
-    Raises UserInputError, before the first sample is drawn, for sets and models of different sizes, and for attributes that are not there.
+    Raises UserInputError, before the first sample is drawn, for fewer than two images, for sets and models of different sizes, and for
+    attributes that are not there.
     """
+    if count < 2:
+        raise UserInputError("count", f"it is {count}", "compare two images of each model at least")
     classifier = check_comparison(baseline, debiased, reference, classifier, heldout, attributes, truth)
     seeds = range(seed, seed + count)
     labels = labels_like(reference.labels, seeds)
