@@ -67,7 +67,6 @@ def grids(best: dict[str, float]) -> dict[str, list[Cell]]:
     return {
         "tuning": [Cell("demo", m, 100, 100, 1.0, rate) for m in ("dsm-ref", "tiw-dsm-paper") for rate in (1e-4, 3e-4, 1e-3)],
         "alternative": [cell("demo", m, n, s, 1.0) for s in seeds for n in (50, 100, 400, 25) for m in both],
-        "short": [cell("demo", m, n, s, 0.3) for n in (100, 400, 50) for s in seeds for m in both],
         "longer": [cell("demo", m, n, 0, minutes) for minutes in (5.0, 15.0, 60.0) for n in (100, 400) for m in both],
         "table": table,
         "tail": tail,
