@@ -448,13 +448,33 @@ def test_the_sets_that_a_run_will_use_are_named(store, sets):
 
 
 def test_a_reload_finds_what_was_loaded_and_what_was_typed(store, sets):
-    from ui.data_tab import BLANK, DEMO, OWN, PORTRAITS, UNLOADED, restore
+    from ui.data_tab import BLANK, DEMO, OWN, UNLOADED, restore
 
-    assert restore({})[0] == PORTRAITS and restore({**DEMO, "references": 50})[1] == 50
-    assert restore(sets)[4:7] == (sets["biased"], sets["reference"], "")
+    assert restore({**DEMO, "references": 50})[1] == 50
+    assert restore(sets)[4:7] == (sets["biased"], sets["reference"], gr.skip())
     typed = ["/half/typed", *BLANK[1:]]
     assert restore(UNLOADED, typed)[0] == OWN and restore(UNLOADED, typed)[4] == "/half/typed"
-    assert restore(UNLOADED, ["of", "another", "version"])[4:] == BLANK
+    assert restore(UNLOADED, ["of", "another", "version"])[4:] == (gr.skip(),) * len(BLANK)
+
+
+def test_what_few_references_can_show_is_told_in_sentences():
+    """Where nothing is found, the words were put into the middle of a sentence about what is."""
+    from ui.sets import _power
+
+    many, few = (_power(n, of).replace("\N{NO-BREAK SPACE}", " ") for n, of in ((400, 8000), (30, 32)))
+    assert "an audit finds, 4 times in 5, a difference such as <b>50 % against" in many and "less often" not in many
+    assert "an audit finds a difference such as <b>50 % against 90 %</b> or <b>10 % against 50 %</b> less often than 4 times in 5." in few
+    assert "finds, 4 times in 5" not in few
+
+
+def test_what_a_visitor_chose_while_the_page_opened_stays(store):
+    """The first page of an app takes a moment to open, and then put the choice of own images back to the demo."""
+    from ui.data_tab import BLANK, DEMO, restore
+    from ui.page import refilled
+
+    for kept in ({}, DEMO):
+        assert restore(kept) == (gr.skip(),) * (4 + len(BLANK))
+    assert refilled([3, "a"], [3, "b"]) == [gr.skip(), "a"]
 
 
 def test_a_model_that_a_visitor_cannot_see_serves_no_other_images(store, sets, tmp_path, monkeypatch):
@@ -466,7 +486,7 @@ def test_a_model_that_a_visitor_cannot_see_serves_no_other_images(store, sets, t
     trained = {**sets, "baseline": "run:x/model"}
     assert restore(trained)[6] == "run:x/model"
     gate.open_door(True, tmp_path)
-    assert restore(trained)[6] == "" and restore(UNLOADED, ["a", "b", "demo", *BLANK[3:]])[4:7] == ("a", "b", "")
+    assert restore(trained)[6] == gr.skip() and restore(UNLOADED, ["a", "b", "demo", *BLANK[3:]])[4:7] == ("a", "b", gr.skip())
 
 
 def test_what_an_upload_or_a_built_set_says_stays(store, sets):

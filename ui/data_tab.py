@@ -182,7 +182,8 @@ def follow_sets(sets: dict) -> tuple[str, str, dict, str]:
 
 
 def restore(sets: dict, kept: list = BLANK) -> tuple:
-    """After a reload: the sets that this browser had chosen, and what was typed."""
+    """After a reload: the sets that this browser had chosen, and what was typed. What is as the page was built is left alone: a visitor may
+    have chosen while it opened."""
     sets = read(sets)
     demo = sets["biased"] == "demo"
     fields = (
@@ -196,7 +197,10 @@ def restore(sets: dict, kept: list = BLANK) -> tuple:
         fields = (sets["biased"], sets["reference"], model, *(sets[name] for name in named))
     if gate.public():  # the field is not shown: what it held would be used for other images too
         fields = (*fields[:2], "", *fields[3:])
-    return PORTRAITS if demo else OWN, sets["references"], gr.update(visible=demo), gr.update(visible=not demo), *fields
+    source = (gr.skip(),) * 2 if demo else (gr.update(visible=False), gr.update(visible=True))
+    values = zip((PORTRAITS if demo else OWN, sets["references"], *fields), (PORTRAITS, DEMO["references"], *BLANK), strict=True)
+    chosen, references, *rest = (gr.skip() if value == as_built else value for value, as_built in values)
+    return chosen, references, *source, *rest
 
 
 def choose_demo(references: int) -> dict:

@@ -249,7 +249,7 @@ def ticked(sets: dict, current: dict) -> str:
 
 
 def refilled(values: object, usual: list) -> list:
-    """What a browser kept of the fields, where it is of their types."""
+    """What a browser kept of the fields, where it is of their types and not what they are built with."""
     if not isinstance(values, list) or len(values) != len(usual):
         return [gr.skip() for _ in usual]
 
@@ -257,7 +257,7 @@ def refilled(values: object, usual: list) -> list:
         numbers = isinstance(value, int | float) and isinstance(like, int | float) and type(value) is not bool and type(like) is not bool
         return numbers or type(value) is type(like)
 
-    return [value if fits(value, like) else gr.skip() for value, like in zip(values, usual, strict=True)]
+    return [value if fits(value, like) and value != like else gr.skip() for value, like in zip(values, usual, strict=True)]
 
 
 def _reattach(current: dict, request: gr.Request) -> tuple[dict, dict]:

@@ -244,17 +244,16 @@ def _labels(images: ImageSet) -> str:
 
 def _power(n_reference: int, n_biased: int) -> str:
     """What a reference set of this size can show, before anything is started."""
-
-    def sentence(share: float) -> str:
+    seen, unseen = [], []
+    for share in (0.5, 0.1):
         found = power(n_reference, n_biased, share)
-        if found.smallest is None:
-            return f"no shift of {words.percent(share)} up to {words.percent(share + found.curve[-1].shift)} is found reliably"
-        return f"a difference such as <b>{words.percent(share)} against {words.percent(share + found.smallest)}</b>"
-
-    text = (
-        f"With {n_reference:,} reference images an audit finds, 4 times in 5, {sentence(0.5)}, and {sentence(0.1)}. Smaller "
-        "differences may be there and stay unseen. From simulated audits of a clearly visible attribute."
-    )
+        shift = found.curve[-1].shift if found.smallest is None else found.smallest
+        (unseen if found.smallest is None else seen).append(f"<b>{words.percent(share)} against {words.percent(share + shift)}</b>")
+    start = f"With {n_reference:,} reference images an audit"
+    text = f"{start} finds, 4 times in 5, a difference such as {' or '.join(seen)}. " if seen else ""
+    if unseen:
+        text += f"{'It' if seen else start} finds a difference such as {' or '.join(unseen)} less often than 4 times in 5. "
+    text += "Smaller differences may be there and stay unseen. From simulated audits of a clearly visible attribute."
     return html.card(f"<h3>What this reference set can show</h3><p>{text}</p>")
 
 
