@@ -102,7 +102,7 @@ def decode(
 
 
 def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
-    deep, transparent = _has_16_bits(image) or image.mode.startswith("I"), False
+    converted = ["16 bits"] if _has_16_bits(image) else []
     image.load()
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     if image.mode.startswith("I"):
@@ -111,18 +111,21 @@ def _decoded(image: Image.Image, resolution: int, file_size: int) -> Decoded:
     width, height = image.size
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        transparent = image.getextrema()[3][0] < 255
-        if transparent:
+        if image.getextrema()[3][0] < 255:
+            converted.append("transparency")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    lost = {"16 bits": deep, "transparency": transparent, "CMYK": image.mode == "CMYK"}
+    if image.mode == "CMYK":
+        converted.append("CMYK")
     image = image.convert("RGB")
     as_it_is = not resolution or image.size == (resolution, resolution)
     pixels = np.asarray(image) if as_it_is else _fit(image, resolution)
-    return Decoded(pixels, file_size, kind, width, height, tuple(what for what, is_lost in lost.items() if is_lost))
+    return Decoded(pixels, file_size, kind, width, height, tuple(converted))
 
 
 def _has_16_bits(image: Image.Image) -> bool:
-    """Whether an image that is not yet loaded has 16 bits a colour: Pillow reads eight of them, and its mode does not tell."""
+    """Whether an image that is not yet loaded has 16 bits a value. Of colours Pillow reads eight, and its mode does not tell."""
+    if image.mode.startswith("I"):
+        return True
     if image.format == "PPM":
         return any(tile.codec_name == "ppm" and tile.args[-1] > 255 for tile in image.tile)  # the largest value that the file declares
     return image.format in ("PNG", "TIFF") and any(";16" in str(tile.args) for tile in image.tile)
